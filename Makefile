@@ -1,0 +1,38 @@
+# `make demo` on a fresh machine needs Python 3.11 and make, nothing else.
+
+UV_VERSION := 0.13.9
+UV ?= $(or $(shell command -v uv),.uv/bin/uv)
+RUN := $(UV) run --frozen
+STUBS := etcdapi/stubs/kv.proto etcdapi/stubs/rpc.proto
+
+.PHONY: demo test check format stubs bench clean
+
+demo: $(UV)
+	@$(RUN) memberflow demo
+
+test: $(UV)
+	$(RUN) pytest
+
+check: $(UV)
+	$(RUN) ruff format --check .
+	$(RUN) ruff check .
+	$(RUN) mypy
+	$(RUN) pytest -q tests/unit
+
+format: $(UV)
+	$(RUN) ruff check --fix .
+	$(RUN) ruff format .
+
+stubs: $(UV)
+	$(RUN) python -m grpc_tools.protoc -I. --python_out=. --pyi_out=. --grpc_python_out=. $(STUBS)
+
+bench: $(UV)
+	$(RUN) python -m bench
+
+clean:
+	rm -rf .venv .uv .mypy_cache .ruff_cache .pytest_cache .hypothesis
+
+# uv where it is missing: in a folder of this checkout, from PyPI.
+.uv/bin/uv:
+	python3 -m venv .uv
+	.uv/bin/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)

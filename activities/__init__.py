@@ -1,0 +1,1 @@
+"""Touches the world, through `membership.ports`: looks, waits, acts and turns."""

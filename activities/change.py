@@ -1,0 +1,134 @@
+"""
+The acts: activities that change a cluster.
+
+Each has one attempt and sends at most one call. Before that it repeats, itself, the look that its safety rests
+on, and asks Temporal whether it is still wanted and its change has the turn; if anything speaks against it, it
+answers `NotSent` with the reason. While its call is outstanding it watches its own effect, so that a lost
+answer costs a moment and not a deadline.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+from contextlib import suppress
+from threading import Thread
+
+from temporalio import activity
+from temporalio.service import RPCError
+
+from activities.temporal import Temporal
+from membership.acts import ActReport, Order, not_sent
+from membership.errors import Ambiguous, EtcdError, MemberflowError
+from membership.judgements import Done, Ready, Refuse, Verdict, judge
+from membership.model import Member
+from membership.ports import Clusters, Etcd
+from membership.turns import CALL_DEADLINE, SEND_WITHIN
+
+EFFECT_INTERVAL = 0.1
+
+Members = tuple[Member, ...]
+
+
+class Change:
+    """The acts, on the clusters of this worker."""
+
+    def __init__(self, clusters: Clusters, temporal: Temporal, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clusters = clusters
+        self._temporal = temporal
+        self._clock = clock
+
+    @activity.defn(no_thread_cancel_exception=True)
+    def add_learner(self, order: Order) -> ActReport:
+        """Sends MemberAdd for a learner, if the slot is still free."""
+        peer_urls = order.join.request.peer_urls
+
+        def effect(members: Members) -> bool:
+            return any(set(m.peer_urls) == set(peer_urls) for m in members)
+
+        return self._act(order, lambda etcd: etcd.add_learner(peer_urls, CALL_DEADLINE), effect)
+
+    @activity.defn(no_thread_cancel_exception=True)
+    def promote_learner(self, order: Order) -> ActReport:
+        """Sends MemberPromote, if the learner is caught up and alive by its own word at this moment."""
+        member_id = order.join.member_id
+
+        def effect(members: Members) -> bool:
+            return any(m.id == member_id and not m.is_learner for m in members)
+
+        return self._act(order, lambda etcd: etcd.promote(member_id, CALL_DEADLINE), effect)
+
+    @activity.defn(no_thread_cancel_exception=True)
+    def remove_learner(self, order: Order) -> ActReport:
+        """Sends MemberRemove, if the member is still a learner at this moment."""
+        member_id = order.join.member_id
+
+        def effect(members: Members) -> bool:
+            return all(m.id != member_id for m in members)
+
+        return self._act(order, lambda etcd: etcd.remove(member_id, CALL_DEADLINE), effect)
+
+    def _act(self, order: Order, call: Callable[[Etcd], object], effect: Callable[[Members], bool]) -> ActReport:
+        started = self._clock()
+        info = activity.info()
+        if info.attempt > 1:
+            return not_sent("an act has one attempt")
+        try:
+            etcd = self._clusters.connect(order.cluster)
+            if reason := _objection(judge(order.step, etcd.look(), order.join)):
+                return not_sent(reason)
+            why, turn_lost = self._temporal.call(
+                self._temporal.why_not_send(order.cluster, order.ticket, info.task_token)
+            )
+        except (MemberflowError, RPCError, TimeoutError) as error:
+            return not_sent(f"the last look failed: {type(error).__name__}: {error}")
+        if not why and self._clock() - started > SEND_WITHIN:
+            why = f"more than {SEND_WITHIN:.0f} s passed between the look and the call"
+        if why:
+            return not_sent(why, turn_lost=turn_lost)
+        return self._watch_effect(etcd, _in_background(lambda: call(etcd)), effect)
+
+    def _watch_effect(self, etcd: Etcd, call: Future[object], effect: Callable[[Members], bool]) -> ActReport:
+        while True:
+            activity.heartbeat("waiting for etcd's answer")
+            try:
+                call.result(EFFECT_INTERVAL)
+                return ActReport(sent=True, applied="yes")
+            except TimeoutError:
+                pass
+            except MemberflowError as error:
+                return _report(error)
+            with suppress(MemberflowError):
+                if effect(etcd.members()) and not call.done():
+                    return ActReport(sent=True, applied="yes", answer_lost=True)
+
+
+def _objection(verdict: Verdict) -> str:
+    match verdict:
+        case Ready():
+            return ""
+        case Done():
+            return "the effect is already there"
+        case Refuse(reason=reason):
+            return reason
+    return verdict.reason
+
+
+def _report(error: MemberflowError) -> ActReport:
+    maybe = not isinstance(error, EtcdError) or isinstance(error, Ambiguous)
+    return ActReport(sent=True, applied="maybe" if maybe else "no", error=error.name, reason=str(error))
+
+
+def _in_background(call: Callable[[], object]) -> Future[object]:
+    """Runs `call` in a thread that keeps no process from ending."""
+    future: Future[object] = Future()
+
+    def run() -> None:
+        try:
+            future.set_result(call())
+        except BaseException as error:  # noqa: BLE001  (the future's reader gets it)
+            future.set_exception(error)
+
+    Thread(target=run, daemon=True, name="etcd-call").start()
+    return future

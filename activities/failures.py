@@ -1,0 +1,38 @@
+"""How activities end when something is in the way."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+
+from temporalio import activity
+from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
+
+from membership.errors import MemberflowError
+
+
+@contextmanager
+def named_failures(*, final: bool = False) -> Iterator[None]:
+    """Raises an ApplicationError whose type is the error's name; Temporal may retry it unless `final`."""
+    try:
+        yield
+    except MemberflowError as error:
+        raise ApplicationError(str(error), error.hint, type=error.name, non_retryable=final) from error
+
+
+@contextmanager
+def moves_on_at_shutdown() -> Iterator[None]:
+    """Lets an activity on the event loop go on at another worker, without a fuss, when this one stops."""
+    try:
+        yield
+    except asyncio.CancelledError:
+        if activity.is_worker_shutdown():
+            raise again_later("WorkerShutdown", "the worker stops; another one goes on", timedelta(0)) from None
+        raise
+
+
+def again_later(kind: str, message: str, delay: timedelta) -> ApplicationError:
+    """A failure that is none: the next attempt goes on after `delay`."""
+    return ApplicationError(message, type=kind, next_retry_delay=delay, category=ApplicationErrorCategory.BENIGN)

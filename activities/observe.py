@@ -1,0 +1,67 @@
+"""The looks: activities that only read, and that Temporal may therefore retry."""
+
+from __future__ import annotations
+
+from temporalio import activity
+from temporalio.api.enums.v1 import IndexedValueType
+from temporalio.api.operatorservice.v1 import ListSearchAttributesRequest
+from temporalio.service import RPCError
+
+from activities.failures import named_failures
+from activities.temporal import Temporal
+from membership.acts import Look
+from membership.inspection import Reachability
+from membership.model import ClusterStatus
+from membership.ports import ClusterProfile, Clusters
+from membership.requests import SEARCH_ATTRIBUTES
+
+
+class Observe:
+    """The looks, on the clusters of this worker."""
+
+    def __init__(self, clusters: Clusters, temporal: Temporal) -> None:
+        self._clusters = clusters
+        self._temporal = temporal
+
+    @activity.defn
+    async def read_profile(self, cluster: str) -> ClusterProfile:
+        """The cluster's policy and task queue, from the clusters file, and the search attributes that may be set."""
+        with named_failures(final=True):
+            policy, task_queue = self._clusters.policy(cluster), self._clusters.task_queue(cluster)
+        return ClusterProfile(policy, task_queue, await self._search_attributes())
+
+    @activity.defn
+    async def list_clusters(self, _: None = None) -> list[Reachability]:
+        """The clusters of the clusters file and the queues that their activities run on."""
+        with named_failures(final=True):
+            return [Reachability(name, self._clusters.task_queue(name)) for name in self._clusters.names()]
+
+    @activity.defn(no_thread_cancel_exception=True)
+    def check_status(self, look: Look) -> ClusterStatus:
+        """One look: a linearizable member list, every member's own status, the leader's view of their logs."""
+        with named_failures():
+            return self._clusters.connect(look.cluster).look(look.avoid)
+
+    @activity.defn(no_thread_cancel_exception=True)
+    def check_after_barrier(self, look: Look) -> ClusterStatus:
+        """
+        A look after one more raft entry has committed.
+
+        What an earlier, ambiguous call proposed is then either in this look or will never be: entries commit in
+        order, and a proposal that a new leader's log doesn't have is lost.
+        """
+        with named_failures():
+            etcd = self._clusters.connect(look.cluster)
+            etcd.look(look.avoid)
+            etcd.commit()
+            return etcd.look(look.avoid)
+
+    async def _search_attributes(self) -> tuple[str, ...]:
+        """Those of ours that exist with the right type; none where the namespace can't be asked."""
+        request = ListSearchAttributesRequest(namespace=self._temporal.client.namespace)
+        try:
+            listed = await self._temporal.client.operator_service.list_search_attributes(request)
+        except RPCError:
+            return ()
+        keyword = IndexedValueType.INDEXED_VALUE_TYPE_KEYWORD
+        return tuple(name for name in SEARCH_ATTRIBUTES if listed.custom_attributes.get(name) == keyword)

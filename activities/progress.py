@@ -1,0 +1,104 @@
+"""How far a learner is, how fast it goes, and whether it has stopped."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from membership.judgements import Wait
+from membership.model import ClusterStatus, Phase, SyncProgress
+
+# Seconds over which the speed is averaged, so that the ETA does not jump.
+_SPEED_WINDOW = 10.0
+NOTE_AFTER = 1.0
+NOTE_AGAIN_AFTER = 10.0
+
+
+class ProgressMeter:
+    """
+    Turns looks into `SyncProgress`; times are the caller's, in seconds.
+
+    The stall clock (`idle`) runs only where progress is observable: not in a snapshot, of which nobody outside
+    sees bytes move, and not when neither the leader's view nor the learner itself tells a position.
+    """
+
+    def __init__(self, now: float, resumed: SyncProgress | None = None) -> None:
+        self._started = now - (resumed.elapsed if resumed else 0.0)
+        self._seen_at = now
+        self._mark: tuple[Phase, int | None] = (resumed.phase, resumed.match) if resumed else ("unknown", None)
+        self._points: list[tuple[float, int]] = []
+        self.idle = resumed.idle if resumed else 0.0
+
+    def see(self, now: float, status: ClusterStatus, member_id: str, wait: Wait) -> SyncProgress:
+        """The progress that this look shows."""
+        match, target = _positions(status, member_id)
+        moved = (wait.phase, match) != self._mark
+        observable = wait.phase == "replicating" and match is not None
+        self.idle = self.idle + now - self._seen_at if observable and not moved else 0.0
+        self._mark, self._seen_at = (wait.phase, match), now
+        replicating = wait.phase == "replicating" and match is not None and bool(target)
+        return SyncProgress(
+            reason=wait.reason,
+            phase=wait.phase,
+            elapsed=round(now - self._started, 1),
+            idle=round(self.idle, 1),
+            percent=round(min(100.0, 100.0 * (match or 0) / target), 1) if replicating and target else None,
+            eta=self._eta(now, match, target) if replicating else None,
+            match=match,
+            target=target,
+            snapshot_size=_leader_size(status) if wait.phase == "receiving snapshot" else None,
+        )
+
+    def blind(self, now: float, reason: str) -> SyncProgress:
+        """The progress of a look that failed: it says nothing of the learner, so the stall clock rests."""
+        self._seen_at = now
+        phase, match = self._mark
+        elapsed = round(now - self._started, 1)
+        return SyncProgress(reason=reason, phase=phase, elapsed=elapsed, idle=round(self.idle, 1), match=match)
+
+    def _eta(self, now: float, match: int | None, target: int | None) -> float | None:
+        if match is None or target is None:
+            return None
+        self._points = [p for p in self._points if now - p[0] <= _SPEED_WINDOW] + [(now, match)]
+        (then, before), passed = self._points[0], now - self._points[0][0]
+        speed = (match - before) / passed if passed > 0 and now > then else 0.0
+        return round((target - match) / speed, 1) if speed > 0 else None
+
+
+def _positions(status: ClusterStatus, member_id: str) -> tuple[int | None, int | None]:
+    """The learner's and the leader's position: raft's own where the leader tells it, else the applied index."""
+    if member_id in status.progress and status.leader in status.progress:
+        return status.progress[member_id].match, status.progress[status.leader].match
+    own, leader = status.statuses.get(member_id), status.statuses.get(status.leader)
+    return own.applied_index if own else None, leader.raft_index if leader else None
+
+
+def _leader_size(status: ClusterStatus) -> int | None:
+    leader = status.statuses.get(status.leader)
+    return leader.db_size if leader else None
+
+
+class Notes:
+    """
+    Tells the workflow of a change of phase, so that its current details keep up.
+
+    A note costs history, so a phase is told only once it has lasted, and few notes are sent however long a wait
+    takes; the live figures are in the heartbeat.
+    """
+
+    def __init__(self, send: Callable[[SyncProgress], bool], most: int = 3) -> None:
+        self._send = send
+        self._left = most
+        self._told: Phase = "not started"
+        self._told_at = 0.0
+        self._phase: Phase = "not started"
+        self._phase_since = 0.0
+
+    def consider(self, progress: SyncProgress) -> None:
+        """Sends a note if this progress is worth one."""
+        now = progress.elapsed
+        if progress.phase != self._phase:
+            self._phase, self._phase_since = progress.phase, now
+        new = self._phase != self._told and now - self._phase_since >= NOTE_AFTER
+        old = self._phase == "replicating" and now - self._told_at >= NOTE_AGAIN_AFTER
+        if self._left and (new or old) and self._send(progress):
+            self._left, self._told, self._told_at = self._left - 1, self._phase, now

@@ -1,0 +1,72 @@
+"""What activities ask of Temporal itself; for activities in threads as well as on the event loop."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any, TypeVar
+
+from temporalio.client import AsyncActivityCancelledError, Client, WorkflowHandle, WorkflowQueryRejectedError
+from temporalio.common import QueryRejectCondition
+from temporalio.service import RPCError, RPCStatusCode
+
+from membership.requests import turns_id
+from membership.turns import Ticket, TurnsState
+
+T = TypeVar("T")
+
+ASK_DEADLINE = 3.0
+
+
+class Temporal:
+    """A client and the event loop that it belongs to; made on that loop."""
+
+    def __init__(self, client: Client) -> None:
+        self.client = client
+        self._loop = asyncio.get_running_loop()
+
+    def call(self, question: Coroutine[Any, Any, T]) -> T:
+        """The answer to `question`, for a caller in a thread; raises TimeoutError after ASK_DEADLINE seconds."""
+        return asyncio.run_coroutine_threadsafe(question, self._loop).result(ASK_DEADLINE)
+
+    def turns(self, cluster: str) -> WorkflowHandle[Any, Any]:
+        return self.client.get_workflow_handle(turns_id(cluster))
+
+    async def turns_state(self, cluster: str) -> TurnsState | None:
+        """What the cluster's turns are at this moment; None when nobody keeps them."""
+        try:
+            state: TurnsState = await self.turns(cluster).query(
+                "turns", result_type=TurnsState, reject_condition=QueryRejectCondition.NOT_OPEN
+            )
+        except WorkflowQueryRejectedError:
+            return None
+        except RPCError as error:
+            if error.status is RPCStatusCode.NOT_FOUND:
+                return None
+            raise
+        return state
+
+    async def why_not_send(self, cluster: str, ticket: Ticket, task_token: bytes) -> tuple[str, bool]:
+        """
+        Asked right before an act sends: the reason why it must not, and whether that is the lost turn.
+
+        An act that timed out while its worker was frozen learns here that Temporal gave it up, and one whose
+        change was cancelled that nobody wants it any more.
+        """
+        beat, turns = await asyncio.gather(self._still_wanted(task_token), self.turns_state(cluster))
+        if beat:
+            return beat, False
+        if turns is None or turns.holder != ticket:
+            return "this change does not have the turn", True
+        return "", False
+
+    async def _still_wanted(self, task_token: bytes) -> str:
+        try:
+            await self.client.get_async_activity_handle(task_token=task_token).heartbeat()
+        except AsyncActivityCancelledError:
+            return "the act was cancelled"
+        except RPCError as error:
+            if error.status is RPCStatusCode.NOT_FOUND:
+                return "the act took too long and Temporal gave it up"
+            raise
+        return ""

@@ -1,0 +1,208 @@
+"""
+The waits: one heartbeating activity each, so that a wait of hours costs no more history than one of seconds.
+
+They only look. Temporal retries them without limit; a retry goes on with the clocks of the last heartbeat.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+
+from pydantic import TypeAdapter, ValidationError
+from temporalio import activity
+from temporalio.exceptions import ApplicationError, CancelledError
+from temporalio.service import RPCError
+
+from activities.failures import again_later
+from activities.progress import Notes, ProgressMeter
+from activities.temporal import Temporal
+from membership.acts import Order
+from membership.errors import MemberflowError
+from membership.judgements import Done, Wait, contradicts, judge
+from membership.model import ClusterStatus, SyncProgress
+from membership.ports import Clusters, Etcd
+
+# Seconds between looks: hardly any at first, when every look may be the one that lets a member in.
+_INTERVALS = ((5.0, 0.05), (60.0, 0.25), (float("inf"), 0.5))
+# A learner that the leader sees fully matched, but that stays silent this long, is nudged: etcd 3.6 and 3.7 can
+# leave it silent for ever in an idle cluster, and one more raft entry frees it (measured; no upstream issue).
+NUDGE_AFTER = 12.0
+# Lists that agree and a member that contradicts them are given this long to meet, and a silent one as long to speak.
+SPLIT_AFTER = 10.0
+VERIFY_FOR = 15.0
+
+_PROGRESS = TypeAdapter(SyncProgress)
+
+
+class Watch:
+    """
+    The waits, on the clusters of this worker.
+
+    An attempt lasts `patience` seconds at most and is then handed to the next one after `pause`, so that a long
+    wait moves on when workers are replaced, and holds no slot for days.
+    """
+
+    def __init__(
+        self,
+        clusters: Clusters,
+        temporal: Temporal,
+        clock: Callable[[], float] = time.monotonic,
+        patience: float = 3600.0,
+        pause: timedelta = timedelta(seconds=1),
+    ) -> None:
+        self._clusters = clusters
+        self._temporal = temporal
+        self._clock = clock
+        self._patience = patience
+        self._pause = pause
+
+    @activity.defn(no_thread_cancel_exception=True)
+    def wait_for_cluster(self, order: Order) -> ClusterStatus:
+        """Waits until the step's verdict on the cluster is no longer Wait; the heartbeat tells the reason."""
+        meter = ProgressMeter(self._clock(), _resumed())
+        for _, status in self._looks(order, meter):
+            verdict = judge(order.step, status, order.join)
+            if not isinstance(verdict, Wait):
+                break
+            activity.heartbeat(meter.see(self._clock(), status, order.join.member_id, verdict))
+        return status
+
+    @activity.defn(no_thread_cancel_exception=True)
+    def wait_for_sync(self, order: Order) -> ClusterStatus:
+        """
+        Waits until the learner has caught up, on two consecutive looks; the heartbeat tells how far it is.
+
+        Fails with LearnerStalled when nothing moved for the policy's `stall_timeout` although it could be seen.
+        """
+        meter = ProgressMeter(self._clock(), _resumed())
+        notes = Notes(self._note_sender())
+        nudges = _Nudges(order.join.member_id)
+        confirmed = False
+        for etcd, status in self._looks(order, meter):
+            verdict = judge(order.step, status, order.join)
+            if not isinstance(verdict, Wait):
+                learner = status.member(order.join.member_id)
+                if confirmed or not isinstance(verdict, Done) or not (learner and learner.is_learner):
+                    break
+                confirmed = True
+                continue
+            confirmed = False
+            progress = meter.see(self._clock(), status, order.join.member_id, verdict)
+            activity.heartbeat(progress)
+            notes.consider(progress)
+            nudges.consider(etcd, status, self._clock())
+            _check_stall(progress, order)
+        return status
+
+    @activity.defn(no_thread_cancel_exception=True)
+    def wait_for_verification(self, order: Order) -> ClusterStatus:
+        """
+        Waits until the new voter and all others say that it is one, for VERIFY_FOR seconds at most.
+
+        Silence is no failure; fails with SplitView when the lists say voter and the member, for SPLIT_AFTER
+        seconds, says learner (etcd#18347).
+        """
+        meter = ProgressMeter(self._clock(), _resumed())
+        contradicted: float | None = None
+        for _, status in self._looks(order, meter):
+            verdict, now = judge(order.step, status, order.join), self._clock()
+            if not isinstance(verdict, Wait):
+                break
+            progress = meter.see(now, status, order.join.member_id, verdict)
+            activity.heartbeat(progress)
+            contradicted = (contradicted or now) if contradicts(status, order.join) else None
+            if contradicted is not None and now - contradicted >= SPLIT_AFTER:
+                raise ApplicationError(
+                    f"split view: {verdict.reason}; no promote will mend this",
+                    "remove the member and join it anew with an empty data directory (etcd#18347)",
+                    type="SplitView",
+                    non_retryable=True,
+                )
+            if progress.elapsed >= VERIFY_FOR:
+                break
+        return status
+
+    def _note_sender(self) -> Callable[[SyncProgress], bool]:
+        info = activity.info()
+        change = self._temporal.client.get_workflow_handle(info.workflow_id or "", run_id=info.workflow_run_id)
+
+        def send(progress: SyncProgress) -> bool:
+            try:
+                self._temporal.call(change.signal("note_progress", progress))
+            except (RPCError, TimeoutError) as error:
+                activity.logger.warning("could not tell the workflow of the progress: %s", error)
+                return False
+            return True
+
+        return send
+
+    def _looks(self, order: Order, meter: ProgressMeter) -> Iterator[tuple[Etcd, ClusterStatus]]:
+        """Looks again and again, ever less often, until the consumer has seen enough."""
+        started = self._clock()
+        while True:
+            _leave_if_asked()
+            passed = self._clock() - started
+            if passed > self._patience:
+                raise again_later("StillWaiting", "the wait goes on in a new attempt", self._pause)
+            try:
+                etcd = self._clusters.connect(order.cluster)
+                status = etcd.look()
+            except MemberflowError as error:
+                activity.heartbeat(meter.blind(self._clock(), f"cannot look: {error.name}: {error}"))
+            else:
+                yield etcd, status
+            activity.wait_for_cancelled_sync(next(pause for until, pause in _INTERVALS if passed < until))
+
+
+class _Nudges:
+    """Frees a learner that is fully matched at the leader and yet does not answer."""
+
+    def __init__(self, member_id: str) -> None:
+        self._member_id = member_id
+        self._silent_since: float | None = None
+
+    def consider(self, etcd: Etcd, status: ClusterStatus, now: float) -> None:
+        """Has one raft entry committed when the learner has been matched and silent for NUDGE_AFTER seconds."""
+        if not self._matched_and_silent(status):
+            self._silent_since = None
+            return
+        self._silent_since = now if self._silent_since is None else self._silent_since
+        if now - self._silent_since < NUDGE_AFTER:
+            return
+        self._silent_since = now
+        activity.logger.warning("learner %s is fully matched but silent; nudging it with an Alarm GET", self._member_id)
+        try:
+            etcd.commit()
+        except MemberflowError as error:
+            activity.logger.warning("the nudge failed: %s", error)
+
+    def _matched_and_silent(self, status: ClusterStatus) -> bool:
+        own, leader = status.progress.get(self._member_id), status.progress.get(status.leader)
+        matched = own is not None and leader is not None and own.match >= leader.match
+        return matched and self._member_id not in status.statuses
+
+
+def _check_stall(progress: SyncProgress, order: Order) -> None:
+    limit = order.join.policy.stall_timeout.total_seconds()
+    if progress.idle >= limit:
+        raise ApplicationError(
+            f"no progress for {progress.idle:.0f} s: {progress.reason}", type="LearnerStalled", non_retryable=True
+        )
+
+
+def _leave_if_asked() -> None:
+    if activity.is_cancelled():
+        raise CancelledError("the wait was cancelled")
+    if activity.is_worker_shutdown():
+        raise again_later("WorkerShutdown", "the worker stops; the wait goes on at another one", timedelta(0))
+
+
+def _resumed() -> SyncProgress | None:
+    """The progress of the attempt before this one, if it told any."""
+    details = activity.info().heartbeat_details
+    try:
+        return _PROGRESS.validate_python(details[0]) if details else None
+    except ValidationError:
+        return None

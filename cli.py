@@ -1,0 +1,220 @@
+"""memberflow: the verbs. Speaks to Temporal only, never to etcd."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from console import output
+from console.output import INTERRUPTED, USAGE, Leave, leave, say
+from membership.duration import parse_duration
+from membership.errors import MemberflowError
+
+app = typer.Typer(
+    name="memberflow",
+    help="Durable etcd membership changes on Temporal.",
+    epilog="Exit codes: 0 done, 1 failed or rolled back or cancelled, 2 bad usage or configuration, 3 Temporal or "
+    "worker out of reach, 4 still running or held, 5 refused, 130 interrupted (the change goes on).",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+dev = typer.Typer(help="For working on memberflow itself.", no_args_is_help=True)
+app.add_typer(dev, name="dev")
+
+
+def _duration(text: str) -> timedelta:
+    try:
+        return parse_duration(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
+
+
+Cluster = Annotated[str, typer.Argument(help="name of the cluster in the workers' clusters file")]
+Member = Annotated[str, typer.Argument(help="name of the member that is changed")]
+Json = Annotated[bool, typer.Option("--json", help="one JSON object on stdout, everything else on stderr")]
+VerbOption = Annotated[
+    str | None, typer.Option("--verb", help="join, remove or replace, when several changes bear the name")
+]
+Timeout = Annotated[
+    timedelta | None,
+    typer.Option("--timeout", parser=_duration, metavar="DURATION", help="stop waiting after this long; exit 4"),
+]
+
+
+@app.command()
+def worker(
+    serve: Annotated[
+        list[str] | None,
+        typer.Option("--serve", metavar="QUEUE", help="activity queues to poll (default: the workflow queue alone)"),
+    ] = None,
+) -> None:
+    """Run the worker: it reads the clusters file, runs the workflows and speaks to etcd."""
+    from worker import main as run
+
+    run(serve or [])
+
+
+@app.command()
+def join(
+    cluster: Cluster,
+    name: Annotated[str, typer.Argument(help="name of the new member (its ETCD_NAME)")],
+    peer_url: Annotated[list[str], typer.Option("--peer-url", help="peer URL of the new member; repeatable")],
+    env_file: Annotated[
+        Path | None, typer.Option("--env-file", help="write the ETCD_* values here as soon as the learner is added")
+    ] = None,
+    no_wait: Annotated[bool, typer.Option("--no-wait", help="return as soon as the join has been started")] = False,
+    until: Annotated[str | None, typer.Option("--until", help="'added': return when the handover is known")] = None,
+    timeout: Timeout = None,
+    hold_before: Annotated[
+        str | None, typer.Option("--hold-before", help="'promote': wait for a person's `resume` before it")
+    ] = None,
+    requested_by: Annotated[str, typer.Option("--requested-by", help="who asks (default: user@host)")] = "",
+    json: Json = False,
+) -> None:
+    """
+    Let a member join: add it as a learner, wait until it has caught up, promote it to a voter.
+
+    Start the member with the printed ETCD_* values once it is added. Run twice, the second attaches to the first.
+    """
+    from console import joins
+
+    request = joins.make_request(cluster, name, peer_url, hold_before, requested_by)
+    waiting = joins.Waiting(no_wait=no_wait, until=until, timeout=timeout, env_file=env_file)
+    _run(joins.join(request, waiting, json=json), f"memberflow watch {cluster} {name}")
+
+
+@app.command()
+def watch(cluster: Cluster, name: Member, timeout: Timeout = None, verb: VerbOption = None, json: Json = False) -> None:
+    """Attach to a running change, and tell how it ends; also of one that has ended lately."""
+    from console import joins
+
+    _run(joins.watch(cluster, name, verb, timeout, json=json), f"memberflow watch {cluster} {name}")
+
+
+@app.command()
+def env(cluster: Cluster, name: Member, json: Json = False) -> None:
+    """Print the ETCD_* values with which a member must be started; exit 1 when there are none that are alive."""
+    from console import joins
+
+    _run(joins.env(cluster, name, json=json))
+
+
+@app.command()
+def cancel(cluster: Cluster, name: Member, verb: VerbOption = None, json: Json = False) -> None:
+    """Cancel a change and wait until it has rolled back; exit 1 when it was too late."""
+    from console import joins
+
+    _run(joins.cancel(cluster, name, verb, json=json), f"memberflow watch {cluster} {name}")
+
+
+@app.command()
+def status(cluster: Cluster, json: Json = False) -> None:
+    """Show a cluster: its members, their roles and lag, and whose turn it is to change it."""
+    from console import inspection
+
+    _run(inspection.status(cluster, json=json))
+
+
+@app.command()
+def doctor(json: Json = False) -> None:
+    """Check configuration, Temporal, workers, search attributes and every cluster; exit 1 when something is wrong."""
+    from console import inspection
+
+    _run(inspection.doctor(json=json))
+
+
+@app.command()
+def setup(json: Json = False) -> None:
+    """Register the search attributes EtcdCluster, EtcdMember and EtcdStage in the namespace."""
+    from console import setup as console_setup
+
+    _run(console_setup.setup(json=json))
+
+
+@app.command()
+def schema(verb: Annotated[str, typer.Argument(help="join")]) -> None:
+    """Print the JSON Schema of a request, for callers in other languages."""
+    from membership.requests import REQUESTS
+
+    if verb not in REQUESTS:
+        _leave(Leave(USAGE, f"no such request: {verb}", f"one of: {', '.join(REQUESTS)}"))
+    output.print_json(REQUESTS[verb].model_json_schema())
+
+
+@app.command()
+def demo(
+    keep: Annotated[bool, typer.Option("--keep", help="leave everything running until Ctrl-C")] = False,
+    folder: Annotated[
+        Path | None, typer.Option("--folder", help="keep data here (default: a temporary folder)")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Show it all on this machine: a fourth member joins a real cluster while the answer to its promote is lost."""
+    from local import demo as local_demo
+
+    _run(local_demo.demo(keep=keep, folder=folder, json=json))
+
+
+@dev.command("etcd-path")
+def etcd_path() -> None:
+    """Print the path of the etcd binary that the demo and the tests use; finds, downloads or builds it."""
+    from local.binary import find_etcd
+    from settings import cache_dir
+
+    try:
+        print(find_etcd(cache_dir(), say))
+    except MemberflowError as error:
+        _leave(Leave(output.FAILED, str(error), error.hint))
+
+
+def _run(command: Coroutine[Any, Any, int], attach: str = "") -> None:
+    """Runs a command to its exit code."""
+    try:
+        code = asyncio.run(command)
+    except Leave as error:
+        _leave(error)
+    except MemberflowError as error:
+        _leave(Leave(USAGE, str(error), error.hint))
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        _leave(
+            Leave(
+                INTERRUPTED,
+                "interrupted",
+                f"a change that was started goes on; attach with `{attach}`" if attach else "",
+            )
+        )
+    raise typer.Exit(code)
+
+
+def _leave(error: Leave) -> None:
+    if error.message:
+        say(f"memberflow: {error.message}")
+    if error.hint:
+        say(f"  hint: {error.hint}")
+    raise typer.Exit(error.code)
+
+
+def main() -> None:
+    """The command line's entry; leaves with the exit code of the command, whatever the interpreter's shutdown does."""
+    try:
+        code = app(standalone_mode=False)
+    except typer.Exit as error:
+        code = error.exit_code
+    except SystemExit as error:
+        code = error.code if isinstance(error.code, int) else 1
+    except Exception as error:
+        if not hasattr(error, "show"):
+            raise
+        error.show()  # a usage error of the command line
+        code = USAGE
+    leave(code or 0)
+
+
+if __name__ == "__main__":
+    main()

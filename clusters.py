@@ -1,0 +1,148 @@
+"""The clusters file of a worker: read, checked, and read again when it changes."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Callable, Collection
+from pathlib import Path
+from threading import Lock
+from typing import Annotated, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from membership.errors import InvalidConfiguration, UnknownCluster
+from membership.ports import Access, Etcd
+from membership.requests import TASK_QUEUE, Name, Policy, Url
+from membership.validation import explain
+
+_FILES = ("ca", "cert", "key", "password_file")
+
+
+class _Cluster(BaseModel):
+    """One `[clusters.NAME]` table."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    endpoints: Annotated[tuple[Url, ...], Field(min_length=1)]
+    ca: Path | None = None
+    cert: Path | None = None
+    key: Path | None = None
+    username: Annotated[str, Field(min_length=1)] | None = None
+    password_file: Path | None = None
+    task_queue: Annotated[str, Field(min_length=1)] | None = None
+    policy: Policy = Policy()
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        for one, other in (("cert", "key"), ("username", "password_file")):
+            if (getattr(self, one) is None) != (getattr(self, other) is None):
+                raise ValueError(f"{one} and {other} go together: give both or neither")
+        schemes = {url.split(":")[0] for url in self.endpoints}
+        if len(schemes) > 1:
+            raise ValueError("endpoints mix http and https; a cluster has one of the two")
+        if (schemes == {"https"}) != (self.ca is not None):
+            raise ValueError("ca goes with https endpoints: the CA that signed the members' certificates")
+        if self.cert is not None and self.ca is None:
+            raise ValueError("cert and key need https endpoints and a ca")
+        return self
+
+    def access(self, folder: Path) -> Access:
+        files = {name: folder / path for name in _FILES if (path := getattr(self, name)) is not None}
+        return Access(endpoints=self.endpoints, username=self.username, **files)
+
+
+class _File(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    clusters: dict[Name, _Cluster] = {}
+
+
+class ClustersFile:
+    """
+    `membership.ports.Clusters`, from a TOML file. Threads may share it.
+
+    Relative paths in it are relative to the file. Certificate and password files are looked for only for
+    clusters whose activities run on one of the queues in `serves`; a cluster without a queue of its own is on
+    `default_queue`. Every method raises InvalidConfiguration, naming file, key and what was expected, when the
+    file is wrong at that moment.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        connect: Callable[[Access], Etcd],
+        serves: Collection[str] = (TASK_QUEUE,),
+        default_queue: str = TASK_QUEUE,
+    ) -> None:
+        self._path = path
+        self._default_queue = default_queue
+        self._connect = connect
+        self._serves = frozenset(serves)
+        self._lock = Lock()
+        self._read_at: object = None
+        self._clusters: dict[str, _Cluster] = {}
+        self._clients: dict[str, tuple[object, Etcd]] = {}
+
+    def names(self) -> tuple[str, ...]:
+        return tuple(self._current())
+
+    def policy(self, cluster: str) -> Policy:
+        return self._entry(cluster).policy
+
+    def task_queue(self, cluster: str) -> str:
+        return self._entry(cluster).task_queue or self._default_queue
+
+    def connect(self, cluster: str) -> Etcd:
+        access = self._entry(cluster).access(self._path.parent)
+        with self._lock:
+            # A renewed certificate is a new client; the old one is left to the calls that still use it.
+            state = (access, *(_state(path) for name in _FILES if (path := getattr(access, name))))
+            if cluster not in self._clients or self._clients[cluster][0] != state:
+                self._clients[cluster] = (state, self._connect(access))
+            return self._clients[cluster][1]
+
+    def _entry(self, cluster: str) -> _Cluster:
+        clusters = self._current()
+        if cluster not in clusters:
+            known = ", ".join(clusters) or "none"
+            raise UnknownCluster(f"no cluster {cluster!r} in {self._path} (it has: {known})")
+        return clusters[cluster]
+
+    def _current(self) -> dict[str, _Cluster]:
+        with self._lock:
+            try:
+                state = _state(self._path)
+                if state != self._read_at:
+                    self._clusters = self._load()
+                    self._read_at = state
+            except OSError as error:
+                raise InvalidConfiguration(f"{self._path}: {error.strerror or error}") from error
+            return self._clusters
+
+    def _load(self) -> dict[str, _Cluster]:
+        try:
+            clusters = _File.model_validate(tomllib.loads(self._path.read_text())).clusters
+        except tomllib.TOMLDecodeError as error:
+            raise InvalidConfiguration(f"{self._path}: not TOML: {error}") from error
+        except ValidationError as error:
+            raise InvalidConfiguration(f"{self._path}: {explain(error)}") from error
+        for name, cluster in clusters.items():
+            if (cluster.task_queue or self._default_queue) in self._serves:
+                self._check_files(name, cluster)
+        return clusters
+
+    def _check_files(self, name: str, cluster: _Cluster) -> None:
+        access = cluster.access(self._path.parent)
+        for key in _FILES:
+            path: Path | None = getattr(access, key)
+            if path is not None:
+                try:
+                    path.open("rb").close()
+                except OSError as error:
+                    where = f"{self._path}: clusters.{name}.{key}"
+                    raise InvalidConfiguration(f"{where}: cannot read {path}: {error.strerror}") from error
+
+
+def _state(path: Path) -> tuple[int, int, int]:
+    stat = path.stat()
+    return stat.st_mtime_ns, stat.st_size, stat.st_ino

@@ -1,0 +1,1 @@
+"""The command line's parts: speaks to Temporal only, and never loads etcd3."""

@@ -1,0 +1,133 @@
+"""Starts changes, finds them, and reads how they ended."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import ValidationError
+from temporalio.client import Client, WorkflowExecutionStatus, WorkflowFailureError, WorkflowHandle
+from temporalio.exceptions import ApplicationError, WorkflowAlreadyStartedError
+from temporalio.service import RPCError, RPCStatusCode
+
+from console.output import USAGE, Leave
+from membership.requests import JoinRequest, Outcome, OutcomeKind, Verb, change_id
+from settings import Settings
+
+Handle = WorkflowHandle[Any, Any]
+
+_CONFIGURATION = {"UnknownCluster", "InvalidConfiguration", "InvalidRequest"}
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a change ended; `error` is the failure's type."""
+
+    outcome: Outcome
+    error: str = ""
+
+    @property
+    def is_usage(self) -> bool:
+        """Whether the caller's request or the worker's configuration was at fault."""
+        return self.error in _CONFIGURATION
+
+
+async def start_join(client: Client, settings: Settings, request: JoinRequest) -> tuple[Handle, bool]:
+    """
+    Starts the join, or attaches to the same one that runs already (then the second value is true).
+
+    Raises Leave with USAGE when another request runs under the same name: Temporal does not compare them.
+    """
+    workflow_id = change_id(request.cluster, "join", request.name)
+    try:
+        await client.start_workflow(
+            "JoinMember",
+            request,
+            id=workflow_id,
+            task_queue=settings.task_queue,
+            memo={"request": request.model_dump(mode="json")},
+            static_summary=f"{request.name} joins {request.cluster}",
+            static_details=f"Peer URLs: {', '.join(request.peer_urls)}\n\nAsked for by {request.requested_by}",
+        )
+    except WorkflowAlreadyStartedError:
+        await _same_request(client, client.get_workflow_handle(workflow_id), request)
+        return client.get_workflow_handle(workflow_id), True
+    return client.get_workflow_handle(workflow_id), False
+
+
+async def _same_request(client: Client, running: Handle, request: JoinRequest) -> None:
+    try:
+        other = JoinRequest.model_validate(await _request_of(client, running))
+    except ValidationError:
+        other = None
+    if other is None or not request.same_change(other):
+        asked = f"peer URLs {', '.join(other.peer_urls)}, hold_before {other.hold_before}" if other else "unreadable"
+        raise Leave(
+            USAGE,
+            f"{running.id} is running with a different request ({asked})",
+            "attach to it with `memberflow watch`, or cancel it first",
+        )
+
+
+async def _request_of(client: Client, running: Handle) -> Any:
+    """The running change's request: from its memo, or its first event when another client started it."""
+    memo = await (await running.describe()).memo()
+    if "request" in memo:
+        return memo["request"]
+    async for event in running.fetch_history_events(page_size=1):
+        payloads = event.workflow_execution_started_event_attributes.input.payloads
+        return (await client.data_converter.decode(payloads))[0] if payloads else None
+    return None
+
+
+async def find(client: Client, cluster: str, name: str, verb: Verb | None) -> Handle:
+    """
+    The change of this name, running or recent.
+
+    Raises Leave with USAGE when there is none, or several and no verb decides.
+    """
+    verbs: tuple[Verb, ...] = (verb,) if verb else ("join", "remove", "replace")
+    found = {}
+    for each in verbs:
+        handle = client.get_workflow_handle(change_id(cluster, each, name))
+        try:
+            found[each] = (await handle.describe()).status
+        except RPCError as error:
+            if error.status is not RPCStatusCode.NOT_FOUND:
+                raise
+    running = [v for v, status in found.items() if status is WorkflowExecutionStatus.RUNNING]
+    candidates = running or list(found)
+    if len(candidates) == 1:
+        return client.get_workflow_handle(change_id(cluster, candidates[0], name))
+    if not candidates:
+        raise Leave(USAGE, f"no change of {name} in cluster {cluster} is known", "`memberflow join` starts one")
+    raise Leave(USAGE, f"several changes of {name}: {', '.join(candidates)}", "say which with --verb")
+
+
+async def how_it_ended(handle: Handle, status: WorkflowExecutionStatus, run_id: str) -> Ended:
+    """The outcome of a closed change, whatever closed it."""
+    cluster, member = _parts(handle.id)
+
+    def made_up(kind: OutcomeKind, reason: str, hint: str | None = None) -> Outcome:
+        return Outcome(
+            cluster=cluster, member=member, outcome=kind, reason=reason, hint=hint, workflow_id=handle.id, run_id=run_id
+        )
+
+    try:
+        return Ended(Outcome.model_validate(await handle.result()))
+    except WorkflowFailureError as failure:
+        error = failure.cause
+        if isinstance(error, ApplicationError):
+            if error.details:
+                return Ended(Outcome.model_validate(error.details[0]), error.type or "")
+            kind: OutcomeKind = "refused" if error.type == "InvalidRequest" else "failed"
+            return Ended(made_up(kind, error.message), error.type or "")
+    if status is WorkflowExecutionStatus.CANCELED:
+        return Ended(made_up("cancelled", "cancelled; a learner that it had added was removed"))
+    hint = "its learner, if it added one, is still there: run the same join again to take it over (see the runbook)"
+    return Ended(made_up("failed", f"the workflow was ended from outside ({status.name.lower()})", hint))
+
+
+def _parts(workflow_id: str) -> tuple[str, str]:
+    _, cluster, _, member = workflow_id.split(":")
+    return cluster, member

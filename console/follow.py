@@ -1,0 +1,129 @@
+"""Follows a change to its end, and shows how far it is."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+
+from pydantic import TypeAdapter, ValidationError
+from temporalio.client import Client, WorkflowExecutionDescription, WorkflowExecutionStatus, WorkflowQueryFailedError
+from temporalio.service import RPCError, RPCStatusCode
+
+from console.changes import Ended, Handle, how_it_ended
+from console.display import Display
+from console.output import OUT_OF_REACH, Leave
+from membership.model import Handover, SyncProgress
+from membership.view import ChangeView
+
+# Seconds; a server or a worker that is away longer is said to be.
+_SILENCE = 5.0
+_GIVE_UP = 60.0
+_QUERY_DEADLINE = timedelta(seconds=2)
+
+_VIEW = TypeAdapter(ChangeView)
+_PROGRESS = TypeAdapter(SyncProgress)
+
+
+@dataclass(frozen=True)
+class Sight:
+    """One look at a change: the server's description, the worker's view, the heartbeat of what is pending."""
+
+    description: WorkflowExecutionDescription
+    view: ChangeView | None
+    progress: SyncProgress | None
+    waits_for: str
+    handover: Handover | None
+
+    @property
+    def is_running(self) -> bool:
+        return self.description.status is WorkflowExecutionStatus.RUNNING
+
+
+async def see(client: Client, handle: Handle) -> Sight:
+    """Looks at a change once."""
+    description = await handle.describe()
+    running = description.status is WorkflowExecutionStatus.RUNNING
+    view = await _view(handle) if running else None
+    progress, waits_for = await _heartbeat(client, description)
+    memo = await description.memo()
+    handover = Handover(**memo["handover"]) if "handover" in memo else None
+    return Sight(description, view, progress, waits_for or (view.waits_for if view else ""), handover)
+
+
+async def _view(handle: Handle) -> ChangeView | None:
+    try:
+        return _VIEW.validate_python(await handle.query("progress", rpc_timeout=_QUERY_DEADLINE))
+    except (RPCError, WorkflowQueryFailedError, ValidationError):
+        return None
+
+
+async def _heartbeat(client: Client, description: WorkflowExecutionDescription) -> tuple[SyncProgress | None, str]:
+    """The live figures of the pending wait, and what it waits for."""
+    for pending in description.raw_description.pending_activities:
+        payloads = pending.heartbeat_details.payloads
+        details = await client.data_converter.decode(payloads) if payloads else []
+        if details and isinstance(details[0], str):
+            return None, details[0]
+        try:
+            if details and details[0]:
+                progress = _PROGRESS.validate_python(details[0])
+                return progress, progress.reason
+        except ValidationError:
+            continue
+    return None, ""
+
+
+async def follow(
+    client: Client,
+    handle: Handle,
+    display: Display,
+    *,
+    until_added: bool = False,
+    timeout: timedelta | None = None,
+    on_handover: Callable[[Handover], None] = lambda _: None,
+) -> Ended | Sight:
+    """
+    Follows a change to its end, across resets of it and restarts of the server.
+
+    Returns how it ended; or what was last seen of it, when the handover is known and `until_added`, or when
+    `timeout` has passed. Raises Leave with OUT_OF_REACH when the server stays away.
+    """
+    deadline = time.monotonic() + timeout.total_seconds() if timeout else float("inf")
+    started = answered = viewed = time.monotonic()
+    handed_over = False
+    while True:
+        now = time.monotonic()
+        try:
+            seen = await see(client, handle)
+            answered = now
+        except RPCError as error:
+            _still_bearable(error, now - answered, display)
+            await asyncio.sleep(1)
+            continue
+        viewed = now if seen.view or not seen.is_running else viewed
+        display.show(seen.view, seen.progress, seen.waits_for, silent=now - viewed > _SILENCE)
+        if seen.handover and not handed_over:
+            handed_over = True
+            on_handover(seen.handover)
+        if not seen.is_running:
+            assert seen.description.status
+            return await how_it_ended(handle, seen.description.status, seen.description.run_id or "")
+        if (until_added and handed_over) or time.monotonic() >= deadline:
+            return seen
+        await asyncio.sleep(min(0.2 if now - started < 10 else 1.0, max(0.0, deadline - now)))
+
+
+def _still_bearable(error: RPCError, away: float, display: Display) -> None:
+    if error.status is RPCStatusCode.NOT_FOUND:
+        raise Leave(OUT_OF_REACH, f"the change is gone from Temporal: {error}") from error
+    if away > _GIVE_UP:
+        raise Leave(
+            OUT_OF_REACH,
+            f"Temporal has been out of reach for {away:.0f} s: {error}",
+            "the change goes on when the server is back; attach to it with `memberflow watch`",
+        ) from error
+    if away > _SILENCE:
+        display.note(f"Temporal is out of reach ({error}); trying on")

@@ -1,0 +1,55 @@
+"""What the command line prints, and how it leaves."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from contextlib import suppress
+from typing import Any, NoReturn
+
+from rich.console import Console
+
+DONE = 0
+FAILED = 1
+USAGE = 2
+OUT_OF_REACH = 3
+STILL_RUNNING = 4
+REFUSED = 5
+INTERRUPTED = 130
+
+stderr = Console(stderr=True, soft_wrap=True, highlight=False)
+stdout = Console(soft_wrap=True, highlight=False)
+
+
+class Leave(Exception):
+    """Ends the command with an exit code, after a message and a hint on stderr."""
+
+    def __init__(self, code: int, message: str = "", hint: str = "") -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.hint = hint
+
+
+def print_json(value: Any) -> None:
+    """One JSON object on stdout."""
+    print(json.dumps(value, default=str), flush=True)
+
+
+def say(text: str) -> None:
+    """A line for the person who watches; never on stdout."""
+    stderr.print(text, markup=False)
+
+
+def leave(code: int) -> NoReturn:
+    """
+    Leaves the process with this exit code, whatever else is still loaded.
+
+    A short-lived process that used Temporal's SDK can crash while the interpreter shuts down (sdk-python#300);
+    skipping that keeps the exit code right.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(BrokenPipeError):
+            stream.flush()
+    os._exit(code)

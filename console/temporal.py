@@ -1,0 +1,75 @@
+"""The command line's connection to Temporal."""
+
+from __future__ import annotations
+
+import asyncio
+import getpass
+import os
+import socket
+from datetime import UTC, datetime, timedelta
+
+from temporalio.api.enums.v1 import TaskQueueType
+from temporalio.api.taskqueue.v1 import TaskQueue
+from temporalio.api.workflowservice.v1 import DescribeTaskQueueRequest
+from temporalio.client import Client
+from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.service import RPCError
+
+from console.output import OUT_OF_REACH, Leave
+from logs import quiet_runtime
+from settings import Settings
+
+CONNECT_DEADLINE = 8.0
+# A worker's poll lasts a minute at most; one that has not polled for longer is gone.
+_POLLED_WITHIN = timedelta(seconds=75)
+
+
+def caller() -> str:
+    """Who asks, for the audit trail."""
+    return f"{getpass.getuser()}@{socket.gethostname()}"
+
+
+async def connect(settings: Settings) -> Client:
+    """
+    A client of Temporal.
+
+    Raises Leave with OUT_OF_REACH within seconds when the server doesn't answer.
+    """
+    options = {"identity": f"memberflow {caller()} {os.getpid()}", **settings.temporal}
+    try:
+        async with asyncio.timeout(CONNECT_DEADLINE):
+            return await Client.connect(**options, data_converter=pydantic_data_converter, runtime=quiet_runtime())
+    except (RuntimeError, TimeoutError, RPCError) as error:
+        why = str(error) or f"no answer within {CONNECT_DEADLINE:.0f} s"
+        raise Leave(
+            OUT_OF_REACH,
+            f"Temporal at {settings.address} is out of reach: {why}",
+            "set TEMPORAL_ADDRESS (and TEMPORAL_NAMESPACE), or start a server: `temporal server start-dev`",
+        ) from error
+
+
+async def workflow_pollers(client: Client, task_queue: str) -> list[str]:
+    """The identities of the workers that poll for workflows; they polled within the last minute or so."""
+    answer = await client.workflow_service.describe_task_queue(
+        DescribeTaskQueueRequest(
+            namespace=client.namespace,
+            task_queue=TaskQueue(name=task_queue),
+            task_queue_type=TaskQueueType.TASK_QUEUE_TYPE_WORKFLOW,
+        )
+    )
+    oldest = datetime.now(UTC) - _POLLED_WITHIN
+    return [p.identity for p in answer.pollers if p.last_access_time.ToDatetime(UTC) > oldest]
+
+
+async def require_worker(client: Client, settings: Settings) -> None:
+    """Raises Leave with OUT_OF_REACH when no worker polls the task queue: nothing would ever happen."""
+    # A worker that has just been started shows up after its first poll.
+    for pause in (0.3, 0.7, 0.0):
+        if await workflow_pollers(client, settings.task_queue):
+            return
+        await asyncio.sleep(pause)
+    raise Leave(
+        OUT_OF_REACH,
+        f"no worker polls the task queue {settings.task_queue!r} in namespace {settings.namespace!r}",
+        "start one with `memberflow worker`; nothing was started",
+    )

@@ -1,0 +1,186 @@
+"""
+The membership client of one cluster.
+
+It asks several members at once, each with its own deadline, so that a dead endpoint costs nothing; it never
+asks a learner for the list; it sends changes to the leader, once; and it believes no answer whose cluster and
+member ID are not those asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from typing import Any
+
+from etcdapi import reading
+from etcdapi.calls import Answers, Calls
+from etcdapi.raft import parse_progress
+from etcdapi.stubs import rpc_pb2
+from membership.errors import ClusterUnreachable, MemberflowError, NoLeader, WrongMember
+from membership.model import ClusterStatus, Member, RaftProgress
+from membership.ports import Access
+
+# Seconds; a linearizable list without quorum would hang for etcd's own 7.
+STATUS_DEADLINE = 2.0
+LIST_DEADLINE = 2.0
+WATCH_DEADLINE = 1.0
+COMMIT_DEADLINE = 5.0
+
+_STATUS = rpc_pb2.StatusRequest()
+_LIST = rpc_pb2.MemberListRequest(linearizable=True)
+_ALARMS = rpc_pb2.AlarmRequest(action=rpc_pb2.AlarmRequest.GET)
+
+
+@dataclass(frozen=True)
+class _Map:
+    """What the last look learnt of where members are; replaced as a whole."""
+
+    owner: dict[str, str] = field(default_factory=dict)
+    voter_urls: tuple[str, ...] = ()
+    readers: tuple[str, ...] = ()
+    leader: str = ""
+    leader_url: str = ""
+
+
+class EtcdClient:
+    """`membership.ports.Etcd` for real. Threads may share it; connections are kept until `close`."""
+
+    def __init__(self, access: Access) -> None:
+        self._calls = Calls(access)
+        self._seeds = access.endpoints
+        self._map = _Map()
+
+    def close(self) -> None:
+        self._calls.close()
+
+    def look(self, avoid: Collection[str] = ()) -> ClusterStatus:
+        """See `Etcd.look`. Voters first, learners after them: writes in between never overstate a lag."""
+        known = self._known_urls(avoid)
+        answers = self._calls.read(known, "Status", _STATUS, STATUS_DEADLINE)
+        leader, term = reading.agree_on_leader(reading.read_status(a) for a in _voters(answers).values())
+        lists = self._lists(answers, leader)
+        if not lists:
+            raise ClusterUnreachable(_reasons(answers, list(_voters(answers))))
+        first = next(iter(lists.values()))
+        cluster_id = first.header.cluster_id
+        reading.agree_on_cluster(answers, cluster_id, self._seeds)
+        found = self._calls.read(
+            _still_to_ask(reading.read_members(first), known, avoid), "Status", _STATUS, STATUS_DEADLINE
+        )
+        answers |= found
+        lists |= self._lists(found, leader)
+        listed = {url: (reading.hex_id(a.header.member_id), reading.read_members(a)) for url, a in lists.items()}
+        members, dissent = reading.agree_on_members(listed)
+        statuses, silent = reading.identify(members, answers, cluster_id, avoid)
+        self._map = _draw_map(members, answers, tuple(lists), leader)
+        return ClusterStatus(
+            cluster_id=reading.hex_id(cluster_id),
+            leader=leader,
+            term=term,
+            members=members,
+            statuses=statuses,
+            silent=silent,
+            readers=tuple(sorted({who for who, _ in listed.values()})),
+            dissent=dissent,
+            progress=self._progress(),
+        )
+
+    def members(self) -> tuple[Member, ...]:
+        """See `Etcd.members`."""
+        failures: Answers = {}
+        for url in self._map.readers or self._seeds:
+            answer = self._calls.read([url], "MemberList", _LIST, WATCH_DEADLINE)
+            if good := _good(answer):
+                return reading.read_members(good[url])
+            failures |= answer
+        raise ClusterUnreachable(_reasons(failures, list(failures)))
+
+    def commit(self) -> None:
+        """See `Etcd.commit`."""
+        leader, url = self._the_leader()
+        answer = self._calls.read([url], "Alarm", _ALARMS, COMMIT_DEADLINE)[url]
+        if isinstance(answer, MemberflowError):
+            raise answer
+        _must_be(leader, answer, url)
+
+    def add_learner(self, peer_urls: tuple[str, ...], deadline: float) -> Member:
+        """See `Etcd.add_learner`."""
+        request = rpc_pb2.MemberAddRequest(peerURLs=peer_urls, isLearner=True)
+        return reading.read_member(self._change("MemberAdd", request, deadline).member)
+
+    def promote(self, member_id: str, deadline: float) -> None:
+        """See `Etcd.promote`."""
+        self._change("MemberPromote", rpc_pb2.MemberPromoteRequest(ID=int(member_id, 16)), deadline)
+
+    def remove(self, member_id: str, deadline: float) -> None:
+        """See `Etcd.remove`."""
+        self._change("MemberRemove", rpc_pb2.MemberRemoveRequest(ID=int(member_id, 16)), deadline)
+
+    def _change(self, method: str, request: Any, deadline: float) -> Any:
+        leader, url = self._the_leader()
+        answer = self._calls.send(url, method, request, deadline)
+        _must_be(leader, answer, url)
+        return answer
+
+    def _the_leader(self) -> tuple[str, str]:
+        where = self._map
+        if not where.leader_url:
+            raise NoLeader("the last look found no leader that answers")
+        return where.leader, where.leader_url
+
+    def _lists(self, statuses: Answers, leader: str) -> dict[str, Any]:
+        """The lists of the voters among those that answered, the leader's first."""
+        voters = _voters(statuses)
+        urls = sorted(voters, key=lambda url: reading.hex_id(voters[url].header.member_id) != leader)
+        return _good(self._calls.read(urls, "MemberList", _LIST, LIST_DEADLINE))
+
+    def _known_urls(self, avoid: Collection[str]) -> list[str]:
+        where = self._map
+        return [url for url in dict.fromkeys((*self._seeds, *where.voter_urls)) if where.owner.get(url) not in avoid]
+
+    def _progress(self) -> dict[str, RaftProgress]:
+        if not self._map.leader_url:
+            return {}
+        try:
+            return parse_progress(self._calls.connection(self._map.leader_url).get("/debug/vars"))
+        except MemberflowError:
+            return {}
+
+
+def _voters(statuses: Answers) -> dict[str, Any]:
+    return {url: a for url, a in _good(statuses).items() if not a.isLearner}
+
+
+def _good(answers: Answers) -> dict[str, Any]:
+    return {url: a for url, a in answers.items() if not isinstance(a, MemberflowError)}
+
+
+def _reasons(answers: Answers, voters: list[str]) -> str:
+    """Why no list could be read, for a person."""
+    failed = [str(a) for a in answers.values() if isinstance(a, MemberflowError)]
+    if voters:
+        failed.append(f"no linearizable read through {', '.join(voters)}: is there a quorum?")
+    return "; ".join(failed) or "no endpoint answered"
+
+
+def _still_to_ask(members: tuple[Member, ...], asked: list[str], avoid: Collection[str]) -> list[str]:
+    """Learners always, after the leader; and voters that were not known before."""
+    urls = {url: m.is_learner for m in members if m.id not in avoid for url in m.client_urls}
+    return [url for url, is_learner in urls.items() if is_learner or url not in asked]
+
+
+def _draw_map(members: tuple[Member, ...], answers: Answers, readers: tuple[str, ...], leader: str) -> _Map:
+    owner = {url: m.id for m in members for url in m.client_urls}
+    owner |= {url: reading.hex_id(a.header.member_id) for url, a in _good(answers).items()}
+    return _Map(
+        owner=owner,
+        voter_urls=tuple(url for m in members if not m.is_learner for url in m.client_urls),
+        readers=readers,
+        leader=leader,
+        leader_url=next((url for url in answers if owner.get(url) == leader and url in _good(answers)), ""),
+    )
+
+
+def _must_be(member_id: str, answer: Any, url: str) -> None:
+    if reading.hex_id(answer.header.member_id) != member_id:
+        raise WrongMember(f"{url} answered as member {answer.header.member_id:x}, not as the leader {member_id}")

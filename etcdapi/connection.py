@@ -1,0 +1,95 @@
+"""One endpoint: one gRPC channel, opened by etcd3's client and kept."""
+
+from __future__ import annotations
+
+import ssl
+from http.client import HTTPConnection, HTTPException, HTTPSConnection, RemoteDisconnected
+from threading import Lock
+from urllib.parse import urlsplit
+
+from etcdapi import stubs
+from membership.errors import Unreachable
+from membership.ports import Access
+
+stubs.install()
+
+import etcd3  # noqa: E402  (its own stubs must not load)
+
+# Retries are the workflow's alone; a member that comes up must be noticed within a second, not after gRPC's 120.
+_OPTIONS = (
+    ("grpc.enable_retries", 0),
+    ("grpc.initial_reconnect_backoff_ms", 50),
+    ("grpc.min_reconnect_backoff_ms", 1000),
+    ("grpc.max_reconnect_backoff_ms", 500),
+    ("grpc.use_local_subchannel_pool", 1),
+)
+
+HTTP_DEADLINE = 1.0
+
+
+class Connection:
+    """The calls of one endpoint. Not for use after `close`."""
+
+    def __init__(self, url: str, access: Access) -> None:
+        parts = urlsplit(url)
+        if not parts.hostname or not parts.port:
+            raise Unreachable(f"no client URL: {url!r}", endpoint=url)
+        self.url = url
+        tls = parts.scheme == "https"
+        host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+        files = {"ca_cert": access.ca, "cert_cert": access.cert, "cert_key": access.key} if tls else {}
+        client = etcd3.client(host=host, port=parts.port, grpc_options=_OPTIONS, **files)
+        self.cluster: stubs.rpc_pb2_grpc.ClusterStub = client.clusterstub
+        self.maintenance: stubs.rpc_pb2_grpc.MaintenanceStub = client.maintenancestub
+        self.auth = stubs.rpc_pb2_grpc.AuthStub(client.channel)  # type: ignore[no-untyped-call]  # generated
+        self._channel = client
+        self._http = _http(parts.hostname, parts.port, access if tls else None)
+        self._http_lock = Lock()
+
+    def close(self) -> None:
+        self._channel.close()
+        self._http.close()
+
+    def get(self, path: str) -> bytes:
+        """
+        The body of a plain HTTP GET on the client port, over one connection that is kept.
+
+        Raises Unreachable for anything but an answer of 200 within a second.
+        """
+        with self._http_lock:
+            try:
+                try:
+                    status, body = self._exchange(path)
+                except (RemoteDisconnected, ConnectionError):
+                    self._http.close()  # the server closed a kept connection; a new one tells how it is now
+                    status, body = self._exchange(path)
+            except (OSError, HTTPException) as error:
+                self._http.close()
+                raise Unreachable(f"GET {path}: {error}", endpoint=self.url) from error
+        if status != 200:
+            raise Unreachable(f"GET {path}: HTTP {status}", endpoint=self.url)
+        return body
+
+    def _exchange(self, path: str) -> tuple[int, bytes]:
+        self._http.request("GET", path)
+        answer = self._http.getresponse()
+        return answer.status, answer.read()
+
+
+def _http(host: str, port: int, access: Access | None) -> HTTPConnection:
+    if access is None:
+        return HTTPConnection(host, port, timeout=HTTP_DEADLINE)
+    context = ssl.create_default_context(cafile=access.ca)
+    if access.cert:
+        context.load_cert_chain(access.cert, access.key)
+    return HTTPSConnection(host, port, timeout=HTTP_DEADLINE, context=context)
+
+
+def metadata(token: str | None, *, needs_leader: bool) -> list[tuple[str, str]]:
+    """
+    Call metadata: the auth token, and `hasleader`, which makes a member without a leader say so at once.
+
+    (etcd: `api/v3rpc/rpctypes/metadatafields.go`.)
+    """
+    pairs = [("token", token)] if token else []
+    return [*pairs, ("hasleader", "true")] if needs_leader else pairs

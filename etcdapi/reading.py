@@ -1,0 +1,122 @@
+"""Reads etcd's answers: who leads, which list holds, who is who, and who stays silent."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable, Mapping
+from typing import Any
+
+from etcdapi.stubs import rpc_pb2
+from membership.errors import MemberflowError, WrongCluster, WrongMember
+from membership.model import Alarm, Member, MemberStatus
+
+# The text differs in white space between 3.6 and 3.7: "memberID:123  alarm:NOSPACE".
+_ALARM = re.compile(r"memberID:(\d+)\s+alarm:(\w+)")
+
+
+def hex_id(number: int) -> str:
+    return f"{number:x}" if number else ""
+
+
+def read_member(row: rpc_pb2.Member) -> Member:
+    return Member(
+        id=hex_id(row.ID),
+        name=row.name,
+        peer_urls=tuple(sorted(row.peerURLs)),
+        client_urls=tuple(sorted(row.clientURLs)),
+        is_learner=row.isLearner,
+    )
+
+
+def read_members(answer: Any) -> tuple[Member, ...]:
+    """The rows of a member list, in the order of their IDs."""
+    return tuple(sorted((read_member(row) for row in answer.members), key=lambda m: int(m.id, 16)))
+
+
+def read_status(answer: rpc_pb2.StatusResponse) -> MemberStatus:
+    alarms = (_ALARM.match(text) for text in answer.errors)
+    return MemberStatus(
+        member_id=hex_id(answer.header.member_id),
+        version=answer.version,
+        leader=hex_id(answer.leader),
+        term=answer.raftTerm,
+        raft_index=answer.raftIndex,
+        applied_index=answer.raftAppliedIndex,
+        db_size=answer.dbSize,
+        db_size_in_use=answer.dbSizeInUse,
+        db_quota=answer.dbSizeQuota,
+        is_learner=answer.isLearner,
+        alarms=tuple(Alarm(hex_id(int(m[1])), m[2]) for m in alarms if m),
+    )
+
+
+def agree_on_leader(statuses: Iterable[MemberStatus]) -> tuple[str, int]:
+    """The leader (empty for none) that the members of the highest term know, and that term."""
+    answers = list(statuses)
+    term = max((s.term for s in answers), default=0)
+    return next((s.leader for s in answers if s.term == term and s.leader), ""), term
+
+
+def agree_on_members(lists: Mapping[str, tuple[str, tuple[Member, ...]]]) -> tuple[tuple[Member, ...], tuple[str, ...]]:
+    """
+    The first list (the leader's, where it answered), and which voters list something else.
+
+    Names and client URLs are left out of the comparison: a member publishes them while it starts.
+    `lists` gives, by URL, who answered and what it listed.
+    """
+    (_, members), *_ = lists.values()
+    reference = _shape(members)
+    dissent = [
+        f"{who} lists {', '.join(sorted(_shape(other) ^ reference))}"
+        for who, other in lists.values()
+        if _shape(other) != reference
+    ]
+    return members, tuple(sorted(set(dissent)))
+
+
+def _shape(members: tuple[Member, ...]) -> set[str]:
+    return {f"{m.id} {'learner' if m.is_learner else 'voter'} {'+'.join(m.peer_urls)}" for m in members}
+
+
+def agree_on_cluster(answers: Mapping[str, Any], cluster_id: int, seeds: Collection[str]) -> None:
+    """Raises WrongCluster when a configured endpoint answers for another cluster than the list's."""
+    for url in seeds:
+        answer = answers.get(url)
+        if answer is not None and not isinstance(answer, MemberflowError) and answer.header.cluster_id != cluster_id:
+            raise WrongCluster(f"{url} answers for cluster {answer.header.cluster_id:x}, others for {cluster_id:x}")
+
+
+def identify(
+    members: tuple[Member, ...], answers: Mapping[str, Any], cluster_id: int, avoid: Collection[str]
+) -> tuple[dict[str, MemberStatus], dict[str, str]]:
+    """Statuses by member, of those that answered as themselves, and the reason for every other one's silence."""
+    own = {
+        hex_id(a.header.member_id): read_status(a)
+        for a in answers.values()
+        if not isinstance(a, MemberflowError) and a.header.cluster_id == cluster_id
+    }
+    statuses = {m.id: own[m.id] for m in members if m.id in own and m.id not in avoid}
+    silent = {m.id: _why(m, answers, cluster_id, avoid) for m in members if m.id not in statuses}
+    return statuses, silent
+
+
+def _why(member: Member, answers: Mapping[str, Any], cluster_id: int, avoid: Collection[str]) -> str:
+    if member.id in avoid:
+        return "not asked, because it is being removed"
+    if not member.client_urls:
+        return "has published no client URL yet"
+    return "; ".join(_what_came(url, answers.get(url), cluster_id) for url in member.client_urls)
+
+
+def _what_came(url: str, answer: Any, cluster_id: int) -> str:
+    if answer is None:
+        return f"{url} was not asked"
+    if isinstance(answer, MemberflowError):
+        return str(answer)
+    if answer.header.cluster_id != cluster_id:
+        return _named(WrongCluster(f"{url} answers for cluster {answer.header.cluster_id:x}"))
+    return _named(WrongMember(f"{url} answers as member {answer.header.member_id:x}"))
+
+
+def _named(error: MemberflowError) -> str:
+    return f"{error.name}: {error}"

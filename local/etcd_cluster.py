@@ -1,0 +1,108 @@
+"""etcd members as processes on loopback ports."""
+
+from __future__ import annotations
+
+import signal
+import time
+import urllib.error
+import urllib.request
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from local.processes import Child, clean_environment, free_port
+from membership.errors import MemberflowError
+
+
+class LocalFailure(MemberflowError):
+    """A process of the local deployment didn't come up."""
+
+
+@dataclass
+class LocalMember:
+    """
+    One member: its ports are its own for life, its process comes and goes.
+
+    `advertised` is the client URL that it publishes; a relay's, when one stands in front of it.
+    """
+
+    name: str
+    binary: Path
+    folder: Path
+    client_port: int = field(default_factory=free_port)
+    peer_port: int = field(default_factory=free_port)
+    advertised: str = ""
+    flags: tuple[str, ...] = ()
+    process: Child | None = None
+
+    @property
+    def client_url(self) -> str:
+        return f"http://127.0.0.1:{self.client_port}"
+
+    @property
+    def peer_url(self) -> str:
+        return f"http://127.0.0.1:{self.peer_port}"
+
+    def start(self, env: dict[str, str] | None = None) -> None:
+        """Starts the process; `env` holds the ETCD_* values of a first start."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        command = [
+            str(self.binary),
+            f"--data-dir={self.folder / 'data'}",
+            f"--listen-client-urls={self.client_url}",
+            f"--advertise-client-urls={self.advertised or self.client_url}",
+            f"--listen-peer-urls={self.peer_url}",
+            *self.flags,
+        ]
+        environment = {**clean_environment(), "ETCD_NAME": self.name, "ETCD_LOG_LEVEL": "warn", **(env or {})}
+        self.process = Child(command, self.folder / "etcd.log", environment)
+
+    def stop(self) -> None:
+        if self.process:
+            self.process.end()
+
+    def kill(self) -> None:
+        """As a power cut would."""
+        assert self.process
+        self.process.send(signal.SIGKILL)
+        self.process.wait(5)
+
+    def freeze(self) -> None:
+        assert self.process
+        self.process.send(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        assert self.process
+        self.process.send(signal.SIGCONT)
+
+    def is_serving(self) -> bool:
+        """Whether the client port answers."""
+        try:
+            with urllib.request.urlopen(f"{self.client_url}/version", timeout=1) as answer:
+                return bool(answer.status == 200)
+        except (OSError, urllib.error.URLError):
+            return False
+
+    def wait_until_serving(self, timeout: float = 20.0) -> None:
+        """Raises LocalFailure, with the end of the member's log, when it doesn't serve in time."""
+        deadline = time.monotonic() + timeout
+        while not self.is_serving():
+            if self.process is None or self.process.exit_code() is not None or time.monotonic() > deadline:
+                log = self.process.last_lines() if self.process else "never started"
+                raise LocalFailure(f"etcd member {self.name} does not serve:\n{log}")
+            time.sleep(0.02)
+
+
+def bootstrap(members: list[LocalMember], token: str) -> None:
+    """Starts a new cluster of these members and waits until all of them serve."""
+    cluster = ",".join(f"{m.name}={m.peer_url}" for m in members)
+    for member in members:
+        member.start(
+            {
+                "ETCD_INITIAL_CLUSTER": cluster,
+                "ETCD_INITIAL_CLUSTER_STATE": "new",
+                "ETCD_INITIAL_CLUSTER_TOKEN": token,
+                "ETCD_INITIAL_ADVERTISE_PEER_URLS": member.peer_url,
+            }
+        )
+    for member in members:
+        member.wait_until_serving()

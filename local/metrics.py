@@ -1,0 +1,27 @@
+"""What etcd itself counts."""
+
+from __future__ import annotations
+
+import re
+import urllib.request
+from collections.abc import Iterable
+
+_SERIES = re.compile(r"^etcd_server_learner_promote_(successes|failures)(?:\{[^}]*\})? (\S+)$", re.MULTILINE)
+
+
+def promotes(client_urls: Iterable[str]) -> tuple[int, int]:
+    """
+    Successful and failed promotes, summed over these members; one that is down counts nothing.
+
+    etcd counts them on the leader only (`etcd_server_learner_promote_successes` and `_failures`).
+    """
+    total = {"successes": 0.0, "failures": 0.0}
+    for url in client_urls:
+        try:
+            with urllib.request.urlopen(f"{url}/metrics", timeout=3) as answer:
+                text = answer.read().decode()
+        except OSError:
+            continue
+        for kind, value in _SERIES.findall(text):
+            total[kind] += float(value)
+    return int(total["successes"]), int(total["failures"])

@@ -1,0 +1,69 @@
+"""Child processes that are ended on every way out."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+
+def free_port() -> int:
+    """A loopback port that nobody listens on at this moment."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def clean_environment() -> dict[str, str]:
+    """This process's environment without another Temporal's or another memberflow's settings."""
+    return {k: v for k, v in os.environ.items() if not k.startswith(("TEMPORAL_", "MEMBERFLOW_", "ETCD_"))}
+
+
+class Child:
+    """A process in a session of its own, so that Ctrl-C reaches us first; its output goes to a file."""
+
+    def __init__(self, command: Sequence[str], log: Path, env: dict[str, str] | None = None) -> None:
+        """`env` is the whole environment; this process's own when it is None."""
+        self.log = log
+        with log.open("ab") as out:
+            self._process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=subprocess.STDOUT,
+                env=env,
+                start_new_session=True,
+            )
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    def exit_code(self) -> int | None:
+        """None while it runs; negative for the signal that ended it."""
+        return self._process.poll()
+
+    def send(self, sign: signal.Signals) -> None:
+        if self.exit_code() is None:
+            self._process.send_signal(sign)
+
+    def wait(self, timeout: float) -> int:
+        """Its exit code; raises subprocess.TimeoutExpired."""
+        return self._process.wait(timeout)
+
+    def end(self, patience: float = 5.0) -> None:
+        """Asks it to end, and kills it when it doesn't."""
+        self.send(signal.SIGCONT)
+        self.send(signal.SIGTERM)
+        try:
+            self._process.wait(patience)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+    def last_lines(self, count: int = 5) -> str:
+        """The end of its output, for an error's text."""
+        return "\n".join(self.log.read_text(errors="replace").splitlines()[-count:])

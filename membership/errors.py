@@ -1,0 +1,278 @@
+"""
+Every error that memberflow names.
+
+    MemberflowError                     has a hint for the operator
+    ├── EtcdError                       an RPC failed; keeps gRPC code, full text and endpoint
+    │   ├── Refused                     certainly not applied by this call
+    │   │   ├── MemberExist, PeerURLExist, TooManyLearners, MemberBadURLs
+    │   │   ├── MemberNotFound, MemberNotLearner, LearnerNotReady
+    │   │   ├── MemberNotEnoughStarted, Unhealthy, NotLeader, BadLeaderTransferee
+    │   │   ├── NoLeader, NotSupportedForLearner, NotCapable, TimeoutWaitAppliedIndex, ...
+    │   │   ├── UserEmpty, UserNotFound, AuthFailed, InvalidAuthToken, PermissionDenied, ...
+    │   │   └── Unreachable             no connection was made
+    │   └── Ambiguous                   it may have been applied, or still be
+    │       ├── DeadlineExceeded, Canceled, ConnectionLost, Stopped
+    │       ├── Timeout, TimeoutDueToLeaderFail, TimeoutDueToConnectionLost
+    │       ├── TimeoutLeaderTransfer, LeaderChanged
+    │       └── UnknownEtcdError        a text that this table doesn't know
+    ├── WrongCluster                    the answer came from another cluster
+    ├── WrongMember                     the answer came from another member
+    ├── ClusterUnreachable              no voter answered a linearizable read
+    ├── InvalidConfiguration            of the worker
+    │   └── UnknownCluster
+    └── InvalidRequest                  of the caller
+
+The names under EtcdError are etcd's own (`ErrGRPC...` in `api/v3rpc/rpctypes/error.go`), without the
+prefix. An error says how long to wait and what to tell a person; what to *do* is decided by looking.
+"""
+
+from __future__ import annotations
+
+
+class MemberflowError(Exception):
+    """Something that memberflow has a name and a hint for."""
+
+    hint = ""
+
+    @property
+    def name(self) -> str:
+        """The name under which it appears as a Temporal failure type."""
+        return type(self).__name__
+
+
+class EtcdError(MemberflowError):
+    """An RPC to etcd failed."""
+
+    applied = "maybe"
+
+    def __init__(self, text: str, code: str = "", endpoint: str = "") -> None:
+        super().__init__(text)
+        self.text = text
+        self.code = code
+        self.endpoint = endpoint
+
+    def __str__(self) -> str:
+        where = f" from {self.endpoint}" if self.endpoint else ""
+        return f"{self.name}: {self.text} ({self.code}{where})"
+
+
+class Refused(EtcdError):
+    """The call was certainly not applied."""
+
+    applied = "no"
+
+
+class Ambiguous(EtcdError):
+    """The call may have been applied, or may still be."""
+
+
+# ---- certainly not applied ----
+
+
+class MemberExist(Refused):
+    """The same peer URLs were added within the same second."""
+
+
+class PeerURLExist(Refused):
+    """A member already has one of these peer URLs."""
+
+
+class TooManyLearners(Refused):
+    """The cluster has as many learners as --max-learners permits."""
+
+
+class MemberBadURLs(Refused):
+    """A peer URL is malformed by etcd's rules."""
+
+    hint = "a peer URL is scheme://host:port without a path, e.g. https://10.0.0.14:2380"
+
+
+class MemberNotFound(Refused):
+    """No member has this ID (any more: removed IDs never come back)."""
+
+
+class MemberNotLearner(Refused):
+    """The member is a voter already; through the leader, this call changed nothing."""
+
+
+class LearnerNotReady(Refused):
+    """The member's log is not in sync with the leader's; says nothing of its being a learner."""
+
+
+class MemberNotEnoughStarted(Refused):
+    """Too few started members would be left."""
+
+
+class Unhealthy(Refused):
+    """Fewer voters than etcd asks for have been connected to the leader for 5 seconds."""
+
+    hint = "etcd refuses this for 5 s after any member (re)connected, and while a voter is down"
+
+
+class NotLeader(Refused):
+    """The call needs the leader and reached another member."""
+
+
+class BadLeaderTransferee(Refused):
+    """Leadership can't go to an unknown member or a learner."""
+
+
+class NoLeader(Refused):
+    """The member knows no leader (asked with `hasleader`, so nothing was proposed)."""
+
+
+class NotSupportedForLearner(Refused):
+    """A learner answers only Status and serializable reads."""
+
+
+class NotCapable(Refused):
+    """The cluster version doesn't have this call."""
+
+
+class TimeoutWaitAppliedIndex(Refused):
+    """The leader lagged behind its own log for a second and didn't propose."""
+
+
+class ClusterIDMismatch(Refused):
+    """The request was meant for another cluster."""
+
+
+class RequestTooManyRequests(Refused):
+    """The member has too many unapplied entries."""
+
+
+class RaftStopped(Refused):
+    """The member was stopping and took no proposals any more."""
+
+
+class ProposalDropped(Refused):
+    """Raft takes no proposals while leadership is being moved."""
+
+
+class Corrupt(Refused):
+    """The member found its data corrupt."""
+
+    hint = "a CORRUPT alarm is active: find the corrupt member before changing the membership"
+
+
+class UserEmpty(Refused):
+    """Authentication is on and no user was given."""
+
+    hint = "set username and password_file for this cluster in the clusters file"
+
+
+class UserNotFound(Refused):
+    """The common name of the client certificate is not an etcd user."""
+
+
+class AuthFailed(Refused):
+    """The user name or the password is wrong."""
+
+    hint = "check username and password_file of this cluster in the clusters file"
+
+
+class AuthNotEnabled(Refused):
+    """A user was given although authentication is off."""
+
+
+class InvalidAuthToken(Refused):
+    """The token expired, or the member that kept it was restarted."""
+
+
+class AuthOldRevision(Refused):
+    """The auth store changed while the request was under way."""
+
+
+class PermissionDenied(Refused):
+    """The user lacks the role."""
+
+    hint = "membership changes need a user with etcd's role root"
+
+
+class Unimplemented(Refused):
+    """The server doesn't know the call."""
+
+
+class Unreachable(Refused):
+    """No connection could be made, so nothing was sent."""
+
+    hint = "is the member up, and can the worker reach this address?"
+
+
+# ---- perhaps applied ----
+
+
+class DeadlineExceeded(Ambiguous):
+    """The deadline passed while the call was outstanding."""
+
+
+class Canceled(Ambiguous):
+    """The call was cancelled while it was outstanding."""
+
+
+class ConnectionLost(Ambiguous):
+    """The connection broke while the call was outstanding."""
+
+
+class Stopped(Ambiguous):
+    """The member stopped; also the answer of a leader that just removed itself."""
+
+
+class Timeout(Ambiguous):
+    """The server's own time-out."""
+
+
+class TimeoutDueToLeaderFail(Ambiguous):
+    """The server's own time-out, around the loss of a leader."""
+
+
+class TimeoutDueToConnectionLost(Ambiguous):
+    """The server's own time-out, with connections to other members lost."""
+
+
+class TimeoutLeaderTransfer(Ambiguous):
+    """The leader may have moved all the same."""
+
+
+class LeaderChanged(Ambiguous):
+    """A read met an election."""
+
+
+class UnknownEtcdError(Ambiguous):
+    """A text that this version of memberflow doesn't know; code and text are kept."""
+
+
+# ---- the answer is no evidence ----
+
+
+class WrongCluster(MemberflowError):
+    """An endpoint belongs to another cluster."""
+
+    hint = "every endpoint of a cluster in the clusters file must belong to the same etcd cluster"
+
+
+class WrongMember(MemberflowError):
+    """A client URL is answered by another member than the one that advertises it."""
+
+    hint = "give the member its own --advertise-client-urls (etcd's default is http://localhost:2379)"
+
+
+class ClusterUnreachable(MemberflowError):
+    """No voter answered a linearizable read."""
+
+    hint = "check the endpoints in the clusters file and that the cluster has quorum"
+
+
+# ---- configuration ----
+
+
+class InvalidConfiguration(MemberflowError):
+    """The clusters file, or a file that it names, is missing or wrong; the text names file and key."""
+
+
+class UnknownCluster(InvalidConfiguration):
+    """The worker's clusters file has no such cluster."""
+
+
+class InvalidRequest(MemberflowError):
+    """A request that can't be run; the text names the field and the fix."""

@@ -1,0 +1,37 @@
+"""What `memberflow status` and `memberflow doctor` are told."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from membership.model import ClusterStatus
+from membership.turns import TurnsState
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """One look at a cluster, and whose turn it is."""
+
+    cluster: str
+    status: ClusterStatus
+    turns: TurnsState
+
+
+@dataclass(frozen=True)
+class Reachability:
+    """Whether a worker reaches a cluster; `problem` and `hint` are empty when it does."""
+
+    cluster: str
+    task_queue: str
+    members: int = 0
+    leader: str = ""
+    problem: str = ""
+    hint: str = ""
+
+
+@dataclass(frozen=True)
+class ClusterList:
+    """The clusters that the workers of the workflow queue know; `problem` when their file is wrong."""
+
+    clusters: tuple[Reachability, ...] = ()
+    problem: str = ""

@@ -1,0 +1,172 @@
+"""
+What was seen of a cluster in one look.
+
+Member IDs are lower-case hex without padding, as etcdctl prints them; sizes are bytes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+
+@dataclass(frozen=True)
+class Member:
+    """A row of etcd's member list. A member without a name has not started yet."""
+
+    id: str
+    name: str
+    peer_urls: tuple[str, ...]
+    client_urls: tuple[str, ...]
+    is_learner: bool
+
+    @property
+    def label(self) -> str:
+        return f"{self.name} ({self.id})" if self.name else f"{self.id} (not started)"
+
+
+@dataclass(frozen=True)
+class Alarm:
+    """NOSPACE or CORRUPT, raised by a member."""
+
+    member_id: str
+    kind: str
+
+
+@dataclass(frozen=True)
+class MemberStatus:
+    """A member's own word, from its `Status`; `leader` is empty when it knows none."""
+
+    member_id: str
+    version: str
+    leader: str
+    term: int
+    raft_index: int
+    applied_index: int
+    db_size: int
+    db_size_in_use: int
+    db_quota: int
+    is_learner: bool
+    alarms: tuple[Alarm, ...] = ()
+
+
+@dataclass(frozen=True)
+class RaftProgress:
+    """The leader's view of a member's log, from `/debug/vars` (the numbers etcd's promote compares)."""
+
+    match: int
+    state: str
+
+
+Phase = Literal["not started", "receiving snapshot", "replicating", "caught up", "unknown"]
+
+
+@dataclass(frozen=True)
+class SyncProgress:
+    """
+    How far a wait is; the heartbeat of the waiting activity.
+
+    `percent` and `eta` (seconds) are given only while replicating: in a snapshot nobody outside sees bytes
+    move, so there it is `elapsed` (seconds) and the leader's database size as the total to come. `idle` is how
+    many seconds nothing moved although it could be seen.
+    """
+
+    reason: str
+    phase: Phase = "unknown"
+    elapsed: float = 0.0
+    idle: float = 0.0
+    percent: float | None = None
+    eta: float | None = None
+    match: int | None = None
+    target: int | None = None
+    snapshot_size: int | None = None
+
+
+@dataclass(frozen=True)
+class ClusterStatus:
+    """
+    One look at a cluster.
+
+    `members` is a linearizable list from a voter; `statuses` are the members that answered with their own
+    identity, `silent` says why the others are not among them; `readers` are the voters through which a
+    linearizable read went; `dissent` names voters whose own list differs; `progress` is empty when the
+    leader's `/debug/vars` could not be read.
+    """
+
+    cluster_id: str
+    leader: str
+    term: int
+    members: tuple[Member, ...]
+    statuses: dict[str, MemberStatus] = field(default_factory=dict)
+    silent: dict[str, str] = field(default_factory=dict)
+    readers: tuple[str, ...] = ()
+    dissent: tuple[str, ...] = ()
+    progress: dict[str, RaftProgress] = field(default_factory=dict)
+
+    @property
+    def voters(self) -> tuple[Member, ...]:
+        return tuple(m for m in self.members if not m.is_learner)
+
+    @property
+    def learners(self) -> tuple[Member, ...]:
+        return tuple(m for m in self.members if m.is_learner)
+
+    @property
+    def live_voters(self) -> tuple[Member, ...]:
+        """Voters that answer and follow the leader."""
+        return tuple(m for m in self.voters if self._follows(m.id))
+
+    @property
+    def down_voters(self) -> tuple[Member, ...]:
+        return tuple(m for m in self.voters if not self._follows(m.id))
+
+    @property
+    def alarms(self) -> tuple[Alarm, ...]:
+        return tuple(sorted({a for s in self.statuses.values() for a in s.alarms}, key=repr))
+
+    def member(self, member_id: str) -> Member | None:
+        return next((m for m in self.members if m.id == member_id), None)
+
+    def with_peer_urls(self, peer_urls: tuple[str, ...]) -> tuple[Member, ...]:
+        """Members that have any of these peer URLs."""
+        return tuple(m for m in self.members if set(m.peer_urls) & set(peer_urls))
+
+    def why_silent(self, member_id: str) -> str:
+        return self.silent.get(member_id, "does not follow the leader")
+
+    def _follows(self, member_id: str) -> bool:
+        status = self.statuses.get(member_id)
+        return bool(self.leader) and status is not None and status.leader == self.leader
+
+
+@dataclass(frozen=True)
+class Handover:
+    """The `ETCD_*` values with which the new member must be started, as `etcdctl member add` prints them."""
+
+    name: str
+    initial_cluster: str
+    initial_advertise_peer_urls: str
+    initial_cluster_state: str = "existing"
+
+    def env(self) -> dict[str, str]:
+        return {
+            "ETCD_NAME": self.name,
+            "ETCD_INITIAL_CLUSTER": self.initial_cluster,
+            "ETCD_INITIAL_CLUSTER_STATE": self.initial_cluster_state,
+            "ETCD_INITIAL_ADVERTISE_PEER_URLS": self.initial_advertise_peer_urls,
+        }
+
+
+def handover(members: tuple[Member, ...], own_id: str, name: str) -> Handover:
+    """
+    The handover for member `own_id`, called `name`.
+
+    Unstarted members of others are named by their ID: etcd compares the URLs, not the names.
+    """
+    rows = [(name if m.id == own_id else m.name or m.id, m.peer_urls) for m in members]
+    own = next(m for m in members if m.id == own_id)
+    return Handover(
+        name=name,
+        initial_cluster=",".join(f"{label}={url}" for label, urls in rows for url in urls),
+        initial_advertise_peer_urls=",".join(own.peer_urls),
+    )

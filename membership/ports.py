@@ -1,0 +1,79 @@
+"""What activities need of the world, by the consumer's words; the real and the in-memory etcd both provide it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from membership.model import ClusterStatus, Member
+from membership.requests import Policy
+
+
+@dataclass(frozen=True)
+class Access:
+    """How to reach one cluster. Secrets stay in the files that are named here."""
+
+    endpoints: tuple[str, ...]
+    ca: Path | None = None
+    cert: Path | None = None
+    key: Path | None = None
+    username: str | None = None
+    password_file: Path | None = None
+
+
+class Etcd(Protocol):
+    """
+    One cluster. Every method blocks until its deadline at most and raises `membership.errors`.
+
+    The three changes are sent once, to the leader that the last look found, and never repeated.
+    """
+
+    def look(self, avoid: Collection[str] = ()) -> ClusterStatus:
+        """
+        One look at the whole cluster; members in `avoid` are not asked for anything.
+
+        Raises ClusterUnreachable when no voter answers a linearizable read, WrongCluster when endpoints
+        belong to different clusters.
+        """
+
+    def members(self) -> tuple[Member, ...]:
+        """A linearizable member list from any voter of the last look."""
+
+    def commit(self) -> None:
+        """Returns when the leader has committed one more raft entry (an `Alarm` GET is one)."""
+
+    def add_learner(self, peer_urls: tuple[str, ...], deadline: float) -> Member:
+        """Adds a learner; `deadline` in seconds."""
+
+    def promote(self, member_id: str, deadline: float) -> None:
+        """Makes a learner a voter; `deadline` in seconds."""
+
+    def remove(self, member_id: str, deadline: float) -> None:
+        """Removes a member; `deadline` in seconds."""
+
+
+@dataclass(frozen=True)
+class ClusterProfile:
+    """What a workflow must know of a cluster before its first look."""
+
+    policy: Policy
+    task_queue: str
+    search_attributes: tuple[str, ...] = ()
+
+
+class Clusters(Protocol):
+    """The clusters file of this worker."""
+
+    def names(self) -> tuple[str, ...]:
+        """The clusters of this worker, in the file's order."""
+
+    def policy(self, cluster: str) -> Policy:
+        """The policy of a cluster; raises UnknownCluster or InvalidConfiguration."""
+
+    def task_queue(self, cluster: str) -> str:
+        """The queue that the cluster's activities run on."""
+
+    def connect(self, cluster: str) -> Etcd:
+        """A client, kept for as long as the cluster's entry and its files stay the same."""

@@ -1,0 +1,85 @@
+"""The turns of a cluster: who may change it now, who waits, and which learners were added by whom."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+# Seconds. A waiting change repeats its claim this often, and a holder says as often that it holds.
+REPEAT = 30.0
+# Seconds within which an act has sent its call or never will, and within which that call has ended.
+SEND_WITHIN = 8.0
+CALL_DEADLINE = 10.0
+# After this long no act of a change that is gone can still reach etcd.
+ACT_DEADLINE = SEND_WITHIN + CALL_DEADLINE
+
+
+@dataclass(frozen=True)
+class Ticket:
+    """One change, by workflow ID and original run ID: the latter stays the same across resets."""
+
+    workflow_id: str
+    run_id: str
+
+
+@dataclass(frozen=True)
+class AddedLearner:
+    """A learner that a change added."""
+
+    member_id: str
+    ticket: Ticket
+
+
+@dataclass(frozen=True)
+class Claim:
+    """
+    A change asks for the turn, or says that it has it.
+
+    Sent again and again; a claim replaces the earlier one of the same ticket. `giving_back` says the opposite:
+    the change has nothing of its own in the cluster and queues again later. `added` are the IDs of learners
+    that the change added or took over, `gone` those that it saw to be gone.
+    """
+
+    cluster: str
+    ticket: Ticket
+    holding: bool = False
+    giving_back: bool = False
+    added: tuple[str, ...] = ()
+    gone: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class TurnsState:
+    """What ClusterTurns knows; carried over when it continues as new."""
+
+    holder: Ticket | None = None
+    waiting: tuple[Ticket, ...] = ()
+    learners: tuple[AddedLearner, ...] = ()
+    rest_first: bool = False
+    resting: bool = False
+
+    @property
+    def orphans(self) -> tuple[AddedLearner, ...]:
+        """Learners whose change is neither the holder nor waiting any more."""
+        alive = {self.holder, *self.waiting}
+        return tuple(learner for learner in self.learners if learner.ticket not in alive)
+
+
+@dataclass(frozen=True)
+class Holding:
+    """A turn that began at `since` (seconds since the epoch, by Temporal's clock)."""
+
+    ticket: Ticket
+    since: float
+
+
+@dataclass(frozen=True)
+class Closed:
+    """
+    How a change that had the turn came to its end: Temporal's status, and whether it ended by its own code.
+
+    `held` is false when it had closed before the turn came to it.
+    """
+
+    status: str
+    orderly: bool
+    held: bool = True

@@ -1,0 +1,62 @@
+"""Where a change is, for a person: the answer to its `progress` query and the text in Temporal's UI."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from membership.model import SyncProgress
+
+
+@dataclass(frozen=True)
+class ChangeView:
+    """Where a change is. `seconds` are the durations of the stages that have ended."""
+
+    what: str
+    stage: str
+    waits_for: str = ""
+    held: str = ""
+    member_id: str = ""
+    progress: SyncProgress | None = None
+    attempts: dict[str, int] = field(default_factory=dict)
+    seconds: dict[str, float] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+
+
+def percent_text(progress: SyncProgress) -> str:
+    """How far a sync is, in a few words; a snapshot has no percent, only its time and size."""
+    if progress.percent is not None:
+        eta = f", about {progress.eta:.0f} s to go" if progress.eta else ""
+        return f"{progress.percent:.1f} % of the leader's log ({progress.match} of {progress.target}){eta}"
+    if progress.snapshot_size is not None:
+        return f"snapshot of {progress.snapshot_size / 1e6:.1f} MB under way for {progress.elapsed:.0f} s"
+    return ""
+
+
+def details(view: ChangeView, stages: tuple[str, ...]) -> str:
+    """The change in Markdown, with every stage of it."""
+    lines = [f"### {view.what}", "", "| stage | |", "|---|---|"]
+    for stage in stages:
+        took = view.seconds.get(stage)
+        mark = f"done in {took:.1f} s" if took is not None else ""
+        lines.append(f"| {stage} | {'**now**' if stage == view.stage else mark} |")
+    if view.stage not in stages:
+        lines.append(f"| {view.stage} | **now** |")
+    lines += _now(view)
+    if view.warnings:
+        lines += ["", "**Warnings:**", *(f"- {warning}" for warning in view.warnings)]
+    return "\n".join(lines)
+
+
+def _now(view: ChangeView) -> list[str]:
+    lines = []
+    if view.held:
+        lines += ["", f"**Held:** {view.held}. Send the update `resume` to go on, or cancel."]
+    if view.waits_for:
+        lines += ["", f"**Waits for:** {view.waits_for}"]
+    if view.progress and (text := percent_text(view.progress)):
+        lines += ["", f"**Sync:** {text} (live in the pending activity's heartbeat)"]
+    if view.member_id:
+        lines += ["", f"**Member ID:** {view.member_id}"]
+    if view.attempts:
+        lines += ["", "**Calls sent:** " + ", ".join(f"{what} {n}" for what, n in view.attempts.items())]
+    return lines

@@ -1,0 +1,73 @@
+"""The only reader of the environment."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from temporalio.envconfig import ClientConfig
+
+from membership.errors import InvalidConfiguration
+from membership.requests import TASK_QUEUE
+
+DEFAULT_ADDRESS = "localhost:7233"
+CLUSTERS_FILES = (Path("clusters.toml"), Path("/etc/memberflow/clusters.toml"))
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Everything that comes from outside the command line."""
+
+    task_queue: str
+    clusters_file: Path
+    temporal: dict[str, Any]
+
+    @property
+    def address(self) -> str:
+        return str(self.temporal["target_host"])
+
+    @property
+    def namespace(self) -> str:
+        return str(self.temporal.get("namespace", "default"))
+
+
+def read_settings() -> Settings:
+    """
+    Settings from the environment; Temporal's own variables and profiles for the connection.
+
+    Raises InvalidConfiguration, naming the variable or file, for a configuration that can't be read.
+    """
+    return Settings(
+        task_queue=os.environ.get("MEMBERFLOW_TASK_QUEUE") or TASK_QUEUE,
+        clusters_file=_clusters_file(),
+        temporal=_temporal(),
+    )
+
+
+def _clusters_file() -> Path:
+    if path := os.environ.get("MEMBERFLOW_CLUSTERS"):
+        return Path(path)
+    return next((path for path in CLUSTERS_FILES if path.exists()), CLUSTERS_FILES[0])
+
+
+def _temporal() -> dict[str, Any]:
+    # The SDK ignores a missing configuration file in silence.
+    named = os.environ.get("TEMPORAL_CONFIG_FILE")
+    if named and not Path(named).is_file():
+        raise InvalidConfiguration(f"TEMPORAL_CONFIG_FILE: no such file: {named}")
+    try:
+        config: dict[str, Any] = dict(ClientConfig.load_client_connect_config())
+    except Exception as error:  # the SDK raises RuntimeError and others, by what is wrong
+        raise InvalidConfiguration(f"Temporal's configuration (TEMPORAL_* or its TOML file): {error}") from error
+    config.setdefault("target_host", DEFAULT_ADDRESS)
+    config.setdefault("namespace", "default")
+    return config
+
+
+def cache_dir() -> Path:
+    """Where downloaded and built binaries are kept."""
+    return Path(
+        os.environ.get("MEMBERFLOW_CACHE") or Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "memberflow"
+    ).expanduser()

@@ -1,0 +1,51 @@
+"""Looks made up for tests of pure code."""
+
+from __future__ import annotations
+
+from membership.judgements import Join
+from membership.model import ClusterStatus, Member, MemberStatus, RaftProgress
+from membership.requests import JoinRequest, Policy
+
+CLUSTER_ID = "c0ffee"
+NEW_ID = "9"
+NEW_URL = "http://10.0.0.9:2380"
+
+
+def voter(number: int) -> Member:
+    return Member(
+        str(number), f"etcd-{number}", (f"http://10.0.0.{number}:2380",), (f"http://10.0.0.{number}:2379",), False
+    )
+
+
+def learner(name: str = "etcd-9", member_id: str = NEW_ID, url: str = NEW_URL) -> Member:
+    return Member(member_id, name, (url,), (f"http://10.0.0.{member_id}:2379",) if name else (), True)
+
+
+def own_word(
+    member_id: str, *, leader: str = "1", index: int = 1000, is_learner: bool = False, version: str = "3.7.1", alarms=()
+) -> MemberStatus:
+    return MemberStatus(member_id, version, leader, 2, index, index, 1, 1, 0, is_learner, tuple(alarms))
+
+
+def cluster(voters: int = 3, *more: Member, down=(), leader: str = "1", **changes) -> ClusterStatus:
+    """A healthy look at `voters` voters and `more` members, but for the IDs in `down`."""
+    members = (*(voter(n) for n in range(1, voters + 1)), *more)
+    statuses = {
+        m.id: own_word(m.id, leader=leader, is_learner=m.is_learner) for m in members if m.id not in down and m.name
+    }
+    found = {
+        "cluster_id": CLUSTER_ID,
+        "leader": leader,
+        "term": 2,
+        "members": members,
+        "statuses": statuses,
+        "silent": {m.id: "DeadlineExceeded" for m in members if m.id not in statuses},
+        "readers": tuple(m.id for m in members if m.id in statuses and not m.is_learner),
+        "progress": {m.id: RaftProgress(1000, "StateReplicate") for m in members if m.name},
+    }
+    return ClusterStatus(**{**found, **changes})
+
+
+def join(member_id: str = "", policy: Policy | None = None, name: str = "etcd-9", url: str = NEW_URL) -> Join:
+    request = JoinRequest(cluster="prod", name=name, peer_urls=(url,))
+    return Join(request, policy or Policy(), CLUSTER_ID, member_id)

@@ -1,0 +1,112 @@
+"""One table from gRPC's code and text to named errors."""
+
+from __future__ import annotations
+
+import inspect
+from pathlib import Path
+
+import grpc
+import pytest
+
+from etcdapi.errors import TEXTS, translate
+from membership import errors
+
+ROWS = [
+    line.split("\t")
+    for line in (Path(__file__).parents[1] / "data" / "rpctypes.tsv").read_text().splitlines()
+    if not line.startswith("#")
+]
+# What concerns keys, leases, watches, users, roles and downgrades: no call of ours can get it.
+NOT_OURS = (
+    "Key",
+    "Value",
+    "Lease",
+    "TooManyOps",
+    "Sort",
+    "Compacted",
+    "FutureRev",
+    "NoSpace",
+    "Watch",
+    "RequestTooLarge",
+    "Root",
+    "UserAlreadyExist",
+    "Role",
+    "PermissionNot",
+    "InvalidAuthMgmt",
+    "Downgrade",
+    "ClusterVersionUnavailable",
+    "InvalidClientAPIVersion",
+)
+OURS = [(n.removeprefix("ErrGRPC"), text) for n, _, text in ROWS if not any(word in n for word in NOT_OURS)]
+
+
+@pytest.mark.parametrize(("name", "text"), OURS)
+def test_every_membership_error_of_etcd_is_mapped(name, text):
+    """By its own name, so that a failure in the UI can be found in etcd's source."""
+    assert name == TEXTS[text].__name__
+
+
+@pytest.mark.parametrize("text", TEXTS)
+def test_texts_are_compared_whole(text):
+    """Some texts are prefixes of others: nothing may be matched by its beginning."""
+    assert TEXTS[text] is type(translate(grpc.StatusCode.UNKNOWN, text, "e"))
+    other = translate(grpc.StatusCode.UNKNOWN, text + " or so", "e")
+    assert TEXTS.get(text + " or so", errors.UnknownEtcdError) is type(other)
+
+
+def test_not_in_sync_is_not_mistaken_for_not_a_learner():
+    """The shorter text is a prefix of the longer one, and both carry the same code."""
+    code = grpc.StatusCode.FAILED_PRECONDITION
+    short = "etcdserver: can only promote a learner member"
+    assert isinstance(translate(code, short, "e"), errors.MemberNotLearner)
+    assert isinstance(translate(code, f"{short} which is in sync with leader", "e"), errors.LearnerNotReady)
+
+
+def test_an_unknown_text_keeps_code_and_text():
+    """And counts as perhaps applied."""
+    error = translate(grpc.StatusCode.DATA_LOSS, "etcdserver: something new", "http://a:1")
+    assert isinstance(error, errors.UnknownEtcdError)
+    assert (error.code, error.text, error.applied) == ("DATA_LOSS", "etcdserver: something new", "maybe")
+    assert str(error) == "UnknownEtcdError: etcdserver: something new (DATA_LOSS from http://a:1)"
+
+
+@pytest.mark.parametrize(
+    ("code", "text", "expected"),
+    [
+        ("UNAVAILABLE", "failed to connect to all addresses; last error: refused", errors.Unreachable),
+        ("UNAVAILABLE", "Stream removed (Socket closed)", errors.ConnectionLost),
+        ("UNAVAILABLE", "recvmsg:Connection reset by peer", errors.ConnectionLost),
+        ("UNAVAILABLE", "etcdserver: brand new", errors.UnknownEtcdError),
+        ("DEADLINE_EXCEEDED", "Deadline Exceeded", errors.DeadlineExceeded),
+        ("CANCELLED", "Locally cancelled", errors.Canceled),
+        ("UNIMPLEMENTED", "unknown method X", errors.Unimplemented),
+        (
+            "UNKNOWN",
+            "etcdserver: re-configuration failed due to not enough started members",
+            errors.MemberNotEnoughStarted,
+        ),
+        ("UNAVAILABLE", "etcdserver: rpc not supported for learner", errors.NotSupportedForLearner),
+    ],
+)
+def test_what_only_code_and_text_together_tell(code, text, expected):
+    """The same code carries final and passing conditions."""
+    assert expected is type(translate(grpc.StatusCode[code], text, "e"))
+
+
+def test_every_named_error_says_whether_it_was_applied():
+    """Refused or Ambiguous, nothing in between."""
+    kinds = [
+        kind
+        for _, kind in inspect.getmembers(errors, inspect.isclass)
+        if issubclass(kind, errors.EtcdError) and kind not in (errors.EtcdError, errors.Refused, errors.Ambiguous)
+    ]
+    assert all(issubclass(kind, errors.Refused) != issubclass(kind, errors.Ambiguous) for kind in kinds)
+    assert len(kinds) > 30
+
+
+def test_every_error_stands_in_the_drawn_tree():
+    """The module's docstring draws the tree; the names under `...` are those of certain refusals."""
+    for name, kind in inspect.getmembers(errors, inspect.isclass):
+        if issubclass(kind, errors.Refused) and name != "Refused":
+            continue
+        assert name in (errors.__doc__ or ""), name

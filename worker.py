@@ -1,0 +1,116 @@
+"""The worker: the only place that joins workflows, activities and etcd."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+import sys
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack
+from datetime import timedelta
+
+import structlog
+from temporalio.client import Client
+from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.worker import Worker
+
+from activities.change import Change
+from activities.observe import Observe
+from activities.temporal import Temporal
+from activities.turns import Turns
+from activities.watch import Watch
+from clusters import ClustersFile
+from etcdapi.client import EtcdClient
+from logs import BindActivity, quiet_runtime, set_up_logs
+from membership.errors import MemberflowError
+from membership.ports import Clusters
+from membership.turns import ACT_DEADLINE
+from settings import Settings, read_settings
+from workflows.ends import OneArgument
+from workflows.inspect import InspectCluster, ListClusters
+from workflows.join import JoinMember
+from workflows.turns import ClusterTurns
+
+# Each change has two or three long waits; a wait must never keep an act from running.
+_SLOTS = 1000
+
+
+def make_workers(client: Client, clusters: Clusters, workflow_queue: str, serves: Sequence[str]) -> list[Worker]:
+    """A worker per served queue; the one of `workflow_queue` also runs the workflows."""
+    temporal = Temporal(client)
+    change, observe = Change(clusters, temporal), Observe(clusters, temporal)
+    watch, turns = Watch(clusters, temporal), Turns(temporal)
+    return [
+        Worker(
+            client,
+            task_queue=queue,
+            workflows=[JoinMember, ClusterTurns, InspectCluster, ListClusters] if queue == workflow_queue else [],
+            activities=[
+                observe.read_profile,
+                observe.list_clusters,
+                observe.check_status,
+                observe.check_after_barrier,
+                watch.wait_for_cluster,
+                watch.wait_for_sync,
+                watch.wait_for_verification,
+                change.add_learner,
+                change.promote_learner,
+                change.remove_learner,
+                turns.request_turn,
+                turns.keep_turn,
+                turns.send_claim,
+                turns.read_turns,
+                turns.watch_holder,
+            ],
+            activity_executor=ThreadPoolExecutor(_SLOTS),
+            interceptors=[BindActivity(), OneArgument()],
+            max_concurrent_activities=_SLOTS,
+            # A killed worker's change goes on within seconds of its restart.
+            max_heartbeat_throttle_interval=timedelta(seconds=1),
+            sticky_queue_schedule_to_start_timeout=timedelta(seconds=2),
+            graceful_shutdown_timeout=timedelta(seconds=ACT_DEADLINE + 4),
+        )
+        for queue in serves
+    ]
+
+
+async def run_worker(settings: Settings, serves: Sequence[str]) -> None:
+    """Runs until SIGTERM or SIGINT; an act under way then ends, a wait moves on to another worker."""
+    log = structlog.get_logger("memberflow.worker")
+    clusters = ClustersFile(settings.clusters_file, EtcdClient, serves, settings.task_queue)
+    names = clusters.names()
+    identity = f"memberflow {os.getpid()}@{socket.gethostname()}"
+    client = await Client.connect(
+        **settings.temporal, data_converter=pydantic_data_converter, runtime=quiet_runtime(), identity=identity
+    )
+    stop = asyncio.Event()
+    for sign in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(sign, stop.set)
+    async with AsyncExitStack() as stack:
+        for worker in make_workers(client, clusters, settings.task_queue, serves):
+            await stack.enter_async_context(worker)
+        log.info("worker runs", temporal=settings.address, serves=list(serves), clusters=list(names))
+        await stop.wait()
+        log.info("worker stops: acts under way end first")
+    log.info("worker has stopped")
+
+
+def main(serves: Sequence[str] = ()) -> None:
+    """Entry of `python worker.py` and `memberflow worker`; exits 2 for a wrong configuration, 3 without Temporal."""
+    set_up_logs()
+    try:
+        settings = read_settings()
+        asyncio.run(run_worker(settings, list(serves) or [settings.task_queue]))
+    except MemberflowError as error:
+        print(f"memberflow worker: {error}", file=sys.stderr)
+        sys.exit(2)
+    except RuntimeError as error:
+        print(f"memberflow worker: no Temporal at {settings.address}: {error}", file=sys.stderr)
+        sys.exit(3)
+
+
+if __name__ == "__main__":
+    main()

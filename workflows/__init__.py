@@ -1,0 +1,1 @@
+"""Decides what happens next. Deterministic: the sandbox re-executes everything here."""

@@ -1,0 +1,80 @@
+"""Shows a change: current details, search attributes, one log line per stage."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from temporalio import workflow
+from temporalio.common import SearchAttributeKey
+
+with workflow.unsafe.imports_passed_through():
+    from membership.model import SyncProgress
+    from membership.view import ChangeView, details
+
+
+class Board:
+    """What a person sees of one change; `stages` are those of its normal course."""
+
+    def __init__(self, what: str, cluster: str, member: str, stages: tuple[str, ...]) -> None:
+        self.view = ChangeView(what=what, stage=stages[0])
+        self._search_attributes: tuple[str, ...] = ()
+        self._named = {"EtcdCluster": cluster, "EtcdMember": member}
+        self._stages = stages
+        self._entered = workflow.time()
+        self._show()
+
+    def enter(self, stage: str) -> None:
+        """The change comes to another stage."""
+        if stage == self.view.stage:
+            return
+        spent = dict(self.view.seconds)
+        spent[self.view.stage] = round(spent.get(self.view.stage, 0.0) + workflow.time() - self._entered, 3)
+        self._entered = workflow.time()
+        self.view = replace(self.view, stage=stage, waits_for="", progress=None, seconds=spent)
+        self._show()
+        self._upsert()
+        workflow.logger.info("stage", extra={"stage": stage, **self._named})
+
+    def use_search_attributes(self, names: tuple[str, ...]) -> None:
+        """Sets those that the namespace has; none is set before this is known."""
+        self._search_attributes = names
+        self._upsert()
+
+    def waits_for(self, reason: str) -> None:
+        self.view = replace(self.view, waits_for=reason)
+        self._show()
+
+    def held(self, why: str) -> None:
+        self.view = replace(self.view, held=why)
+        self._show()
+        self._upsert()
+
+    def note(self, progress: SyncProgress) -> None:
+        self.view = replace(self.view, progress=progress, waits_for=progress.reason)
+        self._show()
+
+    def sent(self, what: str) -> None:
+        attempts = {**self.view.attempts, what: self.view.attempts.get(what, 0) + 1}
+        self.view = replace(self.view, attempts=attempts)
+
+    def knows_member(self, member_id: str) -> None:
+        self.view = replace(self.view, member_id=member_id)
+
+    def warn(self, text: str) -> None:
+        if text not in self.view.warnings:
+            self.view = replace(self.view, warnings=(*self.view.warnings, text))
+            workflow.logger.warning(text, extra=self._named)
+
+    def _show(self) -> None:
+        workflow.set_current_details(details(self.view, self._stages))
+
+    def _upsert(self) -> None:
+        """Only those that the namespace has, and none at start: their absence must not break a change."""
+        values = {**self._named, "EtcdStage": "held" if self.view.held else self.view.stage}
+        updates = [
+            SearchAttributeKey.for_keyword(name).value_set(value)
+            for name, value in values.items()
+            if name in self._search_attributes
+        ]
+        if updates:
+            workflow.upsert_search_attributes(updates)

@@ -1,0 +1,190 @@
+"""One running change: what it may do, and the ways to interrupt it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import timedelta
+from typing import Any, TypeVar
+
+from temporalio import workflow
+from temporalio.exceptions import ActivityError, ApplicationError
+
+from workflows.board import Board
+from workflows.clocks import Clocks
+from workflows.timeouts import ACT, FIRST_LOOK, LOOK, WAIT, Limits
+
+with workflow.unsafe.imports_passed_through():
+    from activities.observe import Observe
+    from membership.acts import ActReport, Look, Order
+    from membership.judgements import Join
+    from membership.model import ClusterStatus
+    from membership.ports import ClusterProfile
+    from membership.stop import Stop, StopKind
+    from membership.turns import Ticket
+
+T = TypeVar("T")
+
+
+class Change:
+    """
+    One running change of a cluster.
+
+    What only reads or waits can be interrupted: by a clock, by a cancel, or to be held. An act, and the looks
+    that tell what became of it, can not; and nothing can once `unstoppable` is set.
+    """
+
+    def __init__(self, board: Board, cluster: str, member: str) -> None:
+        info = workflow.info()
+        self.board = board
+        self.cluster = cluster
+        self.member = member
+        self.ticket = Ticket(info.workflow_id, info.original_execution_run_id)
+        self.clocks = Clocks(self.stop)
+        self.unstoppable = False
+        self.reports: dict[str, list[ActReport]] = {}
+        self.facts: Join
+        self._profile: ClusterProfile | None = None
+        self._stop: Stop | None = None
+        self._hold = ""
+
+    @property
+    def has_profile(self) -> bool:
+        return self._profile is not None
+
+    @property
+    def profile(self) -> ClusterProfile:
+        assert self._profile is not None, "read by the preflight, before anything else"
+        return self._profile
+
+    @profile.setter
+    def profile(self, profile: ClusterProfile) -> None:
+        self._profile = profile
+
+    # ---- interruptions ----
+
+    def stop(self, stop: Stop) -> None:
+        """Stops the change at its next safe point; a cancel comes before a clock."""
+        if self._stop is None or stop.kind == "cancelled":
+            self._stop = stop
+
+    def hold(self, why: str) -> None:
+        """Holds the change at its next safe point, until `resume` or a cancel."""
+        self._hold = why
+
+    def resume(self) -> None:
+        self._hold = ""
+
+    async def safe_point(self) -> None:
+        """Raises Stop when the change is to stop, and waits while it is held. Nothing of ours is under way here."""
+        if self.unstoppable:
+            return
+        if self._hold and self._stop is None:
+            self.clocks.pause()
+            self.board.held(self._hold)
+            await workflow.wait_condition(lambda: not self._hold or self._stop is not None)
+            self.board.held("")
+            self.clocks.go_on()
+        if self._stop is not None:
+            stop, self._stop = self._stop, None
+            raise stop
+
+    async def interruptible(self, start: Callable[[], workflow.ActivityHandle[T]]) -> T:
+        """
+        The result of an activity that only reads or waits.
+
+        When interrupted it is cancelled and has ended before this raises Stop; after being held it starts again.
+        """
+        while True:
+            await self.safe_point()
+            handle = await self._ended_or_interrupted(start())
+            if handle.cancelled() or (handle.exception() is not None and self._interrupted()):
+                continue
+            return handle.result()
+
+    async def _ended_or_interrupted(self, handle: workflow.ActivityHandle[T]) -> workflow.ActivityHandle[T]:
+        await workflow.wait_condition(lambda: handle.done() or self._interrupted())
+        if not handle.done():
+            handle.cancel()
+            await workflow.wait_condition(handle.done)
+        return handle
+
+    async def pause(self, seconds: float, why: str) -> None:
+        """Waits before another attempt."""
+        self.board.waits_for(why)
+        timeout = timedelta(seconds=seconds)
+        with suppress(TimeoutError):
+            await workflow.wait_condition(self._interrupted, timeout=timeout, timeout_summary=why[:200])
+
+    def _interrupted(self) -> bool:
+        return not self.unstoppable and bool(self._stop or self._hold)
+
+    # ---- activities, on the cluster's task queue ----
+
+    async def first_look(self) -> ClusterStatus:
+        """The first look of all: it fails after a while, where later ones go on trying."""
+        try:
+            return await self.interruptible(
+                lambda: self._start(Observe.check_status, Look(self.cluster), FIRST_LOOK, "first look at the cluster")
+            )
+        except ActivityError as error:
+            raise stop_of(error, "refused") from error
+
+    async def look(self, why: str) -> ClusterStatus:
+        """One look, repeated by Temporal until it succeeds."""
+        return await self.interruptible(lambda: self._start(Observe.check_status, Look(self.cluster), LOOK, why))
+
+    async def look_after(self, act: str) -> ClusterStatus:
+        """The look that tells what became of an act; nothing interrupts it."""
+        status: ClusterStatus = await self._start(
+            Observe.check_status, Look(self.cluster), LOOK, f"what became of {act}"
+        )
+        return status
+
+    async def look_after_barrier(self, act: str) -> ClusterStatus:
+        """A look that shows for good what became of an ambiguous act; without quorum it waits."""
+        self.board.waits_for(f"the leader to commit one more raft entry, which settles what became of {act}")
+        why = f"settle what became of {act}"
+        status: ClusterStatus = await self._start(Observe.check_after_barrier, Look(self.cluster), LOOK, why)
+        return status
+
+    async def wait(self, method: Any, step: str, why: str) -> ClusterStatus:
+        """A wait, as one heartbeating activity; raises Stop with the name of what ended it."""
+        try:
+            return await self.interruptible(lambda: self._start(method, self._order(step), WAIT, why))
+        except ActivityError as error:
+            stop = stop_of(error, "failed")
+            stop.kind = "clock" if stop.error == "LearnerStalled" else "failed"
+            raise stop from error
+
+    async def act(self, method: Any, step: str, what: str) -> ActReport:
+        """Has one call sent, at most; an activity that was lost may have sent it."""
+        attempt = self.board.view.attempts.get(what, 0) + 1
+        try:
+            report: ActReport = await self._start(method, self._order(step), ACT, f"{what}, attempt {attempt}")
+        except ActivityError as error:
+            stop = stop_of(error, "failed")
+            report = ActReport(sent=True, applied="maybe", error=stop.error, reason=stop.reason)
+        if report.sent:
+            self.board.sent(what)
+        workflow.logger.info(
+            "act", extra={"act": what, "applied": report.applied, "error": report.error, "reason": report.reason}
+        )
+        return report
+
+    def _order(self, step: str) -> Order:
+        return Order(step, self.facts, self.ticket)
+
+    def _start(self, method: Any, arg: Any, limits: Limits, summary: str) -> workflow.ActivityHandle[Any]:
+        return limits.start(method, arg, f"{self.member}: {summary}", self.profile.task_queue)
+
+
+def stop_of(error: ActivityError, kind: StopKind) -> Stop:
+    """The failed activity as a reason to stop: by the named error at the bottom of it."""
+    cause: BaseException = error
+    while cause.__cause__ is not None and not (isinstance(cause, ApplicationError) and cause.type):
+        cause = cause.__cause__
+    if isinstance(cause, ApplicationError):
+        hint = str(cause.details[0]) if cause.details else ""
+        return Stop(kind, cause.type or "ActivityFailed", cause.message, hint)
+    return Stop(kind, type(cause).__name__, str(cause))

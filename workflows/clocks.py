@@ -1,0 +1,74 @@
+"""The clocks of a change; time held doesn't count."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from datetime import timedelta
+
+from temporalio import workflow
+
+with workflow.unsafe.imports_passed_through():
+    from membership.stop import Stop
+
+
+class Clock:
+    """Calls `on_end` with `stop` when its time has passed; a timer of its own, whatever else happens."""
+
+    def __init__(self, limit: timedelta, stop: Stop, on_end: Callable[[Stop], None]) -> None:
+        self._left = limit.total_seconds()
+        self._stop = stop
+        self._on_end = on_end
+        self._started = 0.0
+        self._timer: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Starts it, or goes on after `pause`."""
+        if self._timer is None and self._left > 0:
+            self._started = workflow.time()
+            self._timer = asyncio.create_task(self._run())
+
+    def pause(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+            self._left -= workflow.time() - self._started
+
+    def end(self) -> None:
+        """Stops it for good."""
+        self.pause()
+        self._left = 0.0
+
+    async def _run(self) -> None:
+        await workflow.sleep(timedelta(seconds=self._left), summary=self._stop.error)
+        self._timer = None
+        self._left = 0.0
+        self._on_end(self._stop)
+
+
+class Clocks:
+    """The running clocks of a change, by name."""
+
+    def __init__(self, on_end: Callable[[Stop], None]) -> None:
+        self._on_end = on_end
+        self._clocks: dict[str, Clock] = {}
+
+    def start(self, name: str, limit: timedelta, stop: Stop) -> None:
+        """Starts the named clock anew."""
+        self.end(name)
+        self._clocks[name] = Clock(limit, stop, self._on_end)
+        self._clocks[name].start()
+
+    def end(self, *names: str) -> None:
+        """Ends the named clocks; all of them when none is named."""
+        for name in names or tuple(self._clocks):
+            if clock := self._clocks.pop(name, None):
+                clock.end()
+
+    def pause(self) -> None:
+        for clock in self._clocks.values():
+            clock.pause()
+
+    def go_on(self) -> None:
+        for clock in self._clocks.values():
+            clock.start()

@@ -1,0 +1,102 @@
+"""How a change ends: its outcome, and the failure that carries it."""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+from temporalio import workflow
+from temporalio.api.common.v1 import Payload
+from temporalio.common import RawValue
+from temporalio.exceptions import ApplicationError
+from temporalio.worker import (
+    ExecuteWorkflowInput,
+    Interceptor,
+    WorkflowInboundInterceptor,
+    WorkflowInterceptorClassInput,
+)
+
+from workflows.board import Board
+
+with workflow.unsafe.imports_passed_through():
+    from membership.model import ClusterStatus
+    from membership.requests import JoinRequest, Outcome, OutcomeKind
+    from membership.stop import Stop
+    from membership.validation import explain
+
+M = TypeVar("M", bound=BaseModel)
+
+
+NOTHING = RawValue(Payload())
+
+
+def parse(model: type[M], argument: RawValue) -> M:
+    """
+    A workflow's argument as `model`.
+
+    Raises an ApplicationError of type InvalidRequest, which names the field, for anything else: a caller in any
+    language gets a failed workflow instead of one that never ends.
+    """
+    if argument is NOTHING:
+        raise invalid(f"one argument is required: a {model.__name__} as a JSON object")
+    try:
+        value: Any = workflow.payload_converter().from_payload(argument.payload)
+    except Exception as error:  # noqa: BLE001  (whatever a converter raises for a payload that it can't read)
+        raise invalid(f"the argument is not readable as JSON: {error}") from None
+    try:
+        return model.model_validate(value)
+    except ValidationError as error:
+        raise invalid(explain(error)) from None
+
+
+class OneArgument(Interceptor):
+    """Fails a workflow that was started with several arguments; its code would never see them."""
+
+    def workflow_interceptor_class(self, input: WorkflowInterceptorClassInput) -> type[WorkflowInboundInterceptor]:
+        return _OneArgument
+
+
+class _OneArgument(WorkflowInboundInterceptor):
+    async def execute_workflow(self, input: ExecuteWorkflowInput) -> Any:
+        if len(input.args) > 1:
+            raise invalid(f"one argument is expected, the request as a JSON object, and {len(input.args)} came")
+        return await self.next.execute_workflow(input)
+
+
+def invalid(text: str) -> ApplicationError:
+    hint = "`memberflow schema join` prints the JSON Schema of a request"
+    return ApplicationError(f"{text}; {hint}", type="InvalidRequest", non_retryable=True)
+
+
+def outcome(
+    kind: OutcomeKind,
+    request: JoinRequest,
+    board: Board,
+    status: ClusterStatus | None = None,
+    stop: Stop | None = None,
+    *,
+    verified: bool | None = None,
+) -> Outcome:
+    """The outcome of a change, from what its board and its last look say."""
+    info, view = workflow.info(), board.view
+    total = (workflow.now() - info.start_time).total_seconds()
+    return Outcome(
+        cluster=request.cluster,
+        member=request.name,
+        member_id=view.member_id or None,
+        outcome=kind,
+        voters=tuple(m.name or m.id for m in status.voters) if status else (),
+        attempts=view.attempts,
+        seconds={**view.seconds, "total": round(total, 3)},
+        workflow_id=info.workflow_id,
+        run_id=info.run_id,
+        verified=verified,
+        reason=stop.reason if stop else None,
+        hint=(stop.hint or None) if stop else None,
+        warnings=view.warnings,
+    )
+
+
+def failure(stop: Stop, end: Outcome) -> ApplicationError:
+    """What ends the workflow as Failed, with the outcome as the failure's details."""
+    return ApplicationError(stop.reason, end, type=stop.error, non_retryable=True)

@@ -1,0 +1,68 @@
+"""Questions about clusters, asked through the workers that can reach them."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+
+from temporalio import workflow
+from temporalio.common import RawValue
+from temporalio.exceptions import ActivityError, ApplicationError
+
+from workflows.change import stop_of
+from workflows.ends import NOTHING, invalid
+from workflows.timeouts import ASK, GLANCE
+
+with workflow.unsafe.imports_passed_through():
+    from activities.observe import Observe
+    from activities.turns import Turns
+    from membership.acts import Look
+    from membership.inspection import ClusterList, Inspection, Reachability
+    from membership.requests import check_name
+
+
+@workflow.defn
+class InspectCluster:
+    """One look at a cluster, and whose turn it is to change it. Its argument is the cluster's name."""
+
+    @workflow.run
+    async def run(self, cluster: RawValue = NOTHING) -> Inspection:
+        name = _name(cluster)
+        try:
+            profile = await ASK.start(Observe.read_profile, name, f"read the profile of {name}")
+            turns = ASK.start(Turns.read_turns, name, f"who changes {name}")
+            status = await GLANCE.start(Observe.check_status, Look(name), f"look at {name}", profile.task_queue)
+            return Inspection(name, status, await turns)
+        except ActivityError as error:
+            stop = stop_of(error, "failed")
+            raise ApplicationError(stop.reason, stop.hint, type=stop.error, non_retryable=True) from error
+
+
+@workflow.defn
+class ListClusters:
+    """The clusters in the workers' file, and whether a worker reaches each."""
+
+    @workflow.run
+    async def run(self) -> ClusterList:
+        try:
+            known = await ASK.start(Observe.list_clusters, None, "read the clusters file")
+        except ActivityError as error:
+            return ClusterList(problem=stop_of(error, "failed").reason)
+        return ClusterList(tuple(await asyncio.gather(*(_reach(cluster) for cluster in known))))
+
+
+async def _reach(cluster: Reachability) -> Reachability:
+    look = Look(cluster.cluster)
+    try:
+        status = await GLANCE.start(Observe.check_status, look, f"look at {cluster.cluster}", cluster.task_queue)
+    except ActivityError as error:
+        stop = stop_of(error, "failed")
+        return replace(cluster, problem=f"{stop.error}: {stop.reason}", hint=stop.hint)
+    return replace(cluster, members=len(status.members), leader=status.leader)
+
+
+def _name(argument: RawValue) -> str:
+    try:
+        return check_name(str(workflow.payload_converter().from_payload(argument.payload)))
+    except Exception as error:  # noqa: BLE001  (whatever a converter raises)
+        raise invalid(f"one argument is expected, the name of a cluster: {error}") from None

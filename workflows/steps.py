@@ -1,0 +1,113 @@
+"""
+settle: look, judge, act, look again.
+
+The one idea of memberflow. The only retry of an act is another turn of this loop, and each turn begins with a
+look; so an act whose effect is there is never repeated, whatever became of its answer.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from temporalio import workflow
+
+from workflows.change import Change
+from workflows.turn import Turn
+
+with workflow.unsafe.imports_passed_through():
+    from activities.change import Change as Acts
+    from activities.watch import Watch
+    from membership.acts import ActReport
+    from membership.judgements import Done, Ready, Refuse, Verdict, Wait, judge
+    from membership.model import ClusterStatus
+    from membership.stop import Stop
+
+
+@dataclass(frozen=True)
+class Step:
+    """
+    A step: the judgement by its name, the act that brings it about and what to call it, the wait for its being ready.
+
+    `waits_without_turn`: while it waits there is nothing of ours in the cluster, and others may go first.
+    """
+
+    name: str
+    act: Any = None
+    what: str = ""
+    wait: Any = Watch.wait_for_cluster
+    waits_without_turn: bool = False
+
+
+ADD = Step("add", Acts.add_learner, "add", waits_without_turn=True)
+SYNC = Step("sync", wait=Watch.wait_for_sync)
+PROMOTE = Step("promote", Acts.promote_learner, "promote", wait=Watch.wait_for_sync)
+ROLLBACK = Step("rollback", Acts.remove_learner, "remove")
+CLEAR = Step("rollback", Acts.remove_learner, "remove of a learner left behind")
+
+# Seconds before another attempt, by the name of what came back; each further pause is longer by half.
+_PAUSES = {"NotSent": 0.5, "LearnerNotReady": 0.5, "Unhealthy": 2.0, "TooManyLearners": 5.0}
+_PAUSE = 1.0
+_LONGEST_PAUSE = 60.0
+
+
+async def settle(change: Change, turn: Turn, step: Step, seen: ClusterStatus | None = None) -> ClusterStatus:
+    """
+    Brings a step about, and returns the look that shows it.
+
+    `seen` is a look of this moment, where there is one. Raises Stop when the step is refused, or the change
+    interrupted; no act is under way then, and what became of the last one is known.
+    """
+    refusals = 0
+    while True:
+        await change.safe_point()
+        status = seen or await change.look(f"look before {step.what or step.name}")
+        seen = None
+        match judge(step.name, status, change.facts):
+            case Done():
+                return status
+            case Refuse(error, reason, hint):
+                raise Stop("refused", error, reason, hint)
+            case Wait(reason):
+                seen = await _wait(change, turn, step, reason)
+            case Ready():
+                report, seen = await _act(change, step)
+                if report.turn_lost:
+                    await turn.take()
+                    seen = None
+                elif not isinstance(_judged(change, step, seen), Done):
+                    await _pause(change, step, report, refusals)
+                    refusals, seen = refusals + 1, None
+
+
+async def _act(change: Change, step: Step) -> tuple[ActReport, ClusterStatus]:
+    """Acts, and looks until it is known what became of it. Not interruptible."""
+    change.board.waits_for("")
+    report = await change.act(step.act, step.name, step.what)
+    change.reports.setdefault(step.name, []).append(report)
+    if report.answer_lost:
+        change.board.warn(f"the answer to {step.what} was lost on the way; the member list shows its effect")
+    status = await change.look_after(step.what)
+    if report.applied != "no" and not isinstance(_judged(change, step, status), Done):
+        status = await change.look_after_barrier(step.what)
+    return report, status
+
+
+async def _wait(change: Change, turn: Turn, step: Step, reason: str) -> ClusterStatus | None:
+    """Waits until the verdict changes; without the turn where others could meanwhile mend what is waited for."""
+    change.board.waits_for(reason)
+    if not step.waits_without_turn:
+        return await change.wait(step.wait, step.name, f"wait: {reason}")
+    await turn.give_back()
+    await change.wait(step.wait, step.name, f"wait: {reason}")
+    await turn.take()
+    return None
+
+
+async def _pause(change: Change, step: Step, report: ActReport, refusals: int) -> None:
+    seconds = min(_LONGEST_PAUSE, _PAUSES.get(report.error, _PAUSE) * 1.5**refusals)
+    await change.pause(seconds, f"{seconds:.1f} s before another {step.what}: {report.reason or 'no effect seen'}")
+
+
+def _judged(change: Change, step: Step, status: ClusterStatus) -> Verdict:
+    return judge(step.name, status, change.facts)

@@ -1,0 +1,56 @@
+"""Time-outs and retry policies of every activity, named once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from temporalio import workflow
+from temporalio.common import RetryPolicy
+
+with workflow.unsafe.imports_passed_through():
+    from membership.turns import ACT_DEADLINE
+
+_FOREVER = timedelta(days=3650)
+_PATIENT = RetryPolicy(
+    initial_interval=timedelta(milliseconds=100), backoff_coefficient=1.4, maximum_interval=timedelta(seconds=5)
+)
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How long one attempt may take, how soon a dead worker is noticed, and who retries."""
+
+    start_to_close: timedelta
+    retry: RetryPolicy
+    heartbeat: timedelta | None = None
+    schedule_to_close: timedelta | None = None
+
+    def start(self, method: Any, arg: Any, summary: str, task_queue: str | None = None) -> workflow.ActivityHandle[Any]:
+        """Starts an activity within these limits; a cancel of it ends when it has ended."""
+        return workflow.start_activity_method(
+            method,
+            arg,
+            task_queue=task_queue,
+            start_to_close_timeout=self.start_to_close,
+            schedule_to_close_timeout=self.schedule_to_close,
+            heartbeat_timeout=self.heartbeat,
+            retry_policy=self.retry,
+            cancellation_type=workflow.ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
+            summary=summary[:200],
+        )
+
+
+# A look has a deadline per endpoint and call; these add up to less.
+LOOK = Limits(timedelta(seconds=15), _PATIENT)
+# The first look must fail while somebody is still watching.
+FIRST_LOOK = Limits(timedelta(seconds=15), _PATIENT, schedule_to_close=timedelta(seconds=60))
+# A wait lasts as long as the clocks of its change allow; its worker's death is noticed by its heartbeat.
+WAIT = Limits(_FOREVER, _PATIENT, heartbeat=timedelta(seconds=10))
+# One attempt: the only retry of an act is another turn of `settle`.
+ACT = Limits(timedelta(seconds=ACT_DEADLINE + 4), RetryPolicy(maximum_attempts=1), heartbeat=timedelta(seconds=10))
+# Short questions to Temporal.
+ASK = Limits(timedelta(seconds=10), _PATIENT)
+# A look for somebody who waits for the answer: no worker at the site, or no cluster, is an answer too.
+GLANCE = Limits(timedelta(seconds=10), RetryPolicy(maximum_attempts=2), schedule_to_close=timedelta(seconds=12))

@@ -1,0 +1,70 @@
+"""A change's side of its turn: asking for it, keeping it, giving it back."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from temporalio import workflow
+
+from workflows.change import Change
+from workflows.timeouts import ASK, WAIT
+
+with workflow.unsafe.imports_passed_through():
+    from activities.turns import Turns
+    from membership.model import ClusterStatus
+    from membership.turns import AddedLearner, Claim, TurnsState
+
+
+class Turn:
+    """The turn of one change; it ends by itself when the change's workflow has closed."""
+
+    def __init__(self, change: Change) -> None:
+        self._change = change
+        self._claim = Claim(change.cluster, change.ticket)
+        self._state = TurnsState()
+        self._keeper: workflow.ActivityHandle[None] | None = None
+
+    async def take(self) -> None:
+        """Waits in line until the turn is this change's; also after it was lost."""
+        self._stop_keeping()
+        self._change.board.waits_for("its turn: one change of a cluster at a time")
+        what = f"{self._change.member}: the turn to change {self._change.cluster}"
+        self._state = await self._change.interruptible(lambda: WAIT.start(Turns.request_turn, self._claim, what))
+        self._claim = replace(self._claim, holding=True)
+        self._change.board.waits_for("")
+        self._keep()
+
+    async def give_back(self) -> None:
+        """Lets others go first. Only for a change that has nothing of its own in the cluster."""
+        self._stop_keeping()
+        self._claim = replace(self._claim, holding=False)
+        claim = replace(self._claim, giving_back=True)
+        await ASK.start(Turns.send_claim, claim, f"{self._change.member}: give the turn back")
+
+    def report(self, status: ClusterStatus, added: str = "") -> None:
+        """Has the turns know the learner that this change added or took over, and which ones are gone."""
+        present = {m.id for m in status.members}
+        gone = tuple(x.member_id for x in self._state.learners if x.member_id not in present)
+        claim = replace(self._claim, added=(added,) if added else self._claim.added, gone=gone)
+        if claim != self._claim:
+            self._claim = claim
+            self._keep()
+
+    def owns(self, member_id: str) -> bool:
+        """Whether the turns know the learner as this change's, or as one that its change left behind."""
+        mine = any(x.member_id == member_id and x.ticket == self._change.ticket for x in self._state.learners)
+        return mine or any(x.member_id == member_id for x in self._state.orphans)
+
+    def orphans(self, status: ClusterStatus) -> list[AddedLearner]:
+        """Learners in the cluster whose change ended unfinished."""
+        learners = {m.id for m in status.learners}
+        return [x for x in self._state.orphans if x.member_id in learners]
+
+    def _keep(self) -> None:
+        self._stop_keeping()
+        self._keeper = WAIT.start(Turns.keep_turn, self._claim, f"{self._change.member}: keep the turn")
+
+    def _stop_keeping(self) -> None:
+        if self._keeper is not None:
+            self._keeper.cancel()
+            self._keeper = None
