@@ -70,6 +70,16 @@ class Change:
         return self._act(order, lambda etcd: etcd.remove(member_id, CALL_DEADLINE), effect)
 
     def _act(self, order: Order, call: Callable[[Etcd], object], effect: Callable[[Members], bool]) -> ActReport:
+        report = self._look_and_send(order, call, effect)
+        if report.sent:
+            activity.logger.info("sent once; applied: %s %s", report.applied, report.reason)
+        else:
+            activity.logger.warning("nothing was sent: %s", report.reason)
+        return report
+
+    def _look_and_send(
+        self, order: Order, call: Callable[[Etcd], object], effect: Callable[[Members], bool]
+    ) -> ActReport:
         started = self._clock()
         info = activity.info()
         if info.attempt > 1:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from types import TracebackType
 from typing import Self
@@ -54,7 +55,7 @@ class Display:
         if self._bar:
             self._bar.update(self._task, completed=_percent(view, progress), text=text)
             return
-        key = (stage, progress.phase if progress else waits_for)
+        key = (stage, re.sub(r"\d+", "", waits_for))
         if key != self._last or (figures and time.monotonic() - self._last_at > _PLAIN_EVERY):
             self._last, self._last_at = key, time.monotonic()
             say(f"{self._title}: {text}")

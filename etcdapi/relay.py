@@ -12,16 +12,24 @@ import asyncio
 import json
 import sys
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import asdict, dataclass, field
-from threading import Thread
-from typing import Any, Literal
+from threading import Lock, Thread
+from typing import Any, Literal, TypeVar
 
 import grpc
 import grpc.aio
 
 _STREAMS = {"Watch", "LeaseKeepAlive", "Snapshot"}
-_OPTIONS = (("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1))
+_OPTIONS = (
+    ("grpc.max_receive_message_length", -1),
+    ("grpc.max_send_message_length", -1),
+    ("grpc.enable_retries", 0),
+    ("grpc.initial_reconnect_backoff_ms", 50),
+    ("grpc.max_reconnect_backoff_ms", 100),
+)
+
+T = TypeVar("T")
 
 FaultKind = Literal["lose", "unavailable", "refuse", "delay", "pass"]
 
@@ -31,8 +39,9 @@ class Fault:
     """
     What happens to the next `times` calls of `method` (None: to all).
 
-    lose: forwarded, and its answer never comes. unavailable: forwarded, then answered UNAVAILABLE. refuse:
-    answered UNAVAILABLE without being forwarded. delay: forwarded `seconds` later. pass: forwarded.
+    lose: forwarded, and its answer never comes. unavailable: forwarded, then answered UNAVAILABLE. Both happen
+    to a call that succeeds; one that the member refuses goes by. refuse: answered UNAVAILABLE without being
+    forwarded. delay: forwarded `seconds` later. pass: forwarded.
     `arrives` is called before anything else, `answered` when the member has answered. For plain HTTP the
     method is `GET <path>`, and every kind but pass drops the connection.
     """
@@ -57,9 +66,27 @@ class Call:
     ended: float | None = None
 
 
+class _Loop:
+    """The one event loop of all relays of a process, in a thread of its own."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def run(self, work: Coroutine[Any, Any, T]) -> T:
+        with self._lock:
+            if self._loop is None:
+                self._loop = asyncio.new_event_loop()
+                Thread(target=self._loop.run_forever, daemon=True, name="relays").start()
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(15)
+
+
+_loop = _Loop()
+
+
 @dataclass
 class Relay:
-    """Relays one loopback port to another, in a thread of its own, between `start` and `stop`."""
+    """Relays one loopback port to another, between `start` and `stop`."""
 
     port: int
     upstream: int
@@ -69,15 +96,10 @@ class Relay:
     connections: int = 0
 
     def start(self) -> None:
-        self._loop = asyncio.new_event_loop()
-        ready: asyncio.Future[None] = self._loop.create_future()
-        self._thread = Thread(target=self._run, args=(ready,), daemon=True, name=f"relay-{self.port}")
-        self._thread.start()
-        asyncio.run_coroutine_threadsafe(_wait(ready), self._loop).result(10)
+        _loop.run(self._start())
 
     def stop(self) -> None:
-        self._loop.call_soon_threadsafe(self._stopping.set)
-        self._thread.join(5)
+        _loop.run(self._stop())
 
     def inject(self, fault: Fault) -> None:
         self.faults.append(fault)
@@ -92,26 +114,18 @@ class Relay:
         """The calls of a method that reached the member."""
         return [call for call in list(self.calls) if call.method == method and call.forwarded]
 
-    def _run(self, ready: asyncio.Future[None]) -> None:
-        asyncio.set_event_loop(self._loop)
-        self._loop.run_until_complete(self._serve(ready))
-        self._loop.close()
-
-    async def _serve(self, ready: asyncio.Future[None]) -> None:
-        self._stopping = asyncio.Event()
+    async def _start(self) -> None:
         self._channel = grpc.aio.insecure_channel(f"127.0.0.1:{self.upstream}", options=_OPTIONS)
-        server = grpc.aio.server(options=_OPTIONS)
-        server.add_generic_rpc_handlers((_Everything(self),))
-        self._grpc_port = server.add_insecure_port("127.0.0.1:0")
-        await server.start()
-        front = await asyncio.start_server(self._accept, "127.0.0.1", self.port)
-        ready.set_result(None)
-        await self._stopping.wait()
-        front.close()
-        await server.stop(None)
+        self._server = grpc.aio.server(options=_OPTIONS)
+        self._server.add_generic_rpc_handlers((_Everything(self),))
+        self._grpc_port = self._server.add_insecure_port("127.0.0.1:0")
+        await self._server.start()
+        self._front = await asyncio.start_server(self._accept, "127.0.0.1", self.port)
+
+    async def _stop(self) -> None:
+        self._front.close()
+        await self._server.stop(None)
         await self._channel.close()
-        for task in asyncio.all_tasks() - {asyncio.current_task()}:
-            task.cancel()
 
     # ---- both protocols on one port ----
 
@@ -152,6 +166,9 @@ class Relay:
         call.forwarded = True
         answer, code, text = await self._forward(path, request, context)
         call.code = code.name
+        if fault and fault.kind in ("lose", "unavailable") and code is not grpc.StatusCode.OK:
+            fault.times = None if fault.times is None else fault.times + 1
+            fault = None
         if fault and fault.answered:
             await asyncio.to_thread(fault.answered)
         self._finish(call)
@@ -214,10 +231,6 @@ class _Everything(grpc.GenericRpcHandler):
 
 def _metadata(context: grpc.aio.ServicerContext[Any, Any]) -> list[tuple[str, str | bytes]]:
     return [(k, v) for k, v in context.invocation_metadata() or () if k in ("token", "authorization", "hasleader")]
-
-
-async def _wait(future: asyncio.Future[None]) -> None:
-    await future
 
 
 async def _pipe(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -59,7 +59,7 @@ class WorkerProcess:
     """A worker as its users run it."""
 
     def __init__(self, folder: Path, address: str, clusters_file: Path) -> None:
-        self._log = folder / "worker.log"
+        self._log = folder / f"worker-{free_port()}.log"
         self._env = {
             **clean_environment(),
             "TEMPORAL_ADDRESS": address,
@@ -69,6 +69,9 @@ class WorkerProcess:
 
     def start(self) -> None:
         self.process = Child([sys.executable, "-m", "worker"], self._log, self._env)
+
+    def log_text(self) -> str:
+        return self._log.read_text(errors="replace")
 
     def stop(self) -> None:
         if self.process:

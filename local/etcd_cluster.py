@@ -22,7 +22,8 @@ class LocalMember:
     """
     One member: its ports are its own for life, its process comes and goes.
 
-    `advertised` is the client URL that it publishes; a relay's, when one stands in front of it.
+    `advertised` is the client URL that it publishes, `peer` the peer URL under which others reach it: those of
+    something that stands in front of it, if anything does.
     """
 
     name: str
@@ -31,6 +32,7 @@ class LocalMember:
     client_port: int = field(default_factory=free_port)
     peer_port: int = field(default_factory=free_port)
     advertised: str = ""
+    peer: str = ""
     flags: tuple[str, ...] = ()
     process: Child | None = None
 
@@ -40,7 +42,7 @@ class LocalMember:
 
     @property
     def peer_url(self) -> str:
-        return f"http://127.0.0.1:{self.peer_port}"
+        return self.peer or f"http://127.0.0.1:{self.peer_port}"
 
     def start(self, env: dict[str, str] | None = None) -> None:
         """Starts the process; `env` holds the ETCD_* values of a first start."""
@@ -50,7 +52,7 @@ class LocalMember:
             f"--data-dir={self.folder / 'data'}",
             f"--listen-client-urls={self.client_url}",
             f"--advertise-client-urls={self.advertised or self.client_url}",
-            f"--listen-peer-urls={self.peer_url}",
+            f"--listen-peer-urls=http://127.0.0.1:{self.peer_port}",
             *self.flags,
         ]
         environment = {**clean_environment(), "ETCD_NAME": self.name, "ETCD_LOG_LEVEL": "warn", **(env or {})}

@@ -30,17 +30,19 @@ def temporal_cli() -> str | None:
 @dataclass
 class DevServer:
     """
-    One dev server, with its data in a file, so that it can be killed and started again.
+    One dev server; a `persistent` one keeps its data in a file, and can be killed and started again.
 
     Where no Temporal CLI is installed, the SDK downloads one.
     """
 
     folder: Path
+    persistent: bool = False
     extra_args: Sequence[str] = ()
     port: int = field(default_factory=free_port)
     ui_port: int = field(default_factory=free_port)
     process: Child | None = None
     downloaded: WorkflowEnvironment | None = None
+    client: Client | None = None
 
     @property
     def address(self) -> str:
@@ -53,21 +55,25 @@ class DevServer:
     async def start(self, runtime: Runtime | None = None, timeout: float = 60.0) -> Client:
         """Starts it and waits until it answers; raises LocalFailure with the end of its log when it doesn't."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        cli = temporal_cli()
-        if cli is None:
-            self.downloaded = await WorkflowEnvironment.start_local(port=self.port, ui=True, ui_port=self.ui_port)
+        if temporal_cli():
+            self.start_process()
         else:
-            self.process = Child([cli, *self._arguments()], self.folder / "temporal.log")
+            self.downloaded = await WorkflowEnvironment.start_local(port=self.port, ui=True, ui_port=self.ui_port)
         deadline = time.monotonic() + timeout
         while True:
             try:
-                return await self._connect(runtime)
+                self.client = await self._connect(runtime)
+                return self.client
             except (RuntimeError, RPCError) as error:
                 ended = self.process is not None and self.process.exit_code() is not None
                 if ended or time.monotonic() > deadline:
                     log = self.process.last_lines() if self.process else ""
                     raise LocalFailure(f"Temporal's dev server does not answer: {error}\n{log}") from error
                 await asyncio.sleep(0.1)
+
+    def start_process(self) -> None:
+        """Starts the installed CLI's server, without waiting for it."""
+        self.process = Child([str(temporal_cli()), *self._arguments()], self.folder / "temporal.log")
 
     async def stop(self) -> None:
         if self.process:
@@ -89,6 +95,7 @@ class DevServer:
         return [
             *("server", "start-dev", "--ip", "127.0.0.1", "--port", str(self.port)),
             *("--ui-port", str(self.ui_port), "--ui-ip", "127.0.0.1"),
-            *("--db-filename", str(self.folder / "temporal.db"), "--log-level", "error"),
+            *("--log-level", "error"),
+            *(("--db-filename", str(self.folder / "temporal.db")) if self.persistent else ()),
             *self.extra_args,
         ]

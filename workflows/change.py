@@ -135,7 +135,8 @@ class Change:
         return await self.interruptible(lambda: self._start(Observe.check_status, Look(self.cluster), LOOK, why))
 
     async def look_after(self, act: str) -> ClusterStatus:
-        """The look that tells what became of an act; nothing interrupts it."""
+        """The look that tells what became of an act; nothing interrupts it, and without quorum it waits."""
+        self.board.waits_for(f"a look at the cluster, to see what became of {act}")
         status: ClusterStatus = await self._start(
             Observe.check_status, Look(self.cluster), LOOK, f"what became of {act}"
         )
@@ -143,7 +144,7 @@ class Change:
 
     async def look_after_barrier(self, act: str) -> ClusterStatus:
         """A look that shows for good what became of an ambiguous act; without quorum it waits."""
-        self.board.waits_for(f"the leader to commit one more raft entry, which settles what became of {act}")
+        self.board.waits_for(f"one more raft entry to commit, to know what became of {act}")
         why = f"settle what became of {act}"
         status: ClusterStatus = await self._start(Observe.check_after_barrier, Look(self.cluster), LOOK, why)
         return status

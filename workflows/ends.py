@@ -85,7 +85,7 @@ def outcome(
         member=request.name,
         member_id=view.member_id or None,
         outcome=kind,
-        voters=tuple(m.name or m.id for m in status.voters) if status else (),
+        voters=tuple(sorted(m.name or m.id for m in status.voters)) if status else (),
         attempts=view.attempts,
         seconds={**view.seconds, "total": round(total, 3)},
         workflow_id=info.workflow_id,

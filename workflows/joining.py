@@ -147,9 +147,20 @@ class Joining:
 
     async def _sync(self, seen: ClusterStatus) -> ClusterStatus:
         self.board.enter("sync")
-        seen = await settle(self.change, self.turn, SYNC, seen)
+        try:
+            seen = await settle(self.change, self.turn, SYNC, seen)
+        except Stop as stop:
+            if stop.error != "StartTimeout" or not await self._has_started():
+                raise
+            seen = await settle(self.change, self.turn, SYNC)
         self.change.clocks.end("start_timeout")
         return seen
+
+    async def _has_started(self) -> bool:
+        """The clock runs here and the member elsewhere: only a look tells whether it started just in time."""
+        status = await self.change.look("has the member started?")
+        member = status.member(self.change.facts.member_id)
+        return member is not None and bool(member.name)
 
     async def _promote(self, seen: ClusterStatus) -> ClusterStatus:
         if self._voter(seen):
@@ -194,7 +205,11 @@ class Joining:
         self.board.enter("ended")
         if stop.kind == "cancelled":
             raise asyncio.CancelledError
-        kind: OutcomeKind = "rolled-back" if ours else "failed" if change.reports else "refused"
+        kind: OutcomeKind = "failed"
+        if change.reports.get(ROLLBACK.name):
+            kind = "rolled-back"
+        elif stop.kind == "refused" and not change.reports:
+            kind = "refused"
         raise failure(stop, outcome(kind, self.request, self.board, status, stop))
 
     # ---- ends ----

@@ -1,0 +1,53 @@
+"""Fixtures only."""
+
+from __future__ import annotations
+
+import pytest
+from lab import Lab
+
+from console.setup import register
+from local.binary import find_etcd
+from local.deployment import WorkerProcess
+from local.temporal_server import DevServer
+from logs import quiet_runtime
+from settings import cache_dir
+
+
+@pytest.fixture(scope="session")
+def etcd_binary():
+    """The etcd that all tests run."""
+    return find_etcd(cache_dir(), print)
+
+
+@pytest.fixture(scope="session")
+async def server(tmp_path_factory):
+    """A Temporal dev server with the search attributes registered."""
+    server = DevServer(tmp_path_factory.mktemp("temporal"), persistent=True)
+    await register(await server.start(quiet_runtime()))
+    yield server
+    await server.stop()
+
+
+@pytest.fixture(scope="session")
+def temporal(server):
+    """A client of the dev server."""
+    return server.client
+
+
+@pytest.fixture(scope="session")
+def shared_lab(tmp_path_factory, etcd_binary, server):
+    """Clusters and a worker process; tests take it as `lab`."""
+    lab = Lab(tmp_path_factory.mktemp("lab"), etcd_binary, server)
+    lab.write_clusters_file()
+    lab.worker = WorkerProcess(lab.folder, server.address, lab.clusters_file)
+    lab.worker.start()
+    yield lab
+    lab.close()
+
+
+@pytest.fixture
+def lab(shared_lab):
+    """The laboratory; whatever clusters a test took are healed or stopped after it."""
+    yield shared_lab
+    for cluster in list(shared_lab.in_use):
+        shared_lab.give_back(cluster)

@@ -1,0 +1,396 @@
+"""A laboratory of real parts: etcd clusters behind relays, a Temporal dev server, a worker, the command line."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import etcd3
+
+import etcdapi.connection  # noqa: F401  (puts the stubs in place before etcd3 is imported)
+from etcdapi.relay import Call, Fault, Relay
+from etcdapi.stubs import rpc_pb2
+from local.deployment import WorkerProcess
+from local.etcd_cluster import LocalMember, bootstrap
+from local.processes import clean_environment, free_port
+from local.temporal_server import DevServer, temporal_cli
+from membership.requests import change_id
+
+# etcd's HealthInterval: younger links make it answer `unhealthy cluster`.
+LINK_AGE = 5.1
+
+
+def eventually(condition: Callable[[], Any], what: str, timeout: float = 20.0, pause: float = 0.05) -> Any:
+    """The first true value of `condition`; fails with `what` when there is none in time."""
+    deadline = time.monotonic() + timeout
+    while True:
+        if value := condition():
+            return value
+        assert time.monotonic() < deadline, f"waited {timeout} s for: {what}"
+        time.sleep(pause)
+
+
+@dataclass
+class Ended:
+    """How a command ended."""
+
+    code: int
+    stdout: str
+    stderr: str
+
+    @property
+    def answer(self) -> dict[str, Any]:
+        return json.loads(self.stdout)
+
+    def __str__(self) -> str:
+        return f"exit {self.code}\nstdout: {self.stdout}\nstderr: {self.stderr}"
+
+
+class Command:
+    """A running `memberflow ...`, as a user starts it."""
+
+    def __init__(self, env: dict[str, str], *args: str) -> None:
+        folder = Path(tempfile.mkdtemp(prefix="memberflow-test-"))
+        self._out, self._err = folder / "stdout", folder / "stderr"
+        with self._out.open("w") as out, self._err.open("w") as err:
+            self._process = subprocess.Popen([sys.executable, "-m", "cli", *args], env=env, stdout=out, stderr=err)
+
+    def wait(self, timeout: float = 120) -> Ended:
+        try:
+            self._process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            raise AssertionError(f"the command did not end in {timeout} s: {self.said()}") from None
+        return Ended(self._process.returncode, self._out.read_text(), self.said())
+
+    def said(self) -> str:
+        """What it wrote to stderr up to now."""
+        return self._err.read_text()
+
+    def interrupt(self) -> None:
+        self._process.send_signal(2)
+
+    def is_running(self) -> bool:
+        return self._process.poll() is None
+
+
+@dataclass
+class Cluster:
+    """A real cluster; every member has a relay in front, and changes see the relays only."""
+
+    lab: Lab
+    name: str
+    members: list[LocalMember]
+    relays: dict[str, Relay]
+    born: float = 0.0
+    policy: dict[str, Any] = field(default_factory=dict)
+    numbers: Any = field(default_factory=lambda: count(1))
+    at_end: list[Callable[[], None]] = field(default_factory=list)
+
+    # ---- members ----
+
+    def new_member(self, name: str = "", **changes: Any) -> LocalMember:
+        """A member that is not in the cluster yet, with its relay."""
+        name = name or f"new-{next(self.numbers)}"
+        member = LocalMember(name, self.lab.binary, self.lab.folder / self.name / name, **changes)
+        relay = Relay(free_port(), member.client_port)
+        relay.start()
+        member.advertised = member.advertised or f"http://127.0.0.1:{relay.port}"
+        self.relays[name] = relay
+        self.members.append(member)
+        return member
+
+    def client(self, member: LocalMember) -> Any:
+        """etcd3's client, straight to a member."""
+        return etcd3.client("127.0.0.1", member.client_port, timeout=5)
+
+    def rows(self, through: LocalMember | None = None) -> list[rpc_pb2.Member]:
+        """The linearizable member list, past the relays, from the first member that gives one."""
+        request = rpc_pb2.MemberListRequest(linearizable=True)
+        for member in [through] if through else self.members:
+            client = self.client(member)
+            try:
+                return list(client.clusterstub.MemberList(request, timeout=3).members)
+            except Exception as error:  # noqa: BLE001  (the next member is asked)
+                last = error
+            finally:
+                client.close()
+        raise last
+
+    def roles(self) -> dict[str, str]:
+        """`voter` or `learner` by member ID."""
+        return {f"{row.ID:x}": "learner" if row.isLearner else "voter" for row in self.rows()}
+
+    def id_of(self, member: LocalMember) -> str:
+        return next(f"{row.ID:x}" for row in self.rows() if member.peer_url in row.peerURLs)
+
+    def leader(self) -> LocalMember:
+        """The member that says of itself that it leads."""
+
+        def find() -> LocalMember | None:
+            for member in self.members:
+                if member.process is None or not member.is_serving():
+                    continue
+                client = self.client(member)
+                try:
+                    status = client.maintenancestub.Status(rpc_pb2.StatusRequest(), timeout=2)
+                    if status.leader and status.leader == status.header.member_id:
+                        return member
+                except Exception:  # noqa: BLE001  (not this one)
+                    continue
+                finally:
+                    client.close()
+            return None
+
+        return eventually(find, "a leader")
+
+    # ---- relays ----
+
+    def inject(self, *faults: Fault) -> None:
+        """Into every relay: which member leads is the cluster's own business."""
+        for relay in self.relays.values():
+            for fault in faults:
+                relay.inject(Fault(**vars(fault)))
+
+    def sent(self, method: str) -> list[Call]:
+        """The calls of a method that reached any member, in order."""
+        return sorted((c for r in self.relays.values() for c in r.sent(method)), key=lambda c: c.at)
+
+    def counts(self) -> tuple[int, int, int]:
+        """Adds, promotes and removals that reached a member."""
+        return (len(self.sent("MemberAdd")), len(self.sent("MemberPromote")), len(self.sent("MemberRemove")))
+
+    # ---- commands ----
+
+    def endpoints(self) -> list[str]:
+        return [m.advertised for m in self.members if m.process is not None][:3]
+
+    def join(self, new: LocalMember, *args: str) -> Join:
+        """Starts `memberflow join` for a new member."""
+        return Join(self, new, *args)
+
+    def workflow_id(self, new: LocalMember) -> str:
+        return change_id(self.name, "join", new.name)
+
+    # ---- data ----
+
+    def fill(self, megabytes: int) -> None:
+        """Puts this much data into the cluster."""
+        client = self.client(self.leader())
+        value = b"x" * 100_000
+        for number in range(megabytes * 10):
+            client.put(f"fill/{number}", value)
+        client.close()
+
+    # ---- after a test ----
+
+    def heal(self) -> bool:
+        """Back to the first three voters; false when that is not possible."""
+        try:
+            for member in self.members:
+                if member.process is not None and member.process.exit_code() is None:
+                    member.thaw()
+            for member in self.members[3:]:
+                member.stop()
+            for member in self.members[:3]:
+                if member.process is None or member.process.exit_code() is not None:
+                    return False
+            self._remove_all_but_first_three()
+        except Exception:  # noqa: BLE001  (then a new cluster it is)
+            return False
+        del self.members[3:]
+        for name in list(self.relays):
+            if name not in {m.name for m in self.members}:
+                self.relays.pop(name).stop()
+        for relay in self.relays.values():
+            relay.clear()
+        self.policy = {}
+        return True
+
+    def _remove_all_but_first_three(self) -> None:
+        own = {m.peer_url for m in self.members[:3]}
+        client = self.client(self.leader())
+        for row in self.rows():
+            if not own & set(row.peerURLs):
+                eventually(lambda r=row: _removed(client, r.ID), "the removal of a test's member", 15, 0.3)
+        client.close()
+
+    def stop(self) -> None:
+        for member in self.members:
+            member.stop()
+        for relay in self.relays.values():
+            relay.stop()
+
+
+def _removed(client: Any, member_id: int) -> bool:
+    try:
+        client.clusterstub.MemberRemove(rpc_pb2.MemberRemoveRequest(ID=member_id), timeout=5)
+    except Exception:  # noqa: BLE001  (asked again)
+        return False
+    return True
+
+
+class Join:
+    """A running `memberflow join --json`, and the member that it is about."""
+
+    def __init__(self, cluster: Cluster, new: LocalMember, *args: str) -> None:
+        self.cluster = cluster
+        self.new = new
+        self.env_file = new.folder.parent / f"{new.name}.env"
+        cluster.lab.write_clusters_file()
+        self.command = Command(
+            cluster.lab.env,
+            *("join", cluster.name, new.name, "--peer-url", new.peer_url, "--env-file", str(self.env_file), "--json"),
+            *args,
+        )
+
+    def handover(self, timeout: float = 60) -> dict[str, str]:
+        """The ETCD_* values, as soon as the learner is added."""
+
+        def added_or_ended() -> bool:
+            return self.env_file.exists() or not self.command.is_running()
+
+        eventually(added_or_ended, "the handover", timeout)
+        assert self.env_file.exists(), f"the join ended before the learner was added: {self.command.wait()}"
+        return dict(line.split("=", 1) for line in self.env_file.read_text().splitlines())
+
+    def start_member(self) -> None:
+        self.new.start(self.handover())
+
+    def wait_quietly(self, timeout: float = 120) -> None:
+        """Until it has ended; `wait` then tells how."""
+        eventually(lambda: not self.command.is_running(), "the end of the join", timeout)
+
+    def wait(self, timeout: float = 120) -> Ended:
+        return self.command.wait(timeout)
+
+
+@dataclass
+class Lab:
+    """Everything that the tests share."""
+
+    folder: Path
+    binary: Path
+    server: DevServer
+    worker: WorkerProcess | None = None
+    pool: list[Cluster] = field(default_factory=list)
+    in_use: list[Cluster] = field(default_factory=list)
+    numbers: Any = field(default_factory=lambda: count(1))
+
+    @property
+    def clusters_file(self) -> Path:
+        return self.folder / "clusters.toml"
+
+    @property
+    def env(self) -> dict[str, str]:
+        return {**clean_environment(), "TEMPORAL_ADDRESS": self.server.address}
+
+    def command(self, *args: str) -> Command:
+        return Command(self.env, *args)
+
+    def run(self, *args: str, timeout: float = 60) -> Ended:
+        return self.command(*args).wait(timeout)
+
+    # ---- Temporal, past the command line; tests run in the loop's thread and wait by polling ----
+
+    def _cli(self, *args: str) -> Any:
+        """The Temporal CLI, as an operator would use it."""
+        command = [str(temporal_cli()), *args, "--address", self.server.address, "--output", "json"]
+        ran = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+        assert ran.returncode == 0, ran.stderr
+        return json.loads(ran.stdout) if ran.stdout.strip() else None
+
+    def view(self, workflow_id: str) -> dict[str, Any]:
+        """The answer to a change's `progress` query."""
+        return self._cli("workflow", "query", "--workflow-id", workflow_id, "--name", "progress")["queryResult"][0]
+
+    def waits_for(self, workflow_id: str) -> str:
+        """What a change waits for; empty when it doesn't run yet."""
+        try:
+            return self.view(workflow_id)["waits_for"]
+        except AssertionError:
+            return ""
+
+    def held(self, workflow_id: str) -> str:
+        """Why a change is held."""
+        return self.view(workflow_id)["held"]
+
+    def cancel(self, workflow_id: str) -> None:
+        """As the UI's Cancel button does."""
+        self._cli("workflow", "cancel", "--workflow-id", workflow_id)
+
+    def pending(self, workflow_id: str) -> list[str]:
+        """The types of the activities that are under way."""
+        described = self._cli("workflow", "describe", "--workflow-id", workflow_id)
+        return [a["activityType"]["name"] for a in described.get("pendingActivities", [])]
+
+    def timer_fired(self, workflow_id: str) -> bool:
+        events = self._cli("workflow", "show", "--workflow-id", workflow_id)["events"]
+        return any(e["eventType"] == "EVENT_TYPE_TIMER_FIRED" for e in events)
+
+    def another_worker(self) -> WorkerProcess:
+        worker = WorkerProcess(self.folder, self.server.address, self.clusters_file)
+        worker.start()
+        return worker
+
+    def restart_server(self) -> None:
+        """Where it was, with what it had."""
+        self.server.start_process()
+
+    def update(self, workflow_id: str, name: str) -> Any:
+        return self._cli("workflow", "update", "execute", "--workflow-id", workflow_id, "--name", name)
+
+    def write_clusters_file(self) -> None:
+        text = ""
+        for cluster in [*self.pool, *self.in_use]:
+            text += f"[clusters.{cluster.name}]\nendpoints = {json.dumps(cluster.endpoints())}\n"
+            text += f"[clusters.{cluster.name}.policy]\n"
+            text += "".join(f"{key} = {json.dumps(value)}\n" for key, value in cluster.policy.items())
+        new = self.clusters_file.with_suffix(".new")
+        new.write_text(text)
+        new.replace(self.clusters_file)
+
+    def cluster(
+        self, size: int = 3, *, fresh: bool = False, settled: bool = True, flags: tuple[str, ...] = ()
+    ) -> Cluster:
+        """A healthy cluster; one that an earlier test left healthy, unless it must be `fresh`."""
+        if size == 3 and not fresh and self.pool:
+            cluster = self.pool.pop()
+        else:
+            cluster = self._new_cluster(size, flags)
+        self.in_use.append(cluster)
+        if settled:
+            time.sleep(max(0.0, cluster.born + LINK_AGE - time.monotonic()))
+        self.write_clusters_file()
+        return cluster
+
+    def give_back(self, cluster: Cluster) -> None:
+        self.in_use.remove(cluster)
+        while cluster.at_end:
+            cluster.at_end.pop()()
+        if len(cluster.endpoints()) == 3 and cluster.heal():
+            self.pool.append(cluster)
+        else:
+            cluster.stop()
+
+    def close(self) -> None:
+        for cluster in [*self.pool, *self.in_use]:
+            cluster.stop()
+        if self.worker:
+            self.worker.stop()
+
+    def _new_cluster(self, size: int, flags: tuple[str, ...]) -> Cluster:
+        cluster = Cluster(self, f"lab{next(self.numbers)}", [], {})
+        for number in range(1, size + 1):
+            cluster.new_member(f"etcd-{number}", flags=flags)
+        bootstrap(cluster.members, cluster.name)
+        cluster.born = time.monotonic()
+        return cluster
