@@ -13,9 +13,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-import etcd3
-
-import etcdapi.connection  # noqa: F401  (puts the stubs in place before etcd3 is imported)
+from etcdapi.connection import etcd3
 from etcdapi.relay import Call, Fault, Relay
 from etcdapi.stubs import rpc_pb2
 from local.deployment import WorkerProcess
@@ -327,10 +325,32 @@ class Lab:
         """As the UI's Cancel button does."""
         self._cli("workflow", "cancel", "--workflow-id", workflow_id)
 
+    def describe(self, workflow_id: str) -> dict[str, Any]:
+        return self._cli("workflow", "describe", "--workflow-id", workflow_id)
+
+    def status(self, workflow_id: str) -> str:
+        return self.describe(workflow_id)["workflowExecutionInfo"]["status"]
+
     def pending(self, workflow_id: str) -> list[str]:
         """The types of the activities that are under way."""
-        described = self._cli("workflow", "describe", "--workflow-id", workflow_id)
-        return [a["activityType"]["name"] for a in described.get("pendingActivities", [])]
+        return [a["activityType"]["name"] for a in self.describe(workflow_id).get("pendingActivities", [])]
+
+    def heartbeat(self, workflow_id: str) -> str:
+        """What the pending activities tell, as text; empty when the change doesn't run yet."""
+        try:
+            return json.dumps(
+                [a.get("heartbeatDetails") for a in self.describe(workflow_id).get("pendingActivities", [])]
+            )
+        except AssertionError:
+            return ""
+
+    def terminate(self, workflow_id: str) -> None:
+        self._cli("workflow", "terminate", "--workflow-id", workflow_id, "--reason", "a test")
+
+    def reset(self, workflow_id: str) -> None:
+        """To its first task, as an operator may: everything runs again."""
+        args = ("--workflow-id", workflow_id, "--type", "FirstWorkflowTask", "--reason", "a test")
+        self._cli("workflow", "reset", *args)
 
     def timer_fired(self, workflow_id: str) -> bool:
         events = self._cli("workflow", "show", "--workflow-id", workflow_id)["events"]

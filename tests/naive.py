@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import time
 
-import etcd3
 import grpc
 from lab import Cluster
 
+from etcdapi.connection import etcd3
 from etcdapi.stubs import rpc_pb2
 from local.etcd_cluster import LocalMember
 from membership.model import Handover

@@ -30,7 +30,7 @@ STAGES = ("preflight", "turn", "add", "sync", "promote", "verify")
 
 
 class Joining:
-    """One join. `ours` says whether the learner is this change's own: only then may it be removed again."""
+    """One join."""
 
     def __init__(self, request: JoinRequest) -> None:
         self.request = request
@@ -39,8 +39,8 @@ class Joining:
         self.change = Change(board, request.cluster, request.name)
         self.turn = Turn(self.change)
         self.handover: Handover | None = None
-        self.ours = False
         self.ended = False
+        self._member_id = ""
         self._released = False
 
     async def run(self) -> Outcome:
@@ -115,8 +115,7 @@ class Joining:
         member = self._knows_member(status)
         if not member.is_learner:
             return status
-        self.ours = self.turn.owns(member.id) or any(r.applied != "no" for r in change.reports.get("add", []))
-        if self.ours:
+        if self._is_ours(member):
             self.turn.report(status, added=member.id)
         else:
             self.board.warn(f"learner {member.id} was not added by this change; it is not removed if the join fails")
@@ -177,7 +176,6 @@ class Joining:
         """Nothing undoes a promote: from here on the change can only end well, or say what is odd."""
         self.change.unstoppable = True
         self.change.clocks.end()
-        self.ours = False
         self.board.enter("verify")
         if not isinstance(judge("verify", seen, self.change.facts), Done):
             seen = await self.change.wait(Watch.wait_for_verification, "verify", "verify the new voter")
@@ -193,20 +191,24 @@ class Joining:
 
     async def _unwind(self, stop: Stop) -> Outcome:
         """Leaves nothing of ours behind; a learner that is a voter by now stays one."""
-        change, ours, status = self.change, self.ours, None
+        change, status = self.change, None
         change.unstoppable = True
-        if ours:
+        if self._member_id or self._may_have_added:
             self.board.enter("rollback")
-            try:
-                status = await settle(change, self.turn, ROLLBACK)
-            except Stop as late:
-                self.board.warn(f"too late to roll back ({stop.reason}): {late.reason}")
-                return await self._verify(await change.look("look at the new voter"))
+            status = await change.look("is there anything of ours to remove?")
+            left = next(iter(status.with_peer_urls(self.request.peer_urls)), None)
+            if left and left.is_learner and self._is_ours(left):
+                self._knows_member(status)
+                try:
+                    status = await settle(change, self.turn, ROLLBACK, status)
+                except Stop as late:
+                    self.board.warn(f"too late to roll back ({stop.reason}): {late.reason}")
+                    return await self._verify(await change.look("look at the new voter"))
         self.board.enter("ended")
         if stop.kind == "cancelled":
             raise asyncio.CancelledError
         kind: OutcomeKind = "failed"
-        if change.reports.get(ROLLBACK.name):
+        if change.reports.get(ROLLBACK.what):
             kind = "rolled-back"
         elif stop.kind == "refused" and not change.reports:
             kind = "refused"
@@ -220,9 +222,21 @@ class Joining:
 
     def _knows_member(self, status: ClusterStatus) -> Member:
         [member] = status.with_peer_urls(self.request.peer_urls)
+        self._member_id = member.id
         self.change.facts = replace(self.change.facts, member_id=member.id)
         self.board.knows_member(member.id)
         return member
+
+    def _is_ours(self, learner: Member) -> bool:
+        """
+        Only our own learner may be removed: one that a call of ours added, or may have added, or that the turns
+        know as ours or as left behind by a change that ended unfinished.
+        """
+        return self._may_have_added or self.turn.owns(learner.id)
+
+    @property
+    def _may_have_added(self) -> bool:
+        return any(report.applied != "no" for report in self.change.reports.get(ADD.what, []))
 
     def _voter(self, status: ClusterStatus) -> bool:
         return any(not m.is_learner for m in status.with_peer_urls(self.request.peer_urls))

@@ -84,7 +84,7 @@ async def _act(change: Change, step: Step) -> tuple[ActReport, ClusterStatus]:
     """Acts, and looks until it is known what became of it. Not interruptible."""
     change.board.waits_for("")
     report = await change.act(step.act, step.name, step.what)
-    change.reports.setdefault(step.name, []).append(report)
+    change.reports.setdefault(step.what, []).append(report)
     if report.answer_lost:
         change.board.warn(f"the answer to {step.what} was lost on the way; the member list shows its effect")
     status = await change.look_after(step.what)

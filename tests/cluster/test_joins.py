@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 from lab import eventually
 
@@ -26,7 +28,7 @@ def test_joins_at_once_take_turns(lab, number):
     calls = sorted((c for m in ("MemberAdd", "MemberPromote") for c in cluster.sent(m)), key=lambda c: c.at)
     # For 5 s after a join etcd may answer `unhealthy cluster` to the next add, without proposing it.
     calls = [c for c in calls if c.code != "UNAVAILABLE"]
-    assert all(one.ended <= other.at for one, other in zip(calls, calls[1:], strict=False))
+    assert all(one.ended <= other.at for one, other in pairwise(calls))
     assert ["MemberAdd", "MemberPromote"] * number == [c.method for c in calls]
 
 

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from workflows.timeouts import ACT
+
 ROOT = Path(__file__).parents[2]
 OURS = {
     *("activities", "cli", "clusters", "console", "etcdapi", "local", "logs", "membership", "settings"),
@@ -83,6 +85,4 @@ def test_workflow_modules_import_workflow_code_by_name():
 
 def test_no_acts_without_the_act_limits():
     """One layer retries: an act has one attempt, whoever schedules it."""
-    from workflows.timeouts import ACT
-
     assert ACT.retry.maximum_attempts == 1

@@ -1,0 +1,198 @@
+"""One suite for the port `Etcd`: the real client on real members, and the cluster in memory."""
+
+from __future__ import annotations
+
+import pytest
+from lab import eventually
+from worlds import MemoryWorld, RealWorld
+
+from membership import errors as e
+
+DEADLINE = 5.0
+
+
+@pytest.fixture(params=["memory", "real"])
+def world(request):
+    """A cluster of as many voters as the test's `voters` marker says, three by default."""
+    marker = request.node.get_closest_marker("voters")
+    size = marker.args[0] if marker else 3
+    if request.param == "memory":
+        made = MemoryWorld(size)
+    else:
+        made = RealWorld(request.getfixturevalue("lab").cluster(size))
+    yield made
+    made.close()
+
+
+def synced(world, member):
+    """The look in which the learner has caught up and answers."""
+
+    def find():
+        status = world.etcd.look()
+        own, leader = status.progress.get(member.id), status.progress.get(status.leader)
+        return status if member.id in status.statuses and own and own.match == leader.match else None
+
+    return eventually(find, "the learner to catch up")
+
+
+def add(world):
+    return world.etcd.add_learner((world.new_url(),), DEADLINE)
+
+
+def add_started(world):
+    member = add(world)
+    world.start(member)
+    synced(world, member)
+    return member
+
+
+def test_a_look_at_a_healthy_cluster(world):
+    """Everybody is seen, and through everybody one can read."""
+    status = world.etcd.look()
+    ids = {m.id for m in status.members}
+    assert 3 == len(ids)
+    assert ids == set(status.statuses) == set(status.readers) == set(status.progress)
+    assert status.leader in ids
+    assert all(s.leader == status.leader and not s.is_learner for s in status.statuses.values())
+    assert ((), {}, ()) == (status.dissent, status.silent, status.alarms)
+    assert status.members == world.etcd.members()
+
+
+def test_a_member_to_be_avoided_is_not_asked(world):
+    """Its row is there, its own word is not."""
+    avoided = next(m for m in world.etcd.look().members if m.id != world.etcd.look().leader)
+    status = world.etcd.look(avoid=[avoided.id])
+    assert avoided.id in {m.id for m in status.members}
+    assert avoided.id not in status.statuses
+    assert avoided.id not in status.readers
+
+
+def test_an_added_learner_is_in_the_list_and_has_not_started(world):
+    """Without a name, without a client URL, without a word of its own."""
+    member = add(world)
+    status = world.etcd.look()
+    assert member == status.member(member.id)
+    assert (True, "", ()) == (member.is_learner, member.name, member.client_urls)
+    assert member.id in status.silent
+    assert member.id not in status.readers
+    assert 0 == status.progress[member.id].match
+
+
+def test_an_add_of_the_same_peer_url_is_refused(world):
+    """Whoever has it; within the same second etcd makes the same ID of it, and refuses that."""
+    member = add(world)
+    with pytest.raises((e.PeerURLExist, e.MemberExist)):
+        world.etcd.add_learner(member.peer_urls, DEADLINE)
+
+
+def test_one_learner_at_a_time(world):
+    """etcd's default for --max-learners."""
+    add(world)
+    with pytest.raises(e.TooManyLearners):
+        world.etcd.add_learner(("http://127.0.0.1:7",), DEADLINE)
+
+
+def test_a_learner_that_never_started_is_not_promoted(world):
+    """By etcd itself: its log is not in sync."""
+    member = add(world)
+    with pytest.raises(e.LearnerNotReady):
+        world.etcd.promote(member.id, DEADLINE)
+
+
+def test_a_synced_learner_becomes_a_voter_once(world):
+    """And a voter can't be promoted."""
+    member = add_started(world)
+    world.etcd.promote(member.id, DEADLINE)
+
+    def all_agree():
+        status = world.etcd.look()
+        own = status.statuses.get(member.id)
+        return own and not own.is_learner and not status.member(member.id).is_learner and member.id in status.readers
+
+    eventually(all_agree, "everybody to say voter")
+    with pytest.raises(e.MemberNotLearner):
+        world.etcd.promote(member.id, DEADLINE)
+
+
+def test_unknown_members(world):
+    """Neither promoted nor removed."""
+    with pytest.raises(e.MemberNotFound):
+        world.etcd.promote("abc", DEADLINE)
+    with pytest.raises(e.MemberNotFound):
+        world.etcd.remove("abc", DEADLINE)
+
+
+def test_a_removed_member_is_gone_for_good(world):
+    """Its ID never comes back, not even for the same peer URL."""
+    member = add(world)
+    world.etcd.remove(member.id, DEADLINE)
+    assert member.id not in {m.id for m in world.etcd.members()}
+    with pytest.raises(e.MemberNotFound):
+        world.etcd.remove(member.id, DEADLINE)
+    again = eventually(lambda: _added_again(world, member.peer_urls), "the slot to be free")
+    assert again.id != member.id
+
+
+def _added_again(world, peer_urls):
+    try:
+        return world.etcd.add_learner(peer_urls, DEADLINE)
+    except (e.MemberExist, e.MemberNotFound, e.Unhealthy):
+        return None  # the same URL within the same second makes the same ID, and that one is removed
+
+
+def test_a_commit_is_one_more_raft_entry(world):
+    """What was proposed before it is decided by then."""
+    before = world.etcd.look()
+    world.etcd.commit()
+    after = world.etcd.look()
+    assert after.statuses[after.leader].raft_index > before.statuses[before.leader].raft_index
+
+
+def test_no_add_while_one_of_three_is_down(world):
+    """Not even of a learner."""
+    status = world.etcd.look()
+    down = next(m.id for m in status.voters if m.id != status.leader)
+    world.kill(down)
+    eventually(lambda: down in world.etcd.look().silent, "its silence")
+    with pytest.raises(e.Unhealthy):
+        eventually(lambda: _refused_add(world), "etcd to notice that a member is down")
+
+
+def _refused_add(world):
+    """Removes what was added too early: etcd notices a dead member by its connection, a moment later."""
+    member = add(world)
+    world.etcd.remove(member.id, DEADLINE)
+
+
+@pytest.mark.voters(1)
+def test_a_dead_learner_can_be_promoted_by_etcd(world):
+    """The server compares logs and never asks whether the member lives: this is why memberflow asks it."""
+    member = add_started(world)
+    world.kill(member.id)
+    world.etcd.promote(member.id, DEADLINE)
+    with pytest.raises(e.ClusterUnreachable):
+        eventually(world.etcd.members, "the loss of quorum")
+
+
+def test_without_quorum_nothing_can_be_read_and_a_change_hangs(world):
+    """And what was proposed may be applied when quorum returns."""
+    member = add_started(world)
+    status = world.etcd.look()
+    followers = [m.id for m in status.voters if m.id != status.leader]
+    for follower in followers:
+        world.kill(follower)
+    with pytest.raises((e.Ambiguous, e.NoLeader)):
+        world.etcd.promote(member.id, 1.0)
+    with pytest.raises(e.ClusterUnreachable):
+        world.etcd.look()
+    for follower in followers:
+        world.revive(follower)
+    after = eventually(lambda: _looked(world), "quorum")
+    assert {m.id for m in status.members} == {m.id for m in after.members}
+
+
+def _looked(world):
+    try:
+        return world.etcd.look()
+    except e.ClusterUnreachable:
+        return None

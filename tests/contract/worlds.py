@@ -1,0 +1,60 @@
+"""The same little world twice: an etcd cluster in memory, and a real one."""
+
+from __future__ import annotations
+
+from lab import Cluster
+from memory_etcd import MemoryCluster, MemoryEtcd
+
+from etcdapi.client import EtcdClient
+from membership.model import Member, handover
+from membership.ports import Access, Etcd
+
+
+class MemoryWorld:
+    """No processes, no time."""
+
+    def __init__(self, size: int) -> None:
+        self.cluster = MemoryCluster(size)
+        self.etcd: Etcd = MemoryEtcd(self.cluster)
+
+    def new_url(self) -> str:
+        return f"http://new-{len(self.cluster.removed) + len(self.cluster.members)}:2380"
+
+    def start(self, member: Member) -> None:
+        self.cluster.start(member.id, "new")
+
+    def kill(self, member_id: str) -> None:
+        self.cluster.kill(member_id)
+
+    def revive(self, member_id: str) -> None:
+        self.cluster.revive(member_id)
+
+    def close(self) -> None:
+        pass
+
+
+class RealWorld:
+    """Processes on loopback, of the laboratory."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self._cluster = cluster
+        self._client = EtcdClient(Access(tuple(cluster.endpoints())))
+        self.etcd: Etcd = self._client
+        by_url = {m.peer_url: m for m in cluster.members}
+        self._by_id = {m.id: by_url[m.peer_urls[0]] for m in self.etcd.look().members}
+
+    def new_url(self) -> str:
+        return self._cluster.new_member().peer_url
+
+    def start(self, member: Member) -> None:
+        process = self._by_id[member.id] = self._cluster.members[-1]
+        process.start(handover(self.etcd.members(), member.id, process.name).env())
+
+    def kill(self, member_id: str) -> None:
+        self._by_id[member_id].kill()
+
+    def revive(self, member_id: str) -> None:
+        self._by_id[member_id].start()
+
+    def close(self) -> None:
+        self._client.close()

@@ -1,0 +1,245 @@
+"""
+An etcd cluster in memory that obeys etcd's rules, behind the same port as the real client.
+
+The contract suite holds it to the real one. It notes every moment in which quorum was lost.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field
+from threading import RLock
+
+from membership import errors as e
+from membership.judgements import quorum
+from membership.model import ClusterStatus, Member, MemberStatus, RaftProgress
+
+READY = 0.9
+CLUSTER_ID = "feed"
+
+
+@dataclass
+class Process:
+    """A member, and the process that it may or may not have."""
+
+    id: str
+    peer_urls: tuple[str, ...]
+    is_learner: bool
+    name: str = ""
+    alive: bool = False
+    match: int = 0
+
+    @property
+    def row(self) -> Member:
+        urls = (f"http://{self.name}:2379",) if self.name else ()
+        return Member(self.id, self.name, self.peer_urls, urls, self.is_learner)
+
+
+@dataclass
+class MemoryCluster:
+    """The servers' side: what all members agree on."""
+
+    size: int = 3
+    members: dict[str, Process] = field(default_factory=dict)
+    index: int = 20
+    term: int = 2
+    leader: str = ""
+    lost_quorum: list[str] = field(default_factory=list)
+    applied: list[tuple[str, str]] = field(default_factory=list)
+    removed: set[str] = field(default_factory=set)
+    on_added: Callable[[Process], None] = lambda _: None
+
+    def __post_init__(self) -> None:
+        self.lock = RLock()
+        self._undecided: Callable[[], None] | None = None
+        self._next_id = 0xA0
+        for number in range(1, self.size + 1):
+            member = self._new((f"http://etcd-{number}:2380",), is_learner=False)
+            member.name, member.alive, member.match = f"etcd-{number}", True, self.index
+        self._elect()
+
+    # ---- processes ----
+
+    def start(self, member_id: str, name: str) -> None:
+        with self.lock:
+            member = self.members[member_id]
+            member.name, member.alive = name, True
+            self._elect()
+
+    def kill(self, member_id: str) -> None:
+        with self.lock:
+            self.members[member_id].alive = False
+            self._elect()
+
+    def revive(self, member_id: str) -> None:
+        with self.lock:
+            self.members[member_id].alive = True
+            self._elect()
+            if self.has_quorum() and self._undecided:
+                change, self._undecided = self._undecided, None
+                self._commit(change)
+
+    # ---- rules ----
+
+    def voters(self) -> list[Process]:
+        return [m for m in self.members.values() if not m.is_learner]
+
+    def has_quorum(self) -> bool:
+        return sum(m.alive for m in self.voters()) >= quorum(len(self.voters()))
+
+    def add_learner(self, peer_urls: tuple[str, ...]) -> Member:
+        voters = self.voters()
+        if len(voters) > 1 and sum(m.alive for m in voters) < quorum(len(voters) + 1):
+            raise e.Unhealthy("etcdserver: unhealthy cluster", "UNAVAILABLE")
+        added: list[Process] = []
+
+        def apply() -> None:
+            if any(set(m.peer_urls) & set(peer_urls) for m in self.members.values()):
+                raise e.PeerURLExist("etcdserver: Peer URLs already exists", "FAILED_PRECONDITION")
+            if any(m.is_learner for m in self.members.values()):
+                raise e.TooManyLearners("etcdserver: too many learner members in cluster", "FAILED_PRECONDITION")
+            added.append(self._new(tuple(sorted(peer_urls)), is_learner=True))
+            self.applied.append(("add", added[0].id))
+
+        self._propose(apply)
+        self.on_added(added[0])
+        return added[0].row
+
+    def promote(self, member_id: str) -> None:
+        member = self._known(member_id)
+        if member.match / self.members[self._must_lead()].match < READY:
+            text = "etcdserver: can only promote a learner member which is in sync with leader"
+            raise e.LearnerNotReady(text, "FAILED_PRECONDITION")
+
+        def apply() -> None:
+            if not member.is_learner:
+                raise e.MemberNotLearner("etcdserver: can only promote a learner member", "FAILED_PRECONDITION")
+            member.is_learner = False
+            self.applied.append(("promote", member_id))
+
+        self._propose(apply)
+
+    def remove(self, member_id: str) -> None:
+        member = self._known(member_id)
+        if not member.is_learner:
+            rest = [m for m in self.voters() if m is not member]
+            if not rest:
+                text = "etcdserver: re-configuration failed due to not enough started members"
+                raise e.MemberNotEnoughStarted(text, "UNKNOWN")
+            if member.alive and sum(m.alive for m in rest) < quorum(len(rest)):
+                raise e.Unhealthy("etcdserver: unhealthy cluster", "UNAVAILABLE")
+
+        def apply() -> None:
+            del self.members[member_id]
+            self.removed.add(member_id)
+            self.applied.append(("remove", member_id))
+
+        self._propose(apply)
+
+    def commit(self) -> None:
+        self._propose(lambda: None)
+
+    def sync(self) -> None:
+        """Time passes: live members get what the leader has; a learner takes two rounds for it."""
+        for member in self.members.values():
+            if member.alive and self.has_quorum():
+                done = not member.is_learner or member.match > 0
+                member.match = self.index if done else self.index // 2
+
+    def _known(self, member_id: str) -> Process:
+        if member_id not in self.members:
+            raise e.MemberNotFound("etcdserver: member not found", "NOT_FOUND")
+        return self.members[member_id]
+
+    def _must_lead(self) -> str:
+        if not self.leader:
+            raise e.NoLeader("etcdserver: no leader", "UNAVAILABLE")
+        return self.leader
+
+    def _new(self, peer_urls: tuple[str, ...], *, is_learner: bool) -> Process:
+        self._next_id += 1
+        member = Process(f"{self._next_id:x}", peer_urls, is_learner)
+        self.members[member.id] = member
+        return member
+
+    def _propose(self, change: Callable[[], None]) -> None:
+        self._must_lead()
+        if not self.has_quorum():
+            # Raft keeps one membership change in its log; a second one is dropped in silence.
+            self._undecided = self._undecided or change
+            raise e.DeadlineExceeded("Deadline Exceeded", "DEADLINE_EXCEEDED")
+        self._commit(change)
+
+    def _commit(self, change: Callable[[], None]) -> None:
+        self.index += 1
+        change()
+        for voter in self.voters():
+            if voter.alive:
+                voter.match = self.index
+        if not self.has_quorum():
+            self.lost_quorum.append(str(self.applied[-1:]))
+        self._elect()
+
+    def _elect(self) -> None:
+        """A leader that is frozen without quorum still believes to be one for a while; a dead one is replaced."""
+        alive = [m.id for m in self.voters() if m.alive]
+        if self.leader not in alive:
+            self.leader = alive[0] if self.has_quorum() and alive else ""
+            self.term += 1
+
+
+class MemoryEtcd:
+    """`membership.ports.Etcd` on a cluster in memory."""
+
+    def __init__(self, cluster: MemoryCluster) -> None:
+        self.cluster = cluster
+
+    def look(self, avoid: Collection[str] = ()) -> ClusterStatus:
+        with self.cluster.lock:
+            cluster = self.cluster
+            cluster.sync()
+            members = self.members()
+            asked = [m for m in cluster.members.values() if m.id not in avoid]
+            statuses = {m.id: self._status(m) for m in asked if m.alive and m.match}
+            known = {m.id: RaftProgress(m.match, self._state(m)) for m in cluster.members.values()}
+            return ClusterStatus(
+                cluster_id=CLUSTER_ID,
+                leader=cluster.leader,
+                term=cluster.term,
+                members=members,
+                statuses=statuses,
+                silent={m.id: "not alive" for m in members if m.id not in statuses},
+                readers=tuple(sorted(m.id for m in asked if m.alive and not m.is_learner)),
+                progress=known if cluster.leader else {},
+            )
+
+    def members(self) -> tuple[Member, ...]:
+        with self.cluster.lock:
+            if not self.cluster.has_quorum():
+                raise e.ClusterUnreachable("no linearizable read: is there a quorum?")
+            return tuple(m.row for m in self.cluster.members.values())
+
+    def commit(self) -> None:
+        with self.cluster.lock:
+            self.cluster.commit()
+
+    def add_learner(self, peer_urls: tuple[str, ...], deadline: float) -> Member:
+        with self.cluster.lock:
+            return self.cluster.add_learner(peer_urls)
+
+    def promote(self, member_id: str, deadline: float) -> None:
+        with self.cluster.lock:
+            self.cluster.promote(member_id)
+
+    def remove(self, member_id: str, deadline: float) -> None:
+        with self.cluster.lock:
+            self.cluster.remove(member_id)
+
+    def _status(self, member: Process) -> MemberStatus:
+        cluster = self.cluster
+        return MemberStatus(
+            member.id, "3.7.1", cluster.leader, cluster.term, member.match, member.match, 1, 1, 0, member.is_learner
+        )
+
+    def _state(self, member: Process) -> str:
+        return "StateReplicate" if member.alive and member.match else "StateProbe"

@@ -1,0 +1,131 @@
+"""An etcd in memory whose n-th call goes wrong."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from threading import Event
+from typing import Any
+
+from memory_etcd import MemoryCluster, MemoryEtcd
+
+from membership import errors as e
+from membership.model import ClusterStatus, Member
+from membership.ports import Etcd
+from membership.requests import Policy
+
+CHANGES = ("add_learner", "promote", "remove")
+READS = ("look", "members", "commit")
+
+
+@dataclass(frozen=True)
+class Trouble:
+    """What happens to the `nth` call of a method."""
+
+    method: str
+    nth: int
+    kind: str
+
+    def __str__(self) -> str:
+        return f"{self.method} {self.nth} {self.kind}"
+
+
+class FaultyEtcd:
+    """`membership.ports.Etcd`; counts its calls and spoils one of them."""
+
+    def __init__(self, etcd: MemoryEtcd, trouble: Trouble | None, released: Event) -> None:
+        self._etcd = etcd
+        self._trouble = trouble
+        self._released = released
+        self.counts: Counter[str] = Counter()
+
+    def look(self, avoid: Collection[str] = ()) -> ClusterStatus:
+        return self._call("look", lambda: self._etcd.look(avoid))
+
+    def members(self) -> tuple[Member, ...]:
+        return self._call("members", self._etcd.members)
+
+    def commit(self) -> None:
+        return self._call("commit", self._etcd.commit)
+
+    def add_learner(self, peer_urls: tuple[str, ...], deadline: float) -> Member:
+        return self._call("add_learner", lambda: self._etcd.add_learner(peer_urls, deadline))
+
+    def promote(self, member_id: str, deadline: float) -> None:
+        return self._call("promote", lambda: self._etcd.promote(member_id, deadline))
+
+    def remove(self, member_id: str, deadline: float) -> None:
+        return self._call("remove", lambda: self._etcd.remove(member_id, deadline))
+
+    def _call(self, method: str, call: Callable[[], Any]) -> Any:
+        self.counts[method] += 1
+        trouble = self._trouble
+        if trouble is None or (trouble.method, trouble.nth) != (method, self.counts[method]):
+            return call()
+        match trouble.kind:
+            case "runs twice":
+                return _twice(call)[0]
+            case "answers its repetition":
+                answer = _twice(call)[1]
+                if isinstance(answer, e.MemberflowError):
+                    raise answer
+                return answer
+            case "is refused on the way":
+                raise e.Unreachable("failed to connect to all addresses", "UNAVAILABLE")
+            case "never arrives":
+                raise e.DeadlineExceeded("Deadline Exceeded", "DEADLINE_EXCEEDED")
+            case "loses its answer":
+                call()
+                raise e.DeadlineExceeded("Deadline Exceeded", "DEADLINE_EXCEEDED")
+            case "fails":
+                raise e.ClusterUnreachable("nobody answers")
+            case "dies before":
+                self._die()
+            case "dies after":
+                call()
+                self._die()
+        raise AssertionError(trouble)
+
+    def _die(self) -> None:
+        """As far as Temporal can tell, the worker is gone: no heartbeat, no answer."""
+        self._released.wait(300)
+        raise e.DeadlineExceeded("long after", "DEADLINE_EXCEEDED")
+
+
+def _twice(call: Callable[[], Any]) -> tuple[Any, Any]:
+    """Both answers; the second may be an error."""
+    first = call()
+    try:
+        return first, call()
+    except e.MemberflowError as error:
+        return first, error
+
+
+class MemoryClusters:
+    """`membership.ports.Clusters` of clusters in memory."""
+
+    def __init__(self, task_queue: str) -> None:
+        self._task_queue = task_queue
+        self.clusters: dict[str, MemoryCluster] = {}
+        self.etcds: dict[str, FaultyEtcd] = {}
+        self.policies: dict[str, Policy] = {}
+        self.released = Event()
+
+    def add(self, name: str, cluster: MemoryCluster, policy: Policy, trouble: Trouble | None = None) -> MemoryCluster:
+        self.clusters[name] = cluster
+        self.policies[name] = policy
+        self.etcds[name] = FaultyEtcd(MemoryEtcd(cluster), trouble, self.released)
+        return cluster
+
+    def names(self) -> tuple[str, ...]:
+        return tuple(self.clusters)
+
+    def policy(self, cluster: str) -> Policy:
+        return self.policies[cluster]
+
+    def task_queue(self, cluster: str) -> str:
+        return self._task_queue
+
+    def connect(self, cluster: str) -> Etcd:
+        return self.etcds[cluster]
