@@ -64,6 +64,7 @@ class Call:
     forwarded: bool = False
     code: str = ""
     ended: float | None = None
+    metadata: tuple[tuple[str, str], ...] = ()
 
 
 class _Loop:
@@ -154,7 +155,9 @@ class Relay:
     async def unary(self, path: str, request: bytes, context: grpc.aio.ServicerContext[Any, Any]) -> bytes:
         method = path.rsplit("/", 1)[1]
         fault = self._next_fault(method)
-        call = Call(method, time.time(), fault.kind if fault else "")
+        # Tokens stay out of what is recorded.
+        known = tuple((k, str(v)) for k, v in _metadata(context) if k == "hasleader")
+        call = Call(method, time.time(), fault.kind if fault else "", metadata=known)
         self.calls.append(call)
         if fault and fault.arrives:
             await asyncio.to_thread(fault.arrives)

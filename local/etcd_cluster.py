@@ -33,12 +33,13 @@ class LocalMember:
     peer_port: int = field(default_factory=free_port)
     advertised: str = ""
     peer: str = ""
+    scheme: str = "http"
     flags: tuple[str, ...] = ()
     process: Child | None = None
 
     @property
     def client_url(self) -> str:
-        return f"http://127.0.0.1:{self.client_port}"
+        return f"{self.scheme}://127.0.0.1:{self.client_port}"
 
     @property
     def peer_url(self) -> str:

@@ -49,5 +49,4 @@ def shared_lab(tmp_path_factory, etcd_binary, server):
 def lab(shared_lab):
     """The laboratory; whatever clusters a test took are healed or stopped after it."""
     yield shared_lab
-    for cluster in list(shared_lab.in_use):
-        shared_lab.give_back(cluster)
+    shared_lab.clean_up()

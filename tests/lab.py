@@ -73,6 +73,10 @@ class Command:
         """What it wrote to stderr up to now."""
         return self._err.read_text()
 
+    def kill(self) -> None:
+        self._process.kill()
+        self._process.wait()
+
     def interrupt(self) -> None:
         self._process.send_signal(2)
 
@@ -244,8 +248,7 @@ class Join:
         self.new = new
         self.env_file = new.folder.parent / f"{new.name}.env"
         cluster.lab.write_clusters_file()
-        self.command = Command(
-            cluster.lab.env,
+        self.command = cluster.lab.command(
             *("join", cluster.name, new.name, "--peer-url", new.peer_url, "--env-file", str(self.env_file), "--json"),
             *args,
         )
@@ -282,6 +285,7 @@ class Lab:
     pool: list[Cluster] = field(default_factory=list)
     in_use: list[Cluster] = field(default_factory=list)
     numbers: Any = field(default_factory=lambda: count(1))
+    commands: list[Command] = field(default_factory=list)
 
     @property
     def clusters_file(self) -> Path:
@@ -292,7 +296,15 @@ class Lab:
         return {**clean_environment(), "TEMPORAL_ADDRESS": self.server.address}
 
     def command(self, *args: str) -> Command:
-        return Command(self.env, *args)
+        self.commands.append(Command(self.env, *args))
+        return self.commands[-1]
+
+    def clean_up(self) -> None:
+        """After a test: no command of it goes on, its changes are ended, its clusters healed or stopped."""
+        while self.commands:
+            self.commands.pop().kill()
+        for cluster in list(self.in_use):
+            self.give_back(cluster)
 
     def run(self, *args: str, timeout: float = 60) -> Ended:
         return self.command(*args).wait(timeout)
@@ -394,12 +406,19 @@ class Lab:
 
     def give_back(self, cluster: Cluster) -> None:
         self.in_use.remove(cluster)
+        self._end_changes(cluster)
         while cluster.at_end:
             cluster.at_end.pop()()
         if len(cluster.endpoints()) == 3 and cluster.heal():
             self.pool.append(cluster)
         else:
             cluster.stop()
+
+    def _end_changes(self, cluster: Cluster) -> None:
+        """A test that leaves a change running is a test that failed; the next one starts clean."""
+        running = self._cli("workflow", "list", "--query", f"ExecutionStatus = 'Running' AND EtcdCluster = '{cluster.name}'")
+        for workflow in running or []:
+            self.terminate(workflow["execution"]["workflowId"])
 
     def close(self) -> None:
         for cluster in [*self.pool, *self.in_use]:
