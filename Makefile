@@ -5,7 +5,7 @@ UV ?= $(or $(shell command -v uv),.uv/bin/uv)
 RUN := $(UV) run --frozen
 STUBS := etcdapi/stubs/kv.proto etcdapi/stubs/rpc.proto
 
-.PHONY: demo test check format stubs bench clean
+.PHONY: demo test check format stubs histories bench clean
 
 demo: $(UV)
 	@$(RUN) memberflow demo
@@ -25,6 +25,10 @@ format: $(UV)
 
 stubs: $(UV)
 	$(RUN) python -m grpc_tools.protoc -I. --python_out=. --pyi_out=. --grpc_python_out=. $(STUBS)
+
+# One history per kind of change, for the replay test; recorded anew with every release.
+histories: $(UV)
+	PYTHONPATH=tests:tests/sweep $(RUN) python tests/record_histories.py
 
 bench: $(UV)
 	$(RUN) python -m bench

@@ -6,9 +6,10 @@ import asyncio
 from collections.abc import Coroutine
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 import typer
+from typer.exceptions import TyperException
 
 from console import output
 from console.output import INTERRUPTED, USAGE, Leave, leave, say
@@ -143,7 +144,7 @@ def schema(verb: Annotated[str, typer.Argument(help="join")]) -> None:
     from membership.requests import REQUESTS
 
     if verb not in REQUESTS:
-        _leave(Leave(USAGE, f"no such request: {verb}", f"one of: {', '.join(REQUESTS)}"))
+        raise Leave(USAGE, f"no such request: {verb}", f"one of: {', '.join(REQUESTS)}")
     output.print_json(REQUESTS[verb].model_json_schema())
 
 
@@ -170,50 +171,43 @@ def etcd_path() -> None:
     try:
         print(find_etcd(cache_dir(), say))
     except MemberflowError as error:
-        _leave(Leave(output.FAILED, str(error), error.hint))
+        raise Leave(output.FAILED, str(error), error.hint) from error
 
 
 def _run(command: Coroutine[Any, Any, int], attach: str = "") -> None:
-    """Runs a command to its exit code."""
+    """Runs a command to its exit code; Ctrl-C ends the command, never the change."""
     try:
         code = asyncio.run(command)
-    except Leave as error:
-        _leave(error)
-    except MemberflowError as error:
-        _leave(Leave(USAGE, str(error), error.hint))
     except (KeyboardInterrupt, asyncio.CancelledError):
-        _leave(
-            Leave(
-                INTERRUPTED,
-                "interrupted",
-                f"a change that was started goes on; attach with `{attach}`" if attach else "",
-            )
-        )
+        hint = f"a change that was started goes on; attach with `{attach}`" if attach else ""
+        raise Leave(INTERRUPTED, "interrupted", hint) from None
     raise typer.Exit(code)
 
 
-def _leave(error: Leave) -> None:
+def main() -> None:
+    """The command line's entry; leaves with the command's exit code, whatever the interpreter's shutdown does."""
+    try:
+        code = app(standalone_mode=False) or output.DONE
+    except Leave as error:
+        code = _tell(error)
+    except MemberflowError as error:
+        code = _tell(Leave(USAGE, str(error), error.hint))
+    except typer.Abort:
+        code = INTERRUPTED
+    except TyperException as error:
+        cast("Any", error).show()
+        code = USAGE
+    except SystemExit as error:
+        code = error.code if isinstance(error.code, int) else output.FAILED
+    leave(code)
+
+
+def _tell(error: Leave) -> int:
     if error.message:
         say(f"memberflow: {error.message}")
     if error.hint:
         say(f"  hint: {error.hint}")
-    raise typer.Exit(error.code)
-
-
-def main() -> None:
-    """The command line's entry; leaves with the exit code of the command, whatever the interpreter's shutdown does."""
-    try:
-        code = app(standalone_mode=False)
-    except typer.Exit as error:
-        code = error.exit_code
-    except SystemExit as error:
-        code = error.code if isinstance(error.code, int) else 1
-    except Exception as error:
-        if not hasattr(error, "show"):
-            raise
-        error.show()  # a usage error of the command line
-        code = USAGE
-    leave(code or 0)
+    return error.code
 
 
 if __name__ == "__main__":

@@ -9,7 +9,6 @@ from typing import Any
 
 import structlog
 from temporalio import activity, workflow
-from temporalio.runtime import LogForwardingConfig, LoggingConfig, Runtime, TelemetryConfig, TelemetryFilter
 from temporalio.worker import ActivityInboundInterceptor, ExecuteActivityInput, Interceptor
 
 from membership.acts import Order
@@ -49,13 +48,6 @@ def set_up_logs(level: int = logging.INFO) -> None:
         logger_factory=structlog.stdlib.LoggerFactory(),
         wrapper_class=structlog.stdlib.BoundLogger,
     )
-
-
-def quiet_runtime() -> Runtime:
-    """A Temporal runtime whose core logs through `logging`: by default it writes to stdout, which is `--json`'s."""
-    forwarding = LogForwardingConfig(logger=logging.getLogger("temporal.core"))
-    levels = TelemetryFilter(core_level="WARN", other_level="ERROR")
-    return Runtime(telemetry=TelemetryConfig(logging=LoggingConfig(filter=levels, forwarding=forwarding)))
 
 
 class BindActivity(Interceptor):

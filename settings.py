@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from temporalio.envconfig import ClientConfig
+from temporalio.runtime import LogForwardingConfig, LoggingConfig, Runtime, TelemetryConfig, TelemetryFilter
 
 from membership.errors import InvalidConfiguration
 from membership.requests import TASK_QUEUE
@@ -44,6 +46,13 @@ def read_settings() -> Settings:
         clusters_file=_clusters_file(),
         temporal=_temporal(),
     )
+
+
+def quiet_runtime() -> Runtime:
+    """A Temporal runtime whose core logs through `logging`: by default it writes to stdout, which is `--json`'s."""
+    forwarding = LogForwardingConfig(logger=logging.getLogger("temporal.core"))
+    levels = TelemetryFilter(core_level="WARN", other_level="ERROR")
+    return Runtime(telemetry=TelemetryConfig(logging=LoggingConfig(filter=levels, forwarding=forwarding)))
 
 
 def _clusters_file() -> Path:

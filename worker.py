@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
 from datetime import timedelta
+from typing import Any
 
 import structlog
 from temporalio.client import Client
@@ -24,11 +25,11 @@ from activities.turns import Turns
 from activities.watch import Watch
 from clusters import ClustersFile
 from etcdapi.client import EtcdClient
-from logs import BindActivity, quiet_runtime, set_up_logs
+from logs import BindActivity, set_up_logs
 from membership.errors import MemberflowError
 from membership.ports import Clusters
 from membership.turns import ACT_DEADLINE
-from settings import Settings, read_settings
+from settings import Settings, quiet_runtime, read_settings
 from workflows.ends import OneArgument
 from workflows.inspect import InspectCluster, ListClusters
 from workflows.join import JoinMember
@@ -38,11 +39,18 @@ from workflows.turns import ClusterTurns
 _SLOTS = 1000
 
 
-def make_workers(client: Client, clusters: Clusters, workflow_queue: str, serves: Sequence[str]) -> list[Worker]:
-    """A worker per served queue; the one of `workflow_queue` also runs the workflows."""
+def make_workers(
+    client: Client, clusters: Clusters, workflow_queue: str, serves: Sequence[str], **waits: Any
+) -> list[Worker]:
+    """
+    A worker per served queue; the one of `workflow_queue` also runs the workflows.
+
+    `waits` says where the waits must differ: `patience`, `pause`, and the `clock` of the sync watch.
+    """
     temporal = Temporal(client)
     change, observe = Change(clusters, temporal), Observe(clusters, temporal)
-    watch, turns = Watch(clusters, temporal), Turns(temporal)
+    watch = Watch(clusters, temporal, **waits)
+    turns = Turns(temporal, **{name: value for name, value in waits.items() if name != "clock"})
     return [
         Worker(
             client,

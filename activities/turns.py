@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
+from datetime import timedelta
 from typing import Any
 
 from temporalio import activity
@@ -20,7 +21,7 @@ from temporalio.client import (
 )
 from temporalio.service import RPCError, RPCStatusCode
 
-from activities.failures import moves_on_at_shutdown
+from activities.failures import again_later, moves_on_at_shutdown
 from activities.temporal import Temporal
 from membership.requests import turns_id
 from membership.turns import REPEAT, Claim, Closed, Holding, Ticket, TurnsState
@@ -34,10 +35,16 @@ _ORDERLY = {WorkflowExecutionStatus.COMPLETED, WorkflowExecutionStatus.FAILED, W
 
 
 class Turns:
-    """Claims turns and watches who has them."""
+    """
+    Claims turns and watches who has them.
 
-    def __init__(self, temporal: Temporal) -> None:
+    As with `Watch`, an attempt to keep a turn lasts `patience` seconds at most and is handed to the next one.
+    """
+
+    def __init__(self, temporal: Temporal, patience: float = 3600.0, pause: timedelta = timedelta(seconds=1)) -> None:
         self._temporal = temporal
+        self._patience = patience
+        self._pause = pause
 
     @activity.defn
     async def request_turn(self, claim: Claim) -> TurnsState:
@@ -69,11 +76,16 @@ class Turns:
             await self.send_claim(claim)
         # Cancelled is how this ends: the change has closed, or claims otherwise from now on.
         with suppress(asyncio.CancelledError), moves_on_at_shutdown():
-            while True:
-                for _ in range(int(REPEAT / _BEAT)):
-                    activity.heartbeat()
-                    await asyncio.sleep(_BEAT)
-                await self.send_claim(claim)
+            loop = asyncio.get_running_loop()
+            claim_at = loop.time() + REPEAT
+            until = loop.time() + self._patience
+            while loop.time() < until:
+                activity.heartbeat()
+                await asyncio.sleep(_BEAT)
+                if loop.time() >= claim_at:
+                    await self.send_claim(claim)
+                    claim_at = loop.time() + REPEAT
+            raise again_later("StillKeeping", "the turn is kept in a new attempt", self._pause)
 
     @activity.defn
     async def send_claim(self, claim: Claim) -> None:

@@ -7,6 +7,7 @@ from dataclasses import asdict
 from datetime import timedelta
 from typing import Any
 
+from pydantic import ValidationError
 from rich.table import Table
 from temporalio.client import Client, WorkflowFailureError
 from temporalio.common import WorkflowIDConflictPolicy
@@ -18,17 +19,21 @@ from console.setup import registered
 from console.temporal import connect, require_worker, workflow_pollers
 from membership.inspection import ClusterList, Inspection
 from membership.model import ClusterStatus, Member
+from membership.requests import InspectRequest
+from membership.validation import explain
 from settings import Settings, read_settings
 
 _PATIENCE = 30.0
 
 
-async def ask(client: Client, settings: Settings, workflow: str, argument: list[str], result_type: type[Any]) -> Any:
+async def ask(
+    client: Client, settings: Settings, workflow: str, result_type: type[Any], request: InspectRequest | None = None
+) -> Any:
     """Runs a question's workflow; callers that ask the same at the same time share one."""
-    name = "-".join([workflow, *argument])
+    name = f"{workflow}:{request.cluster}" if request else workflow
     handle = await client.start_workflow(
         workflow,
-        args=argument,
+        args=[request] if request else [],
         id=f"memberflow:ask:{name}",
         task_queue=settings.task_queue,
         id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
@@ -51,7 +56,7 @@ async def status(cluster: str, *, json: bool) -> int:
     settings = read_settings()
     client = await connect(settings)
     await require_worker(client, settings)
-    seen: Inspection = await ask(client, settings, "InspectCluster", [cluster], Inspection)
+    seen: Inspection = await ask(client, settings, "InspectCluster", Inspection, _question(cluster))
     if json:
         print_json(asdict(seen))
         return DONE
@@ -66,6 +71,13 @@ async def status(cluster: str, *, json: bool) -> int:
     for line in seen.status.dissent:
         print(f"member lists differ: {line}")
     return DONE
+
+
+def _question(cluster: str) -> InspectRequest:
+    try:
+        return InspectRequest(cluster=cluster)
+    except ValidationError as error:
+        raise Leave(USAGE, explain(error)) from None
 
 
 def _table(seen: Inspection) -> Table:
@@ -128,7 +140,7 @@ async def _checks() -> Any:
         yield _check("workers", f"none polls {settings.task_queue}", ok=False, hint=hint)
         return
     yield _check("workers", f"{len(pollers)} on {settings.task_queue}: {', '.join(sorted(pollers))}")
-    known: ClusterList = await ask(client, settings, "ListClusters", [], ClusterList)
+    known: ClusterList = await ask(client, settings, "ListClusters", ClusterList)
     if known.problem:
         yield _check("clusters", known.problem, ok=False, hint="mend the clusters file of the worker")
     for c in known.clusters:

@@ -16,8 +16,7 @@ from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.service import RPCError
 
 from console.output import OUT_OF_REACH, Leave
-from logs import quiet_runtime
-from settings import Settings
+from settings import Settings, quiet_runtime
 
 CONNECT_DEADLINE = 8.0
 # A worker's poll lasts a minute at most; one that has not polled for longer is gone.

@@ -24,11 +24,10 @@ from local.deployment import RelayProcess, WorkerProcess, write_clusters_file
 from local.etcd_cluster import LocalFailure, LocalMember, bootstrap
 from local.metrics import promotes
 from local.temporal_server import DevServer
-from logs import quiet_runtime
 from membership.errors import MemberflowError
 from membership.model import Handover
 from membership.requests import TASK_QUEUE, JoinRequest
-from settings import Settings, cache_dir
+from settings import Settings, cache_dir, quiet_runtime
 
 CLUSTER = "demo"
 VOTERS = ("etcd-1", "etcd-2", "etcd-3")

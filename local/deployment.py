@@ -58,17 +58,21 @@ def write_clusters_file(path: Path, cluster: str, endpoints: list[str], policy: 
 class WorkerProcess:
     """A worker as its users run it."""
 
-    def __init__(self, folder: Path, address: str, clusters_file: Path) -> None:
+    def __init__(
+        self, folder: Path, address: str, clusters_file: Path, env: dict[str, str] | None = None, *args: str
+    ) -> None:
+        self._command = [sys.executable, "-m", "cli", "worker", *args]
         self._log = folder / f"worker-{free_port()}.log"
         self._env = {
             **clean_environment(),
             "TEMPORAL_ADDRESS": address,
             "MEMBERFLOW_CLUSTERS": str(clusters_file),
+            **(env or {}),
         }
         self.process: Child | None = None
 
     def start(self) -> None:
-        self.process = Child([sys.executable, "-m", "worker"], self._log, self._env)
+        self.process = Child(self._command, self._log, self._env)
 
     def log_text(self) -> str:
         return self._log.read_text(errors="replace")

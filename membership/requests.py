@@ -86,6 +86,12 @@ class JoinRequest(_Frozen):
         return self.model_copy(update={"requested_by": "", "peer_urls": tuple(sorted(self.peer_urls))})
 
 
+class InspectRequest(_Frozen):
+    """A question about one cluster."""
+
+    cluster: Name = Field(description="name of the cluster in the workers' clusters file")
+
+
 OutcomeKind = Literal[
     "promoted",
     "already-voter",

@@ -9,8 +9,7 @@ from console.setup import register
 from local.binary import find_etcd
 from local.deployment import WorkerProcess
 from local.temporal_server import DevServer
-from logs import quiet_runtime
-from settings import cache_dir
+from settings import cache_dir, quiet_runtime
 
 
 @pytest.fixture(scope="session")

@@ -295,8 +295,8 @@ class Lab:
     def env(self) -> dict[str, str]:
         return {**clean_environment(), "TEMPORAL_ADDRESS": self.server.address}
 
-    def command(self, *args: str) -> Command:
-        self.commands.append(Command(self.env, *args))
+    def command(self, *args: str, env: dict[str, str] | None = None) -> Command:
+        self.commands.append(Command(env or self.env, *args))
         return self.commands[-1]
 
     def clean_up(self) -> None:
@@ -306,8 +306,8 @@ class Lab:
         for cluster in list(self.in_use):
             self.give_back(cluster)
 
-    def run(self, *args: str, timeout: float = 60) -> Ended:
-        return self.command(*args).wait(timeout)
+    def run(self, *args: str, timeout: float = 60, env: dict[str, str] | None = None) -> Ended:
+        return self.command(*args, env=env).wait(timeout)
 
     # ---- Temporal, past the command line; tests run in the loop's thread and wait by polling ----
 
@@ -355,6 +355,10 @@ class Lab:
             )
         except AssertionError:
             return ""
+
+    def metadata(self, workflow_id: str) -> dict[str, Any]:
+        """What the UI shows of a workflow beside its history: current details, handlers and their descriptions."""
+        return self._cli("workflow", "metadata", "--workflow-id", workflow_id)["queryResult"][0]
 
     def terminate(self, workflow_id: str) -> None:
         self._cli("workflow", "terminate", "--workflow-id", workflow_id, "--reason", "a test")
@@ -416,7 +420,9 @@ class Lab:
 
     def _end_changes(self, cluster: Cluster) -> None:
         """A test that leaves a change running is a test that failed; the next one starts clean."""
-        running = self._cli("workflow", "list", "--query", f"ExecutionStatus = 'Running' AND EtcdCluster = '{cluster.name}'")
+        running = self._cli(
+            "workflow", "list", "--query", f"ExecutionStatus = 'Running' AND EtcdCluster = '{cluster.name}'"
+        )
         for workflow in running or []:
             self.terminate(workflow["execution"]["workflowId"])
 

@@ -10,7 +10,7 @@ from temporalio.common import RawValue
 from temporalio.exceptions import ActivityError, ApplicationError
 
 from workflows.change import stop_of
-from workflows.ends import NOTHING, invalid
+from workflows.ends import NOTHING, parse
 from workflows.timeouts import ASK, GLANCE
 
 with workflow.unsafe.imports_passed_through():
@@ -18,16 +18,16 @@ with workflow.unsafe.imports_passed_through():
     from activities.turns import Turns
     from membership.acts import Look
     from membership.inspection import ClusterList, Inspection, Reachability
-    from membership.requests import check_name
+    from membership.requests import InspectRequest
 
 
 @workflow.defn
 class InspectCluster:
-    """One look at a cluster, and whose turn it is to change it. Its argument is the cluster's name."""
+    """One look at a cluster, and whose turn it is to change it."""
 
     @workflow.run
-    async def run(self, cluster: RawValue = NOTHING) -> Inspection:
-        name = _name(cluster)
+    async def run(self, question: RawValue = NOTHING) -> Inspection:
+        name = parse(InspectRequest, question).cluster
         try:
             profile = await ASK.start(Observe.read_profile, name, f"read the profile of {name}")
             turns = ASK.start(Turns.read_turns, name, f"who changes {name}")
@@ -59,10 +59,3 @@ async def _reach(cluster: Reachability) -> Reachability:
         stop = stop_of(error, "failed")
         return replace(cluster, problem=f"{stop.error}: {stop.reason}", hint=stop.hint)
     return replace(cluster, members=len(status.members), leader=status.leader)
-
-
-def _name(argument: RawValue) -> str:
-    try:
-        return check_name(str(workflow.payload_converter().from_payload(argument.payload)))
-    except Exception as error:  # noqa: BLE001  (whatever a converter raises)
-        raise invalid(f"one argument is expected, the name of a cluster: {error}") from None

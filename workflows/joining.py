@@ -87,7 +87,7 @@ class Joining:
         if not change.has_profile:
             try:
                 change.profile = await change.interruptible(
-                    lambda: ASK.start(Observe.read_profile, self.request.cluster, "read the cluster's policy")
+                    lambda: ASK.start(Observe.read_profile, self.request.cluster, f"{change.member}: read the policy")
                 )
             except ActivityError as error:
                 raise stop_of(error, "refused") from error

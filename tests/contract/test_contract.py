@@ -50,11 +50,11 @@ def test_a_look_at_a_healthy_cluster(world):
     """Everybody is seen, and through everybody one can read."""
     status = world.etcd.look()
     ids = {m.id for m in status.members}
-    assert 3 == len(ids)
+    assert len(ids) == 3
     assert ids == set(status.statuses) == set(status.readers) == set(status.progress)
     assert status.leader in ids
     assert all(s.leader == status.leader and not s.is_learner for s in status.statuses.values())
-    assert ((), {}, ()) == (status.dissent, status.silent, status.alarms)
+    assert (status.dissent, status.silent, status.alarms) == ((), {}, ())
     assert status.members == world.etcd.members()
 
 
@@ -72,10 +72,10 @@ def test_an_added_learner_is_in_the_list_and_has_not_started(world):
     member = add(world)
     status = world.etcd.look()
     assert member == status.member(member.id)
-    assert (True, "", ()) == (member.is_learner, member.name, member.client_urls)
+    assert (member.is_learner, member.name, member.client_urls) == (True, "", ())
     assert member.id in status.silent
     assert member.id not in status.readers
-    assert 0 == status.progress[member.id].match
+    assert status.progress[member.id].match == 0
 
 
 def test_an_add_of_the_same_peer_url_is_refused(world):

@@ -28,7 +28,9 @@ def client(*endpoints, **more):
 def single(etcd_binary, tmp_path):
     """One plain member, without a relay."""
     member = LocalMember("alone", etcd_binary, tmp_path / "alone")
-    member.start({"ETCD_INITIAL_CLUSTER": f"alone={member.peer_url}", "ETCD_INITIAL_ADVERTISE_PEER_URLS": member.peer_url})
+    member.start(
+        {"ETCD_INITIAL_CLUSTER": f"alone={member.peer_url}", "ETCD_INITIAL_ADVERTISE_PEER_URLS": member.peer_url}
+    )
     member.wait_until_serving()
     yield member
     member.stop()
@@ -40,11 +42,11 @@ def test_etcd3s_own_client_works_with_todays_protobuf(single):
     """put, get, watch, lease, status, members: on our stubs, with C++ or upb protobuf."""
     own = etcd3.client("127.0.0.1", single.client_port, timeout=5)
     own.put("greeting", "hello")
-    assert b"hello" == own.get("greeting")[0]
-    assert [b"hello"] == [value for value, _ in own.get_prefix("greet")]
+    assert own.get("greeting")[0] == b"hello"
+    assert [value for value, _ in own.get_prefix("greet")] == [b"hello"]
     events, cancel = own.watch("greeting")
     own.put("greeting", "again")
-    assert b"again" == next(events).value
+    assert next(events).value == b"again"
     cancel()
     lease = own.lease(30)
     own.put("leased", "x", lease=lease)
@@ -67,7 +69,7 @@ def test_dead_endpoints_cost_nothing(lab):
     with client(refusing, silent, *cluster.endpoints()) as etcd:
         started = time.monotonic()
         status = etcd.look()
-        assert 3 == len(status.readers)
+        assert len(status.readers) == 3
         assert time.monotonic() - started < 2 * 2.0 + 1, "more than one deadline was waited for"
     mute.close()
 
@@ -102,7 +104,9 @@ def test_changes_go_to_the_leader_once(lab):
         cluster.inject(Fault("MemberAdd", "unavailable"))
         with pytest.raises(e.ConnectionLost):
             etcd.add_learner((new.peer_url,), 5)
-        assert {cluster.leader().name: 1} == {n: len(r.sent("MemberAdd")) for n, r in cluster.relays.items() if r.sent("MemberAdd")}
+        assert {cluster.leader().name: 1} == {
+            n: len(r.sent("MemberAdd")) for n, r in cluster.relays.items() if r.sent("MemberAdd")
+        }
         assert ("hasleader", "true") in cluster.relays[cluster.leader().name].sent("MemberAdd")[0].metadata
 
 
@@ -122,7 +126,7 @@ def test_learners_are_never_asked_for_the_list(lab):
     with client(*cluster.endpoints(), new.advertised) as etcd:
         for _ in range(3):
             status = etcd.look()
-            assert 4 == len(status.statuses)
+            assert len(status.statuses) == 4
         etcd.members()
     assert not cluster.relays[new.name].sent("MemberList")
 
@@ -130,7 +134,10 @@ def test_learners_are_never_asked_for_the_list(lab):
 def test_an_endpoint_of_another_cluster_is_an_error(lab, single):
     """By its name, and with both IDs."""
     cluster = lab.cluster()
-    with client(*cluster.endpoints(), single.client_url) as etcd, pytest.raises(e.WrongCluster, match=single.client_url):
+    with (
+        client(*cluster.endpoints(), single.client_url) as etcd,
+        pytest.raises(e.WrongCluster, match=single.client_url),
+    ):
         etcd.look()
 
 
@@ -185,7 +192,9 @@ def tls(etcd_binary, tmp_path_factory):
         f"--trusted-ca-file={folder}/ca.crt",
         "--client-cert-auth",
     )
-    member.start({"ETCD_INITIAL_CLUSTER": f"safe={member.peer_url}", "ETCD_INITIAL_ADVERTISE_PEER_URLS": member.peer_url})
+    member.start(
+        {"ETCD_INITIAL_CLUSTER": f"safe={member.peer_url}", "ETCD_INITIAL_ADVERTISE_PEER_URLS": member.peer_url}
+    )
     access = {"ca": folder / "ca.crt", "cert": folder / "client.crt", "key": folder / "client.key"}
     with client(member.client_url, **access) as etcd:
         eventually(lambda: _looked(etcd), "the member to serve")
@@ -288,7 +297,10 @@ def test_wrong_credentials_are_named_and_kept_secret(guarded, tmp_path, password
     file = tmp_path / "other"
     if password:
         file.write_text(password)
-    with client(guarded.client_url, username="root", password_file=file) as etcd, pytest.raises(e.ClusterUnreachable) as caught:
+    with (
+        client(guarded.client_url, username="root", password_file=file) as etcd,
+        pytest.raises(e.ClusterUnreachable) as caught,
+    ):
         etcd.look()
     assert told in str(caught.value)
     assert "pass-of-root" not in str(caught.value)

@@ -122,6 +122,8 @@ class MemoryClusters:
         return tuple(self.clusters)
 
     def policy(self, cluster: str) -> Policy:
+        if cluster not in self.policies:
+            raise e.UnknownCluster(cluster)
         return self.policies[cluster]
 
     def task_queue(self, cluster: str) -> str:

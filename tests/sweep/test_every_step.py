@@ -15,6 +15,7 @@ from uuid import uuid4
 
 import pytest
 from faulty import CHANGES, MemoryClusters, Trouble
+from lab import eventually
 from memory_etcd import MemoryCluster
 from temporalio.client import WorkflowFailureError
 from temporalio.worker import Replayer
@@ -25,7 +26,14 @@ from worker import make_workers
 from workflows.join import JoinMember
 
 NEW_URL = "http://etcd-4:2380"
-CHANGE_TROUBLES = ("runs twice", "is refused on the way", "never arrives", "loses its answer", "dies before", "dies after")
+CHANGE_TROUBLES = (
+    "runs twice",
+    "is refused on the way",
+    "never arrives",
+    "loses its answer",
+    "dies before",
+    "dies after",
+)
 LOOK_TROUBLES = ("runs twice", "fails", "dies before")
 # A wait looks as often as it takes; the first looks of every kind are among these.
 LOOKS = 8
@@ -72,8 +80,7 @@ class Sweep:
             "JoinMember", request, id=change_id(name, "join", "etcd-4"), task_queue=self.queue, result_type=Outcome
         )
         if course.cancelled:
-            while not any(m.is_learner for m in cluster.members.values()):
-                await asyncio.sleep(0.05)
+            await asyncio.to_thread(eventually, lambda: any(m.is_learner for m in cluster.members.values()), "the add")
             await handle.cancel()
         try:
             end = (await handle.result()).outcome

@@ -1,0 +1,83 @@
+"""The clocks, in skipped time: hours pass in seconds on the real dev server."""
+
+from __future__ import annotations
+
+import time
+from datetime import timedelta
+from uuid import uuid4
+
+import pytest
+from faulty import MemoryClusters
+from memory_etcd import MemoryCluster
+from temporalio.client import WorkflowFailureError
+from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.testing import WorkflowEnvironment
+
+from local.temporal_server import temporal_cli
+from membership.requests import JoinRequest, Outcome, Policy, change_id
+from worker import make_workers
+
+SKIPPING = ["--dynamic-config-value", "frontend.WorkflowTimeSkippingEnabled=true"]
+
+
+@pytest.fixture(scope="module")
+async def skipped():
+    """A dev server whose time skips what nobody works at, and a worker whose waits give way at once."""
+    environment = await WorkflowEnvironment.start_time_skipping_v2(
+        dev_server_existing_path=temporal_cli(), dev_server_extra_args=SKIPPING, data_converter=pydantic_data_converter
+    )
+    async with environment:
+        queue = f"clocks-{uuid4()}"
+        clusters = MemoryClusters(queue)
+        # Time is skipped only while no activity runs: a wait looks once, and its next attempt comes minutes later.
+        waits = {"patience": 0.0, "pause": timedelta(minutes=4)}
+        [worker] = make_workers(environment.client, clusters, queue, [queue], **waits)
+        async with worker:
+            yield environment.client, clusters, queue
+
+
+async def run(skipped, policy: Policy, prepare=lambda cluster: None, **request) -> tuple[Outcome, str, MemoryCluster]:
+    """A join that nothing helps; gives its outcome and the failure's type."""
+    client, clusters, queue = skipped
+    name = f"c-{uuid4()}"
+    cluster = clusters.add(name, MemoryCluster(3), policy)
+    prepare(cluster)
+    asked = JoinRequest(cluster=name, name="etcd-4", peer_urls=("http://etcd-4:2380",), **request)
+    handle = await client.start_workflow("JoinMember", asked, id=change_id(name, "join", "etcd-4"), task_queue=queue)
+    with pytest.raises(WorkflowFailureError) as failed:
+        await handle.result()
+    return Outcome.model_validate(failed.value.cause.details[0]), failed.value.cause.type, cluster
+
+
+async def test_start_timeout(skipped):
+    """Ten minutes for a member that never starts, from the add on; then its learner is removed."""
+    began = time.monotonic()
+    outcome, error, cluster = await run(skipped, Policy(start_timeout="10m"))
+    assert (error, outcome.outcome) == ("StartTimeout", "rolled-back")
+    assert 600 <= outcome.seconds["total"] < 1000
+    assert time.monotonic() - began < 120
+    assert [what for what, _ in cluster.applied] == ["add", "remove"]
+
+
+async def test_join_timeout(skipped):
+    """Two hours in all: a learner that started and never answers."""
+
+    def half_started(cluster):
+        cluster.on_added = lambda member: setattr(member, "name", "etcd-4")
+
+    outcome, error, cluster = await run(skipped, Policy(join_timeout="2h", start_timeout="30m"), half_started)
+    assert (error, outcome.outcome) == ("JoinTimeout", "rolled-back")
+    assert 7200 <= outcome.seconds["total"] < 8200
+    assert [what for what, _ in cluster.applied] == ["add", "remove"]
+
+
+async def test_join_timeout_counts_while_others_hold_the_slot(skipped):
+    """Somebody else's learner never goes: the join ends, and touches nothing."""
+
+    def occupied(cluster):
+        cluster.add_learner(("http://foreign:2380",))
+
+    outcome, error, cluster = await run(skipped, Policy(join_timeout="90m"), occupied)
+    assert (error, outcome.outcome) == ("JoinTimeout", "failed")
+    assert 5400 <= outcome.seconds["total"] < 6400
+    assert [what for what, _ in cluster.applied] == ["add"]
