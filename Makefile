@@ -5,7 +5,7 @@ UV ?= $(or $(shell command -v uv),.uv/bin/uv)
 RUN := $(UV) run --frozen
 STUBS := etcdapi/stubs/kv.proto etcdapi/stubs/rpc.proto
 
-.PHONY: demo test check format stubs histories bench clean
+.PHONY: demo test check format stubs histories screenshots bench clean
 
 demo: $(UV)
 	@$(RUN) memberflow demo
@@ -30,8 +30,12 @@ stubs: $(UV)
 histories: $(UV)
 	PYTHONPATH=tests:tests/sweep $(RUN) python tests/record_histories.py
 
+# A running join in Temporal's UI, for the README; needs chromium on PATH.
+screenshots: $(UV)
+	PYTHONPATH=tests $(RUN) --with playwright==1.55 python tests/record_screenshot.py
+
 bench: $(UV)
-	$(RUN) python -m bench
+	PYTHONPATH=tests $(RUN) python tests/bench.py
 
 clean:
 	rm -rf .venv .uv .mypy_cache .ruff_cache .pytest_cache .hypothesis

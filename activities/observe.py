@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 from temporalio import activity
 from temporalio.api.enums.v1 import IndexedValueType
 from temporalio.api.operatorservice.v1 import ListSearchAttributesRequest
@@ -10,10 +12,14 @@ from temporalio.service import RPCError
 from activities.failures import named_failures
 from activities.temporal import Temporal
 from membership.acts import Look
+from membership.errors import ClusterUnreachable
 from membership.inspection import Reachability
 from membership.model import ClusterStatus
-from membership.ports import ClusterProfile, Clusters
+from membership.ports import ClusterProfile, Clusters, Etcd
 from membership.requests import SEARCH_ATTRIBUTES
+
+# Seconds between two looks of one activity.
+PAUSE = 0.1
 
 
 class Observe:
@@ -40,7 +46,7 @@ class Observe:
     def check_status(self, look: Look) -> ClusterStatus:
         """One look: a linearizable member list, every member's own status, the leader's view of their logs."""
         with named_failures():
-            return self._clusters.connect(look.cluster).look(look.avoid)
+            return _look(self._clusters.connect(look.cluster), look)
 
     @activity.defn(no_thread_cancel_exception=True)
     def check_after_barrier(self, look: Look) -> ClusterStatus:
@@ -52,7 +58,7 @@ class Observe:
         """
         with named_failures():
             etcd = self._clusters.connect(look.cluster)
-            etcd.look(look.avoid)
+            _look(etcd, look)
             etcd.commit()
             return etcd.look(look.avoid)
 
@@ -65,3 +71,15 @@ class Observe:
             return ()
         keyword = IndexedValueType.INDEXED_VALUE_TYPE_KEYWORD
         return tuple(name for name in SEARCH_ATTRIBUTES if listed.custom_attributes.get(name) == keyword)
+
+
+def _look(etcd: Etcd, look: Look) -> ClusterStatus:
+    """One that succeeds, within the look's patience: Temporal's own retries are a second or more apart."""
+    deadline = time.monotonic() + look.patience
+    while True:
+        try:
+            return etcd.look(look.avoid)
+        except ClusterUnreachable:
+            if time.monotonic() >= deadline or activity.is_cancelled():
+                raise
+            time.sleep(PAUSE)

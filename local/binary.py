@@ -37,19 +37,20 @@ class _Unavailable(Exception):
     """One way to a binary is closed; the text says why."""
 
 
-def find_etcd(cache: Path, say: Say = lambda _: None, releases: str = RELEASES) -> Path:
+def find_etcd(cache: Path, say: Say = lambda _: None, releases: str = RELEASES, module: Path = MODULE) -> Path:
     """
     The path of an etcd binary; slow ways are announced through `say`.
 
+    `module` is the folder of the pinned version and of the Go module that builds it.
     Raises NoEtcd with every way that was tried and why it was closed.
     """
-    pinned = json.loads((MODULE / "version.json").read_text())
+    pinned = json.loads((module / "version.json").read_text())
     target = cache / f"etcd-{pinned['version']}"
     ways: list[Callable[[], Path]] = [
         _on_path,
         lambda: _cached(target),
         lambda: _download(target, pinned, releases, say),
-        lambda: _build(target, pinned["version"], say),
+        lambda: _build(target, pinned["version"], module, say),
     ]
     closed = []
     for way in ways:
@@ -109,14 +110,14 @@ def _unpack(archive: bytes, inside: str, *, zipped: bool) -> bytes:
         raise _Unavailable(f"release archive: no {inside} in it: {error}") from error
 
 
-def _build(target: Path, version: str, say: Say) -> Path:
+def _build(target: Path, version: str, module: Path, say: Say) -> Path:
     go = _go()
     say(f"building etcd {version} from its Go module with `{' '.join(go)}` (a minute or two, once)")
     with tempfile.TemporaryDirectory() as folder:
         binary = Path(folder) / "etcd"
         command = [*go, "build", "-trimpath", "-ldflags=-s -w", "-o", str(binary), "."]
         built = subprocess.run(
-            command, cwd=MODULE, env={**os.environ, "CGO_ENABLED": "0"}, capture_output=True, text=True, check=False
+            command, cwd=module, env={**os.environ, "CGO_ENABLED": "0"}, capture_output=True, text=True, check=False
         )
         if built.returncode != 0:
             last = (built.stderr.strip() or built.stdout.strip()).splitlines()[-3:]

@@ -90,7 +90,7 @@ async def _set_up(folder: Path, ending: AsyncExitStack) -> Scene:
     ending.callback(worker.stop)
     worker.start()
     settings = Settings(TASK_QUEUE, clusters, {"target_host": server.address, "namespace": "default"})
-    await _until_polled(client, settings)
+    await until_polled(client, settings)
     return Scene(members, relays, server, settings, client, folder)
 
 
@@ -151,7 +151,8 @@ def _how_to_look(scene: Scene) -> None:
     say(f"Logs are in {scene.folder}. Ctrl-C stops everything.")
 
 
-async def _until_polled(client: Client, settings: Settings) -> None:
+async def until_polled(client: Client, settings: Settings) -> None:
+    """Waits for a worker; raises Leave when none has come in 30 s."""
     deadline = time.monotonic() + 30
     while True:
         try:

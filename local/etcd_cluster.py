@@ -36,6 +36,7 @@ class LocalMember:
     scheme: str = "http"
     flags: tuple[str, ...] = ()
     process: Child | None = None
+    started_at: float = 0.0
 
     @property
     def client_url(self) -> str:
@@ -57,6 +58,7 @@ class LocalMember:
             *self.flags,
         ]
         environment = {**clean_environment(), "ETCD_NAME": self.name, "ETCD_LOG_LEVEL": "warn", **(env or {})}
+        self.started_at = time.monotonic()
         self.process = Child(command, self.folder / "etcd.log", environment)
 
     def stop(self) -> None:

@@ -11,10 +11,15 @@ from membership.turns import Ticket
 
 @dataclass(frozen=True)
 class Look:
-    """One look at a cluster; members in `avoid` are not asked for anything."""
+    """
+    One look at a cluster; members in `avoid` are not asked for anything.
+
+    `patience`: for so many seconds it begins anew while the cluster can't be read, as during an election.
+    """
 
     cluster: str
     avoid: tuple[str, ...] = ()
+    patience: float = 0.0
 
 
 @dataclass(frozen=True)

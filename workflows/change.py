@@ -12,7 +12,7 @@ from temporalio.exceptions import ActivityError, ApplicationError
 
 from workflows.board import Board
 from workflows.clocks import Clocks
-from workflows.timeouts import ACT, FIRST_LOOK, LOOK, WAIT, Limits
+from workflows.timeouts import ACT, FIRST_LOOK, LOOK, LOOK_AGAIN, WAIT, Limits
 
 with workflow.unsafe.imports_passed_through():
     from activities.observe import Observe
@@ -109,8 +109,11 @@ class Change:
             await workflow.wait_condition(handle.done)
         return handle
 
-    async def pause(self, seconds: float, why: str) -> None:
-        """Waits before another attempt."""
+    async def pause(self, until: float, why: str) -> None:
+        """Waits before another attempt, until this moment of the workflow's time."""
+        seconds = until - workflow.time()
+        if seconds <= 0:
+            return
         self.board.waits_for(why)
         timeout = timedelta(seconds=seconds)
         with suppress(TimeoutError):
@@ -138,7 +141,7 @@ class Change:
         """The look that tells what became of an act; nothing interrupts it, and without quorum it waits."""
         self.board.waits_for(f"a look at the cluster, to see what became of {act}")
         status: ClusterStatus = await self._start(
-            Observe.check_status, Look(self.cluster), LOOK, f"what became of {act}"
+            Observe.check_status, Look(self.cluster, patience=LOOK_AGAIN), LOOK, f"what became of {act}"
         )
         return status
 
@@ -146,7 +149,9 @@ class Change:
         """A look that shows for good what became of an ambiguous act; without quorum it waits."""
         self.board.waits_for(f"one more raft entry to commit, to know what became of {act}")
         why = f"settle what became of {act}"
-        status: ClusterStatus = await self._start(Observe.check_after_barrier, Look(self.cluster), LOOK, why)
+        status: ClusterStatus = await self._start(
+            Observe.check_after_barrier, Look(self.cluster, patience=LOOK_AGAIN), LOOK, why
+        )
         return status
 
     async def wait(self, method: Any, step: str, why: str) -> ClusterStatus:

@@ -71,26 +71,27 @@ async def settle(change: Change, turn: Turn, step: Step, seen: ClusterStatus | N
             case Wait(reason):
                 seen = await _wait(change, turn, step, reason)
             case Ready():
-                report, seen = await _act(change, step)
+                report, ended, seen = await _act(change, step)
                 if report.turn_lost:
                     await turn.take()
                     seen = None
                 elif not isinstance(_judged(change, step, seen), Done):
-                    await _pause(change, step, report, refusals)
+                    await _pause(change, step, report, ended, refusals)
                     refusals, seen = refusals + 1, None
 
 
-async def _act(change: Change, step: Step) -> tuple[ActReport, ClusterStatus]:
-    """Acts, and looks until it is known what became of it. Not interruptible."""
+async def _act(change: Change, step: Step) -> tuple[ActReport, float, ClusterStatus]:
+    """Acts, and looks until it is known what became of it: its report, when it ended, the look. Not interruptible."""
     change.board.waits_for("")
     report = await change.act(step.act, step.name, step.what)
+    ended = workflow.time()
     change.reports.setdefault(step.what, []).append(report)
     if report.answer_lost:
         change.board.warn(f"the answer to {step.what} was lost on the way; the member list shows its effect")
     status = await change.look_after(step.what)
     if report.applied != "no" and not isinstance(_judged(change, step, status), Done):
         status = await change.look_after_barrier(step.what)
-    return report, status
+    return report, ended, status
 
 
 async def _wait(change: Change, turn: Turn, step: Step, reason: str) -> ClusterStatus | None:
@@ -104,9 +105,12 @@ async def _wait(change: Change, turn: Turn, step: Step, reason: str) -> ClusterS
     return None
 
 
-async def _pause(change: Change, step: Step, report: ActReport, refusals: int) -> None:
+async def _pause(change: Change, step: Step, report: ActReport, ended: float, refusals: int) -> None:
+    """The time that the looks after the act took counts."""
     seconds = min(_LONGEST_PAUSE, _PAUSES.get(report.error, _PAUSE) * 1.5**refusals)
-    await change.pause(seconds, f"{seconds:.1f} s before another {step.what}: {report.reason or 'no effect seen'}")
+    await change.pause(
+        ended + seconds, f"{seconds:.1f} s before another {step.what}: {report.reason or 'no effect seen'}"
+    )
 
 
 def _judged(change: Change, step: Step, status: ClusterStatus) -> Verdict:

@@ -43,7 +43,9 @@ class Limits:
 
 
 # A look has a deadline per endpoint and call; these add up to less.
-LOOK = Limits(timedelta(seconds=15), _PATIENT)
+LOOK = Limits(timedelta(seconds=20), _PATIENT)
+# Seconds that a look after an act spends on an election before Temporal's retries begin.
+LOOK_AGAIN = 5.0
 # The first look must fail while somebody is still watching.
 FIRST_LOOK = Limits(timedelta(seconds=15), _PATIENT, schedule_to_close=timedelta(seconds=60))
 # A wait lasts as long as the clocks of its change allow; its worker's death is noticed by its heartbeat.

@@ -1,0 +1,236 @@
+"""
+Measures joins on real etcd and real Temporal beside a floor: a bare client that adds, starts the member and
+sends promote every 100 ms.
+
+An observer asks the member and the leader every few milliseconds, past every relay, so that both contestants
+are judged by the same clock. Each run of memberflow has a new worker, so that its connections count too.
+`make bench` prints one Markdown table; `RUNS=9 make bench` takes more runs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import platform
+import statistics
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from threading import Thread
+
+import grpc
+from lab import Cluster, Lab
+from naive import naive_join
+
+from console.changes import start_join
+from console.output import say
+from console.setup import register
+from etcdapi.connection import etcd3
+from etcdapi.relay import Fault
+from etcdapi.stubs import rpc_pb2
+from local.binary import find_etcd
+from local.demo import until_polled
+from local.etcd_cluster import LocalMember
+from local.temporal_server import DevServer
+from membership.model import Handover
+from membership.requests import TASK_QUEUE, JoinRequest
+from settings import Settings, cache_dir, quiet_runtime
+
+RUNS = int(os.environ.get("RUNS", "5"))
+CHANGES = ("MemberAdd", "MemberPromote", "MemberRemove")
+# A member that comes up is noticed within milliseconds.
+AT_ONCE = {"grpc.initial_reconnect_backoff_ms": 10, "grpc.max_reconnect_backoff_ms": 10}.items()
+COLUMNS = ("start → serving", "serving → voter", "start → voter", "start → known", "lost → known")
+
+
+class Observer(Thread):
+    """When a member served for the first time, and when the cluster called it a voter."""
+
+    def __init__(self, cluster: Cluster, new: LocalMember) -> None:
+        super().__init__(daemon=True)
+        self._clients = [
+            etcd3.client("127.0.0.1", m.client_port, grpc_options=AT_ONCE) for m in (new, *cluster.members[:3])
+        ]
+        self._new = new
+        self.serving = self.voter = 0.0
+
+    def run(self) -> None:
+        while not (self.serving and self.voter):
+            if not self.serving and self._answers():
+                self.serving = time.monotonic()
+            if not self.voter and self._is_voter():
+                self.voter = time.monotonic()
+            time.sleep(0.005)
+        for client in self._clients:
+            client.close()
+
+    def _answers(self) -> bool:
+        try:
+            return bool(self._clients[0].maintenancestub.Status(rpc_pb2.StatusRequest(), timeout=0.2))
+        except grpc.RpcError:
+            return False
+
+    def _is_voter(self) -> bool:
+        for client in self._clients[1:]:
+            try:
+                listed = client.clusterstub.MemberList(rpc_pb2.MemberListRequest(), timeout=0.2).members
+            except grpc.RpcError:
+                continue
+            return any(self._new.peer_url in m.peerURLs and not m.isLearner for m in listed)
+        return False
+
+
+@dataclass
+class Run:
+    """What one join took; seconds by column, and counts."""
+
+    seconds: dict[str, float]
+    events: int = 0
+    calls: Counter[str] = field(default_factory=Counter)
+    others: int = 0
+    failed: int = 0
+    connections: int = 0
+
+    def count(self, cluster: Cluster) -> None:
+        """What the relays saw of it."""
+        calls = [call for relay in cluster.relays.values() for call in relay.calls]
+        self.calls = Counter(call.method for call in calls if call.forwarded)
+        self.others = sum(number for method, number in self.calls.items() if method not in CHANGES)
+        self.failed = sum(call.code != "OK" for call in calls)
+        self.connections = sum(relay.connections for relay in cluster.relays.values())
+
+
+@dataclass(frozen=True)
+class Case:
+    """One row of the table: who joins, and what goes wrong."""
+
+    name: str
+    spoil: Callable[[Cluster, dict[str, float]], None] = lambda cluster, moments: None
+    megabytes: int = 0
+    bare: bool = False
+
+
+def lose(kind: str) -> Callable[[Cluster, dict[str, float]], None]:
+    """The answer to the promote gets lost in this way."""
+
+    def spoil(cluster: Cluster, moments: dict[str, float]) -> None:
+        cluster.inject(Fault("MemberPromote", kind, answered=lambda: moments.setdefault("lost", time.monotonic())))
+
+    return spoil
+
+
+def kill_the_leader(cluster: Cluster, moments: dict[str, float]) -> None:
+    """As the promote reaches it."""
+    leader = cluster.leader()
+    cluster.relays[leader.name].inject(Fault("MemberPromote", "pass", arrives=leader.kill))
+
+
+CASES = (
+    Case("floor, empty cluster", bare=True),
+    Case("join, empty cluster"),
+    Case("join, promote answer lost", lose("lose")),
+    Case("join, UNAVAILABLE after promote", lose("unavailable")),
+    Case("join, leader killed at the promote", kill_the_leader),
+    Case("floor, 100 MB", megabytes=100, bare=True),
+    Case("join, 100 MB", megabytes=100),
+)
+
+
+async def measure(lab: Lab, case: Case) -> Run:
+    cluster = lab.cluster()
+    lab.write_clusters_file()
+    if case.megabytes and not holds_data(cluster):
+        await asyncio.to_thread(cluster.fill, case.megabytes)
+    new = cluster.new_member()
+    moments: dict[str, float] = {}
+    case.spoil(cluster, moments)
+    observer = Observer(cluster, new)
+    observer.start()
+    events = 0
+    if case.bare:
+        assert await asyncio.to_thread(naive_join, cluster, new) == "promoted"
+    else:
+        events = await join(lab, cluster, new, moments)
+    await asyncio.to_thread(observer.join, 20)
+    run = Run(seconds(new, observer, moments), events=events)
+    run.count(cluster)
+    await asyncio.to_thread(lab.clean_up)
+    return run
+
+
+def holds_data(cluster: Cluster) -> bool:
+    client = cluster.client(cluster.members[0])
+    try:
+        return client.get("fill/0")[0] is not None
+    finally:
+        client.close()
+
+
+async def join(lab: Lab, cluster: Cluster, new: LocalMember, moments: dict[str, float]) -> int:
+    """Runs the join on a new worker; its history's length."""
+    settings = Settings(TASK_QUEUE, lab.clusters_file, {"target_host": lab.server.address})
+    worker = lab.another_worker()
+    try:
+        await until_polled(lab.server.client, settings)
+        for relay in cluster.relays.values():
+            relay.calls.clear()
+            relay.connections = 0
+        request = JoinRequest(cluster=cluster.name, name=new.name, peer_urls=(new.peer_url,))
+        handle, _ = await start_join(lab.server.client, settings, request)
+        handover = await handle.execute_update("wait_until_added", result_type=Handover)
+        new.start(handover.env())
+        outcome = await handle.result()
+        moments["known"] = time.monotonic()
+        assert outcome["outcome"] == "promoted", outcome
+        return (await handle.describe()).history_length
+    finally:
+        await asyncio.to_thread(worker.stop)
+
+
+def seconds(new: LocalMember, observer: Observer, moments: dict[str, float]) -> dict[str, float]:
+    taken = {
+        "start → serving": observer.serving - new.started_at,
+        "serving → voter": observer.voter - observer.serving,
+        "start → voter": observer.voter - new.started_at,
+    }
+    if "known" in moments:
+        taken["start → known"] = moments["known"] - new.started_at
+    if "lost" in moments:
+        taken["lost → known"] = moments["known"] - moments["lost"]
+    return taken
+
+
+def spread(values: list[float], form: str = "{:.2f}") -> str:
+    if not values:
+        return "-"
+    median, least, most = (form.format(v) for v in (statistics.median(values), min(values), max(values)))
+    return median if least == most else f"{median} ({least} to {most})"
+
+
+def row(case: Case, runs: list[Run]) -> str:
+    cells = [case.name, *(spread([r.seconds[c] for r in runs if c in r.seconds]) for c in COLUMNS)]
+    cells += [spread([r.calls[method] for r in runs], "{:.0f}") for method in CHANGES[:2]]
+    for value in ("others", "failed", "connections", "events"):
+        cells.append(spread([getattr(r, value) for r in runs], "{:.0f}"))
+    return "| " + " | ".join(cells) + " |"
+
+
+async def bench() -> None:
+    server = DevServer(Path(tempfile.mkdtemp(prefix="memberflow-bench-")))
+    await register(await server.start(quiet_runtime()))
+    lab = Lab(server.folder, find_etcd(cache_dir(), say), server)
+    try:
+        table = [row(case, [await measure(lab, case) for _ in range(RUNS)]) for case in CASES]
+    finally:
+        lab.close()
+        await server.stop()
+    heads = ("", *COLUMNS, "adds", "promotes", "other RPCs", "failed RPCs", "connections", "history events")
+    print(f"{RUNS} runs each, median (least to most), seconds; {os.cpu_count()} cores, {platform.machine()}\n")
+    print("| " + " | ".join(heads) + " |", "|" + "---|" * len(heads), *table, sep="\n")
+
+
+if __name__ == "__main__":
+    asyncio.run(bench())
