@@ -10,7 +10,9 @@ from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from membership.errors import InvalidConfiguration, UnknownCluster
+from membership.errors import InvalidConfiguration, UnknownCluster, UnknownLauncher
+from membership.launcher_config import LauncherConfig
+from membership.launching import Launcher
 from membership.ports import Access, Etcd
 from membership.requests import TASK_QUEUE, Name, Policy, Url
 from membership.validation import explain
@@ -55,6 +57,7 @@ class _File(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     clusters: dict[Name, _Cluster] = {}
+    launchers: dict[Name, LauncherConfig] = {}
 
 
 class ClustersFile:
@@ -71,20 +74,22 @@ class ClustersFile:
         self,
         path: Path,
         connect: Callable[[Access], Etcd],
+        launch: Callable[[LauncherConfig], Launcher],
         serves: Collection[str] = (TASK_QUEUE,),
         default_queue: str = TASK_QUEUE,
     ) -> None:
         self._path = path
         self._default_queue = default_queue
         self._connect = connect
+        self._launch = launch
         self._serves = frozenset(serves)
         self._lock = Lock()
         self._read_at: object = None
-        self._clusters: dict[str, _Cluster] = {}
+        self._file = _File()
         self._clients: dict[str, tuple[object, Etcd]] = {}
 
     def names(self) -> tuple[str, ...]:
-        return tuple(self._current())
+        return tuple(self._current().clusters)
 
     def policy(self, cluster: str) -> Policy:
         return self._entry(cluster).policy
@@ -101,35 +106,44 @@ class ClustersFile:
                 self._clients[cluster] = (state, self._connect(access))
             return self._clients[cluster][1]
 
+    def launcher(self, name: str) -> Launcher:
+        launchers = self._current().launchers
+        if name not in launchers:
+            known = ", ".join(launchers) or "none"
+            raise UnknownLauncher(f"no launcher {name!r} in {self._path} (it has: {known})")
+        config = launchers[name]
+        files = {key: self._path.parent / path for key in _FILES[:3] if (path := getattr(config, key)) is not None}
+        return self._launch(config.model_copy(update=files))
+
     def _entry(self, cluster: str) -> _Cluster:
-        clusters = self._current()
+        clusters = self._current().clusters
         if cluster not in clusters:
             known = ", ".join(clusters) or "none"
             raise UnknownCluster(f"no cluster {cluster!r} in {self._path} (it has: {known})")
         return clusters[cluster]
 
-    def _current(self) -> dict[str, _Cluster]:
+    def _current(self) -> _File:
         with self._lock:
             try:
                 state = _state(self._path)
                 if state != self._read_at:
-                    self._clusters = self._load()
+                    self._file = self._load()
                     self._read_at = state
             except OSError as error:
                 raise InvalidConfiguration(f"{self._path}: {error.strerror or error}") from error
-            return self._clusters
+            return self._file
 
-    def _load(self) -> dict[str, _Cluster]:
+    def _load(self) -> _File:
         try:
-            clusters = _File.model_validate(tomllib.loads(self._path.read_text())).clusters
+            file = _File.model_validate(tomllib.loads(self._path.read_text()))
         except tomllib.TOMLDecodeError as error:
             raise InvalidConfiguration(f"{self._path}: not TOML: {error}") from error
         except ValidationError as error:
             raise InvalidConfiguration(f"{self._path}: {explain(error)}") from error
-        for name, cluster in clusters.items():
+        for name, cluster in file.clusters.items():
             if (cluster.task_queue or self._default_queue) in self._serves:
                 self._check_files(name, cluster)
-        return clusters
+        return file
 
     def _check_files(self, name: str, cluster: _Cluster) -> None:
         access = cluster.access(self._path.parent)

@@ -77,7 +77,7 @@ def _about(argument: Any) -> dict[str, str]:
         return {"cluster": argument}
     about = {"cluster": getattr(argument, "cluster", "")}
     if isinstance(argument, Order):
-        about["member"] = argument.join.request.name
+        about["member"] = argument.facts.name
     return {key: value for key, value in about.items() if value}
 
 

@@ -19,12 +19,15 @@ from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.worker import Worker
 
 from activities.change import Change
+from activities.launch import Launching
 from activities.observe import Observe
+from activities.snapshot import Snapshots
 from activities.temporal import Temporal
 from activities.turns import Turns
 from activities.watch import Watch
 from clusters import ClustersFile
 from etcdapi.client import EtcdClient
+from launchers.docker_engine import DockerLauncher
 from logs import BindActivity, set_up_logs
 from membership.errors import MemberflowError
 from membership.ports import Clusters
@@ -33,7 +36,12 @@ from settings import Settings, quiet_runtime, read_settings
 from workflows.ends import OneArgument
 from workflows.inspect import InspectCluster, ListClusters
 from workflows.join import JoinMember
+from workflows.plan import PlanChange
+from workflows.remove import RemoveMember
+from workflows.replace import ReplaceMember
 from workflows.turns import ClusterTurns
+
+WORKFLOWS = [JoinMember, RemoveMember, ReplaceMember, ClusterTurns, InspectCluster, ListClusters, PlanChange]
 
 # Each change has two or three long waits; a wait must never keep an act from running.
 _SLOTS = 1000
@@ -50,12 +58,13 @@ def make_workers(
     temporal = Temporal(client)
     change, observe = Change(clusters, temporal), Observe(clusters, temporal)
     watch = Watch(clusters, temporal, **waits)
+    launching, snapshots = Launching(clusters), Snapshots(clusters)
     turns = Turns(temporal, **{name: value for name, value in waits.items() if name != "clock"})
     return [
         Worker(
             client,
             task_queue=queue,
-            workflows=[JoinMember, ClusterTurns, InspectCluster, ListClusters] if queue == workflow_queue else [],
+            workflows=WORKFLOWS if queue == workflow_queue else [],
             activities=[
                 observe.read_profile,
                 observe.list_clusters,
@@ -66,11 +75,17 @@ def make_workers(
                 watch.wait_for_verification,
                 change.add_learner,
                 change.promote_learner,
-                change.remove_learner,
+                change.remove_member,
+                change.move_leader,
+                launching.launch_member,
+                launching.describe_launched,
+                launching.stop_launched,
+                snapshots.save_snapshot,
                 turns.request_turn,
                 turns.keep_turn,
                 turns.send_claim,
                 turns.read_turns,
+                turns.cancel_change,
                 turns.watch_holder,
             ],
             activity_executor=ThreadPoolExecutor(_SLOTS),
@@ -88,7 +103,7 @@ def make_workers(
 async def run_worker(settings: Settings, serves: Sequence[str]) -> None:
     """Runs until SIGTERM or SIGINT; an act under way then ends, a wait moves on to another worker."""
     log = structlog.get_logger("memberflow.worker")
-    clusters = ClustersFile(settings.clusters_file, EtcdClient, serves, settings.task_queue)
+    clusters = ClustersFile(settings.clusters_file, EtcdClient, DockerLauncher, serves, settings.task_queue)
     names = clusters.names()
     identity = f"memberflow {os.getpid()}@{socket.gethostname()}"
     client = await Client.connect(

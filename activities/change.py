@@ -21,14 +21,17 @@ from temporalio.service import RPCError
 from activities.temporal import Temporal
 from membership.acts import ActReport, Order, not_sent
 from membership.errors import Ambiguous, EtcdError, MemberflowError
-from membership.judgements import Done, Ready, Refuse, Verdict, judge
-from membership.model import Member
+from membership.judge_removal import transferee
+from membership.judgements import judge
+from membership.model import ClusterStatus
 from membership.ports import Clusters, Etcd
 from membership.turns import CALL_DEADLINE, SEND_WITHIN
+from membership.verdicts import Done, Ready, Refuse, Verdict
 
 EFFECT_INTERVAL = 0.1
 
-Members = tuple[Member, ...]
+Call = Callable[[Etcd, ClusterStatus], object]
+Effect = Callable[[Etcd], bool]
 
 
 class Change:
@@ -42,51 +45,65 @@ class Change:
     @activity.defn(no_thread_cancel_exception=True)
     def add_learner(self, order: Order) -> ActReport:
         """Sends MemberAdd for a learner, if the slot is still free."""
-        peer_urls = order.join.request.peer_urls
+        peer_urls = order.facts.peer_urls
 
-        def effect(members: Members) -> bool:
-            return any(set(m.peer_urls) == set(peer_urls) for m in members)
+        def effect(etcd: Etcd) -> bool:
+            return any(set(m.peer_urls) == set(peer_urls) for m in etcd.members())
 
-        return self._act(order, lambda etcd: etcd.add_learner(peer_urls, CALL_DEADLINE), effect)
+        return self._act(order, lambda etcd, _: etcd.add_learner(peer_urls, CALL_DEADLINE), effect)
 
     @activity.defn(no_thread_cancel_exception=True)
     def promote_learner(self, order: Order) -> ActReport:
         """Sends MemberPromote, if the learner is caught up and alive by its own word at this moment."""
-        member_id = order.join.member_id
+        member_id = order.facts.member_id
 
-        def effect(members: Members) -> bool:
-            return any(m.id == member_id and not m.is_learner for m in members)
+        def effect(etcd: Etcd) -> bool:
+            return any(m.id == member_id and not m.is_learner for m in etcd.members())
 
-        return self._act(order, lambda etcd: etcd.promote(member_id, CALL_DEADLINE), effect)
+        return self._act(order, lambda etcd, _: etcd.promote(member_id, CALL_DEADLINE), effect)
 
     @activity.defn(no_thread_cancel_exception=True)
-    def remove_learner(self, order: Order) -> ActReport:
-        """Sends MemberRemove, if the member is still a learner at this moment."""
-        member_id = order.join.member_id
+    def remove_member(self, order: Order) -> ActReport:
+        """Sends MemberRemove, if the step's judgement of this moment allows it."""
+        member_id = order.facts.member_id
 
-        def effect(members: Members) -> bool:
-            return all(m.id != member_id for m in members)
+        def effect(etcd: Etcd) -> bool:
+            return all(m.id != member_id for m in etcd.members())
 
-        return self._act(order, lambda etcd: etcd.remove(member_id, CALL_DEADLINE), effect)
+        return self._act(order, lambda etcd, _: etcd.remove(member_id, CALL_DEADLINE), effect)
 
-    def _act(self, order: Order, call: Callable[[Etcd], object], effect: Callable[[Members], bool]) -> ActReport:
+    @activity.defn(no_thread_cancel_exception=True)
+    def move_leader(self, order: Order) -> ActReport:
+        """Sends MoveLeader to the healthy voter that is most caught up at this moment."""
+        member_id = order.facts.member_id
+
+        def call(etcd: Etcd, status: ClusterStatus) -> None:
+            heir = transferee(status, member_id)
+            assert heir, "judged a moment ago"
+            etcd.move_leader(heir.id, CALL_DEADLINE)
+
+        def effect(etcd: Etcd) -> bool:
+            return etcd.look(order.facts.avoid).leader not in ("", member_id)
+
+        return self._act(order, call, effect)
+
+    def _act(self, order: Order, call: Call, effect: Effect) -> ActReport:
         report = self._look_and_send(order, call, effect)
         if report.sent:
-            activity.logger.info("sent once; applied: %s %s", report.applied, report.reason)
+            activity.logger.info("sent once; applied: %s; %s", report.applied, report.reason or "answered")
         else:
             activity.logger.warning("nothing was sent: %s", report.reason)
         return report
 
-    def _look_and_send(
-        self, order: Order, call: Callable[[Etcd], object], effect: Callable[[Members], bool]
-    ) -> ActReport:
+    def _look_and_send(self, order: Order, call: Call, effect: Effect) -> ActReport:
         started = self._clock()
         info = activity.info()
         if info.attempt > 1:
             return not_sent("an act has one attempt")
         try:
             etcd = self._clusters.connect(order.cluster)
-            if reason := _objection(judge(order.step, etcd.look(), order.join)):
+            status = etcd.look(order.facts.avoid)
+            if reason := _objection(judge(order.step, status, order.facts)):
                 return not_sent(reason)
             why, turn_lost = self._temporal.call(
                 self._temporal.why_not_send(order.cluster, order.ticket, info.task_token)
@@ -97,9 +114,9 @@ class Change:
             why = f"more than {SEND_WITHIN:.0f} s passed between the look and the call"
         if why:
             return not_sent(why, turn_lost=turn_lost)
-        return self._watch_effect(etcd, _in_background(lambda: call(etcd)), effect)
+        return self._watch_effect(etcd, _in_background(lambda: call(etcd, status)), effect)
 
-    def _watch_effect(self, etcd: Etcd, call: Future[object], effect: Callable[[Members], bool]) -> ActReport:
+    def _watch_effect(self, etcd: Etcd, call: Future[object], effect: Effect) -> ActReport:
         while True:
             activity.heartbeat("waiting for etcd's answer")
             try:
@@ -110,7 +127,7 @@ class Change:
             except MemberflowError as error:
                 return _report(error)
             with suppress(MemberflowError):
-                if effect(etcd.members()) and not call.done():
+                if effect(etcd) and not call.done():
                     return ActReport(sent=True, applied="yes", answer_lost=True)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 
 from temporalio import activity
@@ -14,12 +14,13 @@ from membership.errors import MemberflowError
 
 
 @contextmanager
-def named_failures(*, final: bool = False) -> Iterator[None]:
-    """Raises an ApplicationError whose type is the error's name; Temporal may retry it unless `final`."""
+def named_failures(*, final: tuple[type[MemberflowError], ...] = ()) -> Iterator[None]:
+    """Raises an ApplicationError whose type is the error's name; Temporal may retry it unless it is one of `final`."""
     try:
         yield
     except MemberflowError as error:
-        raise ApplicationError(str(error), error.hint, type=error.name, non_retryable=final) from error
+        never_again = isinstance(error, final)
+        raise ApplicationError(str(error), error.hint, type=error.name, non_retryable=never_again) from error
 
 
 @contextmanager
@@ -31,6 +32,14 @@ def moves_on_at_shutdown() -> Iterator[None]:
         if activity.is_worker_shutdown():
             raise again_later("WorkerShutdown", "the worker stops; another one goes on", timedelta(0)) from None
         raise
+
+
+async def pause_unless_shutdown(seconds: float) -> None:
+    """Waits; when the worker stops meanwhile, the activity goes on at another one at once."""
+    with suppress(TimeoutError):
+        await asyncio.wait_for(activity.wait_for_worker_shutdown(), seconds)
+    if activity.is_worker_shutdown():
+        raise again_later("WorkerShutdown", "the worker stops; another one goes on", timedelta(0))
 
 
 def again_later(kind: str, message: str, delay: timedelta) -> ApplicationError:

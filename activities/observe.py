@@ -12,7 +12,7 @@ from temporalio.service import RPCError
 from activities.failures import named_failures
 from activities.temporal import Temporal
 from membership.acts import Look
-from membership.errors import ClusterUnreachable
+from membership.errors import ClusterUnreachable, MemberflowError
 from membership.inspection import Reachability
 from membership.model import ClusterStatus
 from membership.ports import ClusterProfile, Clusters, Etcd
@@ -32,21 +32,21 @@ class Observe:
     @activity.defn
     async def read_profile(self, cluster: str) -> ClusterProfile:
         """The cluster's policy and task queue, from the clusters file, and the search attributes that may be set."""
-        with named_failures(final=True):
+        with named_failures(final=(MemberflowError,)):
             policy, task_queue = self._clusters.policy(cluster), self._clusters.task_queue(cluster)
         return ClusterProfile(policy, task_queue, await self._search_attributes())
 
     @activity.defn
     async def list_clusters(self, _: None = None) -> list[Reachability]:
         """The clusters of the clusters file and the queues that their activities run on."""
-        with named_failures(final=True):
+        with named_failures(final=(MemberflowError,)):
             return [Reachability(name, self._clusters.task_queue(name)) for name in self._clusters.names()]
 
     @activity.defn(no_thread_cancel_exception=True)
     def check_status(self, look: Look) -> ClusterStatus:
         """One look: a linearizable member list, every member's own status, the leader's view of their logs."""
         with named_failures():
-            return _look(self._clusters.connect(look.cluster), look)
+            return self._look(self._clusters.connect(look.cluster), look)
 
     @activity.defn(no_thread_cancel_exception=True)
     def check_after_barrier(self, look: Look) -> ClusterStatus:
@@ -58,9 +58,20 @@ class Observe:
         """
         with named_failures():
             etcd = self._clusters.connect(look.cluster)
-            _look(etcd, look)
+            self._look(etcd, look)
             etcd.commit()
-            return etcd.look(look.avoid)
+            return self._look(etcd, look)
+
+    def _look(self, etcd: Etcd, look: Look) -> ClusterStatus:
+        """One that succeeds, within the look's patience: Temporal's own retries are a second or more apart."""
+        deadline = time.monotonic() + look.patience
+        while True:
+            try:
+                return etcd.look({*look.avoid, *self._temporal.shunned(look.cluster)}, uptimes=look.uptimes)
+            except ClusterUnreachable:
+                if time.monotonic() >= deadline or activity.is_cancelled():
+                    raise
+                time.sleep(PAUSE)
 
     async def _search_attributes(self) -> tuple[str, ...]:
         """Those of ours that exist with the right type; none where the namespace can't be asked."""
@@ -71,15 +82,3 @@ class Observe:
             return ()
         keyword = IndexedValueType.INDEXED_VALUE_TYPE_KEYWORD
         return tuple(name for name in SEARCH_ATTRIBUTES if listed.custom_attributes.get(name) == keyword)
-
-
-def _look(etcd: Etcd, look: Look) -> ClusterStatus:
-    """One that succeeds, within the look's patience: Temporal's own retries are a second or more apart."""
-    deadline = time.monotonic() + look.patience
-    while True:
-        try:
-            return etcd.look(look.avoid)
-        except ClusterUnreachable:
-            if time.monotonic() >= deadline or activity.is_cancelled():
-                raise
-            time.sleep(PAUSE)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from membership.judgements import Wait
 from membership.model import ClusterStatus, Phase, SyncProgress
+from membership.verdicts import Wait
 
 # Seconds over which the speed is averaged, so that the ETA does not jump.
 _SPEED_WINDOW = 10.0

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Coroutine
+from contextlib import suppress
 from typing import Any, TypeVar
 
 from temporalio.client import AsyncActivityCancelledError, Client, WorkflowHandle, WorkflowQueryRejectedError
@@ -16,6 +18,7 @@ from membership.turns import Ticket, TurnsState
 T = TypeVar("T")
 
 ASK_DEADLINE = 3.0
+SHUN_FOR = 1.0
 
 
 class Temporal:
@@ -24,10 +27,26 @@ class Temporal:
     def __init__(self, client: Client) -> None:
         self.client = client
         self._loop = asyncio.get_running_loop()
+        self._shunned: dict[str, tuple[float, tuple[str, ...]]] = {}
 
     def call(self, question: Coroutine[Any, Any, T]) -> T:
         """The answer to `question`, for a caller in a thread; raises TimeoutError after ASK_DEADLINE seconds."""
         return asyncio.run_coroutine_threadsafe(question, self._loop).result(ASK_DEADLINE)
+
+    def shunned(self, cluster: str) -> tuple[str, ...]:
+        """
+        ID and client URLs of the member that is being removed at this moment; for a caller in a thread.
+
+        Known for SHUN_FOR seconds; where Temporal can't be asked, what was known last (no removal is sent without it).
+        """
+        now = time.monotonic()
+        asked, known = self._shunned.get(cluster, (float("-inf"), ()))
+        if now - asked >= SHUN_FOR:
+            with suppress(RPCError, TimeoutError):
+                state = self.call(self.turns_state(cluster))
+                known = state.removing if state else ()
+            self._shunned[cluster] = (now, known)
+        return known
 
     def turns(self, cluster: str) -> WorkflowHandle[Any, Any]:
         return self.client.get_workflow_handle(turns_id(cluster))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -18,13 +19,15 @@ from temporalio.client import (
     WorkflowExecutionStatus,
     WorkflowHandle,
     WorkflowHistoryEventFilterType,
+    WorkflowQueryFailedError,
 )
 from temporalio.service import RPCError, RPCStatusCode
 
-from activities.failures import again_later, moves_on_at_shutdown
+from activities.failures import again_later, moves_on_at_shutdown, pause_unless_shutdown
 from activities.temporal import Temporal
 from membership.requests import turns_id
 from membership.turns import REPEAT, Claim, Closed, Holding, Ticket, TurnsState
+from membership.view import ChangeView
 
 # Seconds between two questions whether the turn has come, and between two heartbeats.
 _POLL_FIRST = 0.05
@@ -66,7 +69,9 @@ class Turns:
                 return state
             else:
                 activity.heartbeat(_place_in_line(state, claim.ticket))
-            await asyncio.sleep(poll)
+                if claim.preempt and state.holder and await self._preempt(claim, state.holder):
+                    claim = replace(claim, preempt=False)
+            await pause_unless_shutdown(poll)
             poll = min(_POLL_LATER, poll * 1.5)
 
     @activity.defn
@@ -81,7 +86,7 @@ class Turns:
             until = loop.time() + self._patience
             while loop.time() < until:
                 activity.heartbeat()
-                await asyncio.sleep(_BEAT)
+                await pause_unless_shutdown(_BEAT)
                 if loop.time() >= claim_at:
                     await self.send_claim(claim)
                     claim_at = loop.time() + REPEAT
@@ -111,6 +116,30 @@ class Turns:
                 start_signal_args=[claim],
                 static_summary=f"Turns of cluster {claim.cluster}: one change at a time",
             )
+
+    @activity.defn
+    async def cancel_change(self, ticket: Ticket) -> None:
+        """Cancels a change as Temporal's UI does; one that has closed meanwhile is left as it is."""
+        await self._cancel(ticket, "cancelled by its update")
+
+    async def _cancel(self, ticket: Ticket, reason: str) -> None:
+        handle = self._temporal.client.get_workflow_handle(ticket.workflow_id, first_execution_run_id=ticket.run_id)
+        try:
+            await handle.cancel(reason=reason)
+        except RPCError as error:
+            if error.status is not RPCStatusCode.NOT_FOUND:
+                raise
+
+    async def _preempt(self, claim: Claim, holder: Ticket) -> bool:
+        """Cancels the holder if it is a held join; whether it was."""
+        try:
+            view = await self._change(holder.workflow_id).query("progress", result_type=ChangeView)
+        except (RPCError, WorkflowQueryFailedError):
+            return False
+        if not view.held or view.verb != "join":
+            return False
+        await self._cancel(holder, f"preempted by {claim.ticket.workflow_id}")
+        return True
 
     @activity.defn
     async def read_turns(self, cluster: str) -> TurnsState:
@@ -152,6 +181,7 @@ async def _until_closed(run: WorkflowHandle[Any, Any]) -> None:
     try:
         while not (await asyncio.wait({close}, timeout=_BEAT))[0]:
             activity.heartbeat()
+            await pause_unless_shutdown(0)
         await close
     finally:
         close.cancel()

@@ -20,9 +20,11 @@ from activities.progress import Notes, ProgressMeter
 from activities.temporal import Temporal
 from membership.acts import Order
 from membership.errors import MemberflowError
-from membership.judgements import Done, Wait, contradicts, judge
+from membership.judge_join import contradicts
+from membership.judgements import judge
 from membership.model import ClusterStatus, SyncProgress
 from membership.ports import Clusters, Etcd
+from membership.verdicts import Done, Wait
 
 # Seconds between looks: hardly any at first, when every look may be the one that lets a member in.
 _INTERVALS = ((5.0, 0.05), (60.0, 0.25), (float("inf"), 0.5))
@@ -60,13 +62,21 @@ class Watch:
 
     @activity.defn(no_thread_cancel_exception=True)
     def wait_for_cluster(self, order: Order) -> ClusterStatus:
-        """Waits until the step's verdict on the cluster is no longer Wait; the heartbeat tells the reason."""
+        """
+        Waits until the step's verdict on the cluster is no longer Wait, or another foreign learner is in the way.
+
+        The heartbeat tells the reason.
+        """
         meter = ProgressMeter(self._clock(), _resumed())
+        foreign: str | None = None
         for _, status in self._looks(order, meter):
-            verdict = judge(order.step, status, order.join)
-            if not isinstance(verdict, Wait):
+            verdict = judge(order.step, status, order.facts)
+            if not isinstance(verdict, Wait) or verdict.foreign != (
+                foreign if foreign is not None else verdict.foreign
+            ):
                 break
-            activity.heartbeat(meter.see(self._clock(), status, order.join.member_id, verdict))
+            foreign = verdict.foreign
+            activity.heartbeat(meter.see(self._clock(), status, order.facts.member_id, verdict))
         return status
 
     @activity.defn(no_thread_cancel_exception=True)
@@ -78,18 +88,18 @@ class Watch:
         """
         meter = ProgressMeter(self._clock(), _resumed())
         notes = Notes(self._note_sender())
-        nudges = _Nudges(order.join.member_id)
+        nudges = _Nudges(order.facts.member_id)
         confirmed = False
         for etcd, status in self._looks(order, meter):
-            verdict = judge(order.step, status, order.join)
+            verdict = judge(order.step, status, order.facts)
             if not isinstance(verdict, Wait):
-                learner = status.member(order.join.member_id)
+                learner = status.member(order.facts.member_id)
                 if confirmed or not isinstance(verdict, Done) or not (learner and learner.is_learner):
                     break
                 confirmed = True
                 continue
             confirmed = False
-            progress = meter.see(self._clock(), status, order.join.member_id, verdict)
+            progress = meter.see(self._clock(), status, order.facts.member_id, verdict)
             activity.heartbeat(progress)
             notes.consider(progress)
             nudges.consider(etcd, status, self._clock())
@@ -107,12 +117,12 @@ class Watch:
         meter = ProgressMeter(self._clock(), _resumed())
         contradicted: float | None = None
         for _, status in self._looks(order, meter):
-            verdict, now = judge(order.step, status, order.join), self._clock()
+            verdict, now = judge(order.step, status, order.facts), self._clock()
             if not isinstance(verdict, Wait):
                 break
-            progress = meter.see(now, status, order.join.member_id, verdict)
+            progress = meter.see(now, status, order.facts.member_id, verdict)
             activity.heartbeat(progress)
-            contradicted = (contradicted or now) if contradicts(status, order.join) else None
+            contradicted = (contradicted or now) if contradicts(status, order.facts) else None
             if contradicted is not None and now - contradicted >= SPLIT_AFTER:
                 raise ApplicationError(
                     f"split view: {verdict.reason}; no promote will mend this",
@@ -148,7 +158,7 @@ class Watch:
                 raise again_later("StillWaiting", "the wait goes on in a new attempt", self._pause)
             try:
                 etcd = self._clusters.connect(order.cluster)
-                status = etcd.look()
+                status = etcd.look({*order.facts.avoid, *self._temporal.shunned(order.cluster)})
             except MemberflowError as error:
                 activity.heartbeat(meter.blind(self._clock(), f"cannot look: {error.name}: {error}"))
             else:
@@ -185,7 +195,7 @@ class _Nudges:
 
 
 def _check_stall(progress: SyncProgress, order: Order) -> None:
-    limit = order.join.policy.stall_timeout.total_seconds()
+    limit = order.facts.policy.stall_timeout.total_seconds()
     if progress.idle >= limit:
         raise ApplicationError(
             f"no progress for {progress.idle:.0f} s: {progress.reason}", type="LearnerStalled", non_retryable=True

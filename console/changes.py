@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,12 +12,21 @@ from temporalio.exceptions import ApplicationError, WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
 from console.output import USAGE, Leave
-from membership.requests import JoinRequest, Outcome, OutcomeKind, Verb, change_id
+from membership.requests import (
+    WORKFLOWS,
+    ChangeRequest,
+    Outcome,
+    OutcomeKind,
+    RemoveRequest,
+    ReplaceRequest,
+    Verb,
+    change_id,
+)
 from settings import Settings
 
 Handle = WorkflowHandle[Any, Any]
 
-_CONFIGURATION = {"UnknownCluster", "InvalidConfiguration", "InvalidRequest"}
+_CONFIGURATION = {"UnknownCluster", "UnknownLauncher", "InvalidConfiguration", "InvalidRequest"}
 
 
 @dataclass(frozen=True)
@@ -32,22 +42,22 @@ class Ended:
         return self.error in _CONFIGURATION
 
 
-async def start_join(client: Client, settings: Settings, request: JoinRequest) -> tuple[Handle, bool]:
+async def start_change(client: Client, settings: Settings, request: ChangeRequest) -> tuple[Handle, bool]:
     """
-    Starts the join, or attaches to the same one that runs already (then the second value is true).
+    Starts the change, or attaches to the same one that runs already (then the second value is true).
 
     Raises Leave with USAGE when another request runs under the same name: Temporal does not compare them.
     """
-    workflow_id = change_id(request.cluster, "join", request.name)
+    workflow_id = change_id(request.cluster, request.verb, request.subject)
     try:
         await client.start_workflow(
-            "JoinMember",
+            WORKFLOWS[request.verb],
             request,
             id=workflow_id,
             task_queue=settings.task_queue,
             memo={"request": request.model_dump(mode="json")},
-            static_summary=f"{request.name} joins {request.cluster}",
-            static_details=f"Peer URLs: {', '.join(request.peer_urls)}\n\nAsked for by {request.requested_by}",
+            static_summary=summary(request),
+            static_details=f"{_asked(request)}\n\nAsked for by {request.requested_by}",
         )
     except WorkflowAlreadyStartedError:
         await _same_request(client, client.get_workflow_handle(workflow_id), request)
@@ -55,16 +65,31 @@ async def start_join(client: Client, settings: Settings, request: JoinRequest) -
     return client.get_workflow_handle(workflow_id), False
 
 
-async def _same_request(client: Client, running: Handle, request: JoinRequest) -> None:
+def summary(request: ChangeRequest) -> str:
+    """The change in one line."""
+    match request:
+        case RemoveRequest():
+            return f"{request.member} leaves {request.cluster}"
+        case ReplaceRequest():
+            return f"{request.name} replaces {request.old} in {request.cluster}"
+    return f"{request.subject} joins {request.cluster}"
+
+
+def _asked(request: ChangeRequest) -> str:
+    """What was asked for beside the names, for a person."""
+    given = request.model_dump(mode="json", exclude={"cluster", "requested_by"}, exclude_defaults=True)
+    return ", ".join(f"{key} {' '.join(v) if isinstance(v, list) else v}" for key, v in given.items())
+
+
+async def _same_request(client: Client, running: Handle, request: ChangeRequest) -> None:
     try:
-        other = JoinRequest.model_validate(await _request_of(client, running))
+        other = type(request).model_validate(await _request_of(client, running))
     except ValidationError:
         other = None
     if other is None or not request.same_change(other):
-        asked = f"peer URLs {', '.join(other.peer_urls)}, hold_before {other.hold_before}" if other else "unreadable"
         raise Leave(
             USAGE,
-            f"{running.id} is running with a different request ({asked})",
+            f"{running.id} is running with a different request ({_asked(other) if other else 'unreadable'})",
             "attach to it with `memberflow watch`, or cancel it first",
         )
 
@@ -80,13 +105,12 @@ async def _request_of(client: Client, running: Handle) -> Any:
     return None
 
 
-async def find(client: Client, cluster: str, name: str, verb: Verb | None) -> Handle:
+async def find(client: Client, cluster: str, name: str, verbs: Sequence[Verb]) -> Handle:
     """
-    The change of this name, running or recent.
+    The change of this name, running or else recent.
 
     Raises Leave with USAGE when there is none, or several and no verb decides.
     """
-    verbs: tuple[Verb, ...] = (verb,) if verb else ("join", "remove", "replace")
     found = {}
     for each in verbs:
         handle = client.get_workflow_handle(change_id(cluster, each, name))

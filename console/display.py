@@ -16,7 +16,19 @@ from membership.view import ChangeView, percent_text
 # Seconds between two plain lines that differ only in their figures.
 _PLAIN_EVERY = 15.0
 # How far along each stage is, for the bar; a sync fills its own stretch.
-_STAGES = {"preflight": 2, "turn": 5, "add": 10, "sync": 15, "promote": 90, "verify": 95, "ended": 100}
+_STAGES = {
+    "preflight": 2,
+    "turn": 5,
+    "add": 10,
+    "sync": 15,
+    "promote": 90,
+    "verify": 95,
+    "ended": 100,
+    "snapshot": 10,
+    "lead": 50,
+    "remove": 70,
+    "check": 90,
+}
 _SYNC_STRETCH = 75
 
 _NO_WORKER = "no worker answers; the change goes on as soon as one is up"

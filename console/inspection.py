@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from dataclasses import asdict
 from datetime import timedelta
 from typing import Any
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 from rich.table import Table
 from temporalio.client import Client, WorkflowFailureError
 from temporalio.common import WorkflowIDConflictPolicy
@@ -27,10 +28,10 @@ _PATIENCE = 30.0
 
 
 async def ask(
-    client: Client, settings: Settings, workflow: str, result_type: type[Any], request: InspectRequest | None = None
+    client: Client, settings: Settings, workflow: str, result_type: type[Any], request: BaseModel | None = None
 ) -> Any:
     """Runs a question's workflow; callers that ask the same at the same time share one."""
-    name = f"{workflow}:{request.cluster}" if request else workflow
+    name = f"{workflow}:{hashlib.sha256(request.model_dump_json().encode()).hexdigest()[:16]}" if request else workflow
     handle = await client.start_workflow(
         workflow,
         args=[request] if request else [],

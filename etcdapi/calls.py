@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from threading import Lock
 from typing import Any
 
@@ -65,6 +65,23 @@ class Calls:
             return future.result()
         except grpc.RpcError as error:
             raise from_rpc(error, url) from error
+
+    def stream(self, url: str, method: str, request: Any, deadline: float) -> Iterator[Any]:
+        """What comes of a streamed read; raises the named error of whatever breaks it."""
+        for attempt in range(2):
+            metadata = [("token", self._token)] if self._token else []
+            try:
+                yield from getattr(self.connection(url).maintenance, method)(
+                    request, timeout=deadline, metadata=metadata
+                )
+            except grpc.RpcError as error:
+                named = from_rpc(error, url)
+                # A token that is too old is said before the first piece.
+                if attempt or not isinstance(named, InvalidAuthToken | UserEmpty) or self._access.username is None:
+                    raise named from error
+                self._renew_token()
+            else:
+                return
 
     def close(self) -> None:
         with self._lock:

@@ -8,13 +8,13 @@ member ID are not those asked for.
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from etcdapi import reading
 from etcdapi.calls import Answers, Calls
-from etcdapi.raft import parse_progress
+from etcdapi.raft import parse_progress, uptime_of
 from etcdapi.stubs import rpc_pb2
 from membership.errors import ClusterUnreachable, MemberflowError, NoLeader, WrongMember
 from membership.model import ClusterStatus, Member, RaftProgress
@@ -25,6 +25,7 @@ STATUS_DEADLINE = 2.0
 LIST_DEADLINE = 2.0
 WATCH_DEADLINE = 1.0
 COMMIT_DEADLINE = 5.0
+SNAPSHOT_DEADLINE = 6 * 3600.0
 
 _STATUS = rpc_pb2.StatusRequest()
 _LIST = rpc_pb2.MemberListRequest(linearizable=True)
@@ -53,7 +54,7 @@ class EtcdClient:
     def close(self) -> None:
         self._calls.close()
 
-    def look(self, avoid: Collection[str] = ()) -> ClusterStatus:
+    def look(self, avoid: Collection[str] = (), *, uptimes: bool = False) -> ClusterStatus:
         """See `Etcd.look`. Voters first, learners after them: writes in between never overstate a lag."""
         known = self._known_urls(avoid)
         answers = self._calls.read(known, "Status", _STATUS, STATUS_DEADLINE)
@@ -72,6 +73,8 @@ class EtcdClient:
         listed = {url: (reading.hex_id(a.header.member_id), reading.read_members(a)) for url, a in lists.items()}
         members, dissent = reading.agree_on_members(listed)
         statuses, silent = reading.identify(members, answers, cluster_id, avoid)
+        if uptimes:
+            statuses = {i: replace(s, uptime=self._uptime(s.urls)) for i, s in statuses.items()}
         self._map = _draw_map(members, answers, tuple(lists), leader)
         return ClusterStatus(
             cluster_id=reading.hex_id(cluster_id),
@@ -116,6 +119,21 @@ class EtcdClient:
         """See `Etcd.remove`."""
         self._change("MemberRemove", rpc_pb2.MemberRemoveRequest(ID=int(member_id, 16)), deadline)
 
+    def move_leader(self, member_id: str, deadline: float) -> None:
+        """See `Etcd.move_leader`."""
+        self._change("MoveLeader", rpc_pb2.MoveLeaderRequest(targetID=int(member_id, 16)), deadline)
+
+    def snapshot(self, avoid: Collection[str] = ()) -> Iterator[tuple[bytes, int]]:
+        """See `Etcd.snapshot`."""
+        where = self._map
+        readers = [url for url in where.readers if url not in avoid and where.owner.get(url) not in avoid]
+        if not readers:
+            raise ClusterUnreachable("the last look found no voter to take a snapshot of")
+        # The leader has enough to do: another voter's data is as good.
+        url = next((url for url in readers if url != where.leader_url), readers[0])
+        for piece in self._calls.stream(url, "Snapshot", rpc_pb2.SnapshotRequest(), SNAPSHOT_DEADLINE):
+            yield piece.blob, piece.remaining_bytes
+
     def _change(self, method: str, request: Any, deadline: float) -> Any:
         leader, url = self._the_leader()
         answer = self._calls.send(url, method, request, deadline)
@@ -136,7 +154,17 @@ class EtcdClient:
 
     def _known_urls(self, avoid: Collection[str]) -> list[str]:
         where = self._map
-        return [url for url in dict.fromkeys((*self._seeds, *where.voter_urls)) if where.owner.get(url) not in avoid]
+        known = dict.fromkeys((*self._seeds, *where.voter_urls))
+        return [url for url in known if url not in avoid and where.owner.get(url) not in avoid]
+
+    def _uptime(self, urls: tuple[str, ...]) -> float:
+        """Seconds since a member's process started, by its own clock; negative when it doesn't tell."""
+        for url in urls:
+            try:
+                return uptime_of(*self._calls.connection(url).get_dated("/metrics"))
+            except (MemberflowError, ValueError):
+                continue
+        return -1.0
 
     def _progress(self) -> dict[str, RaftProgress]:
         if not self._map.leader_url:
@@ -165,7 +193,8 @@ def _reasons(answers: Answers, voters: list[str]) -> str:
 
 def _still_to_ask(members: tuple[Member, ...], asked: list[str], avoid: Collection[str]) -> list[str]:
     """Learners always, after the leader; and voters that were not known before."""
-    urls = {url: m.is_learner for m in members if m.id not in avoid for url in m.client_urls}
+    shown = ((url, m) for m in members if m.id not in avoid for url in m.client_urls if url not in avoid)
+    urls = {url: m.is_learner for url, m in shown}
     return [url for url, is_learner in urls.items() if is_learner or url not in asked]
 
 

@@ -51,29 +51,33 @@ class Connection:
         self._http.close()
 
     def get(self, path: str) -> bytes:
+        """As `get_dated`, without the date."""
+        return self.get_dated(path)[0]
+
+    def get_dated(self, path: str) -> tuple[bytes, str]:
         """
-        The body of a plain HTTP GET on the client port, over one connection that is kept.
+        The body and the server's date of a plain HTTP GET on the client port, over one connection that is kept.
 
         Raises Unreachable for anything but an answer of 200 within a second.
         """
         with self._http_lock:
             try:
                 try:
-                    status, body = self._exchange(path)
+                    status, body, date = self._exchange(path)
                 except (RemoteDisconnected, ConnectionError):
                     self._http.close()  # the server closed a kept connection; a new one tells how it is now
-                    status, body = self._exchange(path)
+                    status, body, date = self._exchange(path)
             except (OSError, HTTPException) as error:
                 self._http.close()
                 raise Unreachable(f"GET {path}: {error}", endpoint=self.url) from error
         if status != 200:
             raise Unreachable(f"GET {path}: HTTP {status}", endpoint=self.url)
-        return body
+        return body, date
 
-    def _exchange(self, path: str) -> tuple[int, bytes]:
+    def _exchange(self, path: str) -> tuple[int, bytes, str]:
         self._http.request("GET", path)
         answer = self._http.getresponse()
-        return answer.status, answer.read()
+        return answer.status, answer.read(), answer.headers.get("Date", "")
 
 
 def _http(host: str, port: int, access: Access | None) -> HTTPConnection:
@@ -83,13 +87,3 @@ def _http(host: str, port: int, access: Access | None) -> HTTPConnection:
     if access.cert:
         context.load_cert_chain(access.cert, access.key)
     return HTTPSConnection(host, port, timeout=HTTP_DEADLINE, context=context)
-
-
-def metadata(token: str | None, *, needs_leader: bool) -> list[tuple[str, str]]:
-    """
-    Call metadata: the auth token, and `hasleader`, which makes a member without a leader say so at once.
-
-    (etcd: `api/v3rpc/rpctypes/metadatafields.go`.)
-    """
-    pairs = [("token", token)] if token else []
-    return [*pairs, ("hasleader", "true")] if needs_leader else pairs

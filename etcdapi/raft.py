@@ -1,8 +1,14 @@
-"""Raft's own view of its followers: `raft.status` in the leader's `GET /debug/vars` (etcd 3.4 and later)."""
+"""
+What etcd tells over plain HTTP: raft's view of its followers, and how long a member has been up.
+
+`raft.status` is in the leader's `GET /debug/vars` (etcd 3.4 and later).
+"""
 
 from __future__ import annotations
 
 import json
+import re
+from email.utils import parsedate_to_datetime
 
 from membership.model import RaftProgress
 
@@ -18,3 +24,18 @@ def parse_progress(body: bytes) -> dict[str, RaftProgress]:
         return {str(key): RaftProgress(int(row["match"]), str(row["state"])) for key, row in rows.items()}
     except (ValueError, KeyError, TypeError, AttributeError):
         return {}
+
+
+_START = re.compile(rb"^process_start_time_seconds (\S+)$", re.MULTILINE)
+
+
+def uptime_of(metrics: bytes, date: str) -> float:
+    """
+    Seconds since the start of the process that answered with these metrics at this date, all by its own clock.
+
+    Raises ValueError when it doesn't tell.
+    """
+    started = _START.search(metrics)
+    if started is None:
+        raise ValueError("no process_start_time_seconds in the metrics")
+    return parsedate_to_datetime(date).timestamp() - float(started[1])

@@ -33,7 +33,7 @@ def read_members(answer: Any) -> tuple[Member, ...]:
     return tuple(sorted((read_member(row) for row in answer.members), key=lambda m: int(m.id, 16)))
 
 
-def read_status(answer: rpc_pb2.StatusResponse) -> MemberStatus:
+def read_status(answer: rpc_pb2.StatusResponse, urls: tuple[str, ...] = ()) -> MemberStatus:
     alarms = (_ALARM.match(text) for text in answer.errors)
     return MemberStatus(
         member_id=hex_id(answer.header.member_id),
@@ -47,6 +47,7 @@ def read_status(answer: rpc_pb2.StatusResponse) -> MemberStatus:
         db_quota=answer.dbSizeQuota,
         is_learner=answer.isLearner,
         alarms=tuple(Alarm(hex_id(int(m[1])), m[2]) for m in alarms if m),
+        urls=urls,
     )
 
 
@@ -90,11 +91,11 @@ def identify(
     members: tuple[Member, ...], answers: Mapping[str, Any], cluster_id: int, avoid: Collection[str]
 ) -> tuple[dict[str, MemberStatus], dict[str, str]]:
     """Statuses by member, of those that answered as themselves, and the reason for every other one's silence."""
-    own = {
-        hex_id(a.header.member_id): read_status(a)
-        for a in answers.values()
-        if not isinstance(a, MemberflowError) and a.header.cluster_id == cluster_id
-    }
+    own: dict[str, MemberStatus] = {}
+    for url, a in answers.items():
+        if not isinstance(a, MemberflowError) and a.header.cluster_id == cluster_id:
+            who = hex_id(a.header.member_id)
+            own[who] = read_status(a, (*(own[who].urls if who in own else ()), url))
     statuses = {m.id: own[m.id] for m in members if m.id in own and m.id not in avoid}
     silent = {m.id: _why(m, answers, cluster_id, avoid) for m in members if m.id not in statuses}
     return statuses, silent

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from temporalio.client import Client
 
-from console.changes import Ended, start_join
+from console.changes import Ended, start_change
 from console.display import Display
 from console.follow import follow
 from console.output import DONE, FAILED, Leave, print_json, say
@@ -99,7 +99,7 @@ async def _join(scene: Scene) -> Ended:
     new = scene.members[3]
     say(f"3. `memberflow join {CLUSTER} {NEW} --peer-url {new.peer_url}`")
     request = JoinRequest(cluster=CLUSTER, name=NEW, peer_urls=(new.peer_url,), requested_by=caller())
-    handle, _ = await start_join(scene.client, scene.settings, request)
+    handle, _ = await start_change(scene.client, scene.settings, request)
 
     serving: list[asyncio.Task[None]] = []
 

@@ -5,34 +5,46 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from membership.judgements import Join
+from membership.launching import Launch
 from membership.turns import Ticket
+from membership.verdicts import Facts
 
 
 @dataclass(frozen=True)
 class Look:
     """
-    One look at a cluster; members in `avoid` are not asked for anything.
+    One look at a cluster; members and client URLs in `avoid` are not asked for anything.
 
     `patience`: for so many seconds it begins anew while the cluster can't be read, as during an election.
+    `uptimes`: also how long the members have been up.
     """
 
     cluster: str
     avoid: tuple[str, ...] = ()
     patience: float = 0.0
+    uptimes: bool = False
+
+
+@dataclass(frozen=True)
+class LaunchOrder:
+    """A member, and the launcher of the clusters file that is to start it."""
+
+    launcher: str
+    launch: Launch
 
 
 @dataclass(frozen=True)
 class Order:
-    """A step of a join to be watched, or acted on by the change that has `ticket`."""
+    """A step to be watched, or acted on by the change that has `ticket`; `launch` is what was launched for it."""
 
     step: str
-    join: Join
+    facts: Facts
     ticket: Ticket
+    launch: LaunchOrder | None = None
 
     @property
     def cluster(self) -> str:
-        return self.join.request.cluster
+        return self.facts.cluster
 
 
 @dataclass(frozen=True)

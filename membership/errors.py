@@ -19,7 +19,7 @@ Every error that memberflow names.
     ├── WrongMember                     the answer came from another member
     ├── ClusterUnreachable              no voter answered a linearizable read
     ├── InvalidConfiguration            of the worker
-    │   └── UnknownCluster
+    │   └── UnknownCluster, UnknownLauncher
     └── InvalidRequest                  of the caller
 
 The names under EtcdError are etcd's own (`ErrGRPC...` in `api/v3rpc/rpctypes/error.go`), without the
@@ -272,6 +272,10 @@ class InvalidConfiguration(MemberflowError):
 
 class UnknownCluster(InvalidConfiguration):
     """The worker's clusters file has no such cluster."""
+
+
+class UnknownLauncher(InvalidConfiguration):
+    """The worker's clusters file has no such launcher."""
 
 
 class InvalidRequest(MemberflowError):

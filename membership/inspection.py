@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from membership.model import ClusterStatus
+from membership.preflight import Check
+from membership.requests import Verb
 from membership.turns import TurnsState
 
 
@@ -35,3 +37,13 @@ class ClusterList:
 
     clusters: tuple[Reachability, ...] = ()
     problem: str = ""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The preflight of a change that nobody has begun."""
+
+    cluster: str
+    verb: Verb
+    member: str
+    checks: tuple[Check, ...]

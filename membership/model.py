@@ -6,7 +6,7 @@ Member IDs are lower-case hex without padding, as etcdctl prints them; sizes are
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 
@@ -35,7 +35,8 @@ class Alarm:
 
 @dataclass(frozen=True)
 class MemberStatus:
-    """A member's own word, from its `Status`; `leader` is empty when it knows none."""
+    """A member's own word, from its `Status`; `leader` is empty when it knows none, `urls` are where it
+    answered, `uptime` is the seconds since its process started, negative where nobody asked."""
 
     member_id: str
     version: str
@@ -48,6 +49,8 @@ class MemberStatus:
     db_quota: int
     is_learner: bool
     alarms: tuple[Alarm, ...] = ()
+    urls: tuple[str, ...] = ()
+    uptime: float = -1.0
 
 
 @dataclass(frozen=True)
@@ -126,6 +129,15 @@ class ClusterStatus:
 
     def member(self, member_id: str) -> Member | None:
         return next((m for m in self.members if m.id == member_id), None)
+
+    def without(self, member_id: str) -> ClusterStatus:
+        """The same look at a cluster that doesn't have this member."""
+        return replace(self, members=tuple(m for m in self.members if m.id != member_id))
+
+    def endpoints_of(self, member_id: str) -> tuple[str, ...]:
+        """The client URLs that a member advertises, and those at which it answered."""
+        member, own = self.member(member_id), self.statuses.get(member_id)
+        return tuple(dict.fromkeys((*(member.client_urls if member else ()), *(own.urls if own else ()))))
 
     def with_peer_urls(self, peer_urls: tuple[str, ...]) -> tuple[Member, ...]:
         """Members that have any of these peer URLs."""

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from membership.launching import Launcher
 from membership.model import ClusterStatus, Member
 from membership.requests import Policy
 
@@ -27,12 +28,14 @@ class Etcd(Protocol):
     """
     One cluster. Every method blocks until its deadline at most and raises `membership.errors`.
 
-    The three changes are sent once, to the leader that the last look found, and never repeated.
+    The four changes are sent once, to the leader that the last look found, and never repeated.
     """
 
-    def look(self, avoid: Collection[str] = ()) -> ClusterStatus:
+    def look(self, avoid: Collection[str] = (), *, uptimes: bool = False) -> ClusterStatus:
         """
-        One look at the whole cluster; members in `avoid` are not asked for anything.
+        One look at the whole cluster; members and client URLs in `avoid` are not asked for anything.
+
+        `uptimes`: also how long members have been up, of those that tell it.
 
         Raises ClusterUnreachable when no voter answers a linearizable read, WrongCluster when endpoints
         belong to different clusters.
@@ -52,6 +55,16 @@ class Etcd(Protocol):
 
     def remove(self, member_id: str, deadline: float) -> None:
         """Removes a member; `deadline` in seconds."""
+
+    def move_leader(self, member_id: str, deadline: float) -> None:
+        """Hands leadership to this voter; `deadline` in seconds."""
+
+    def snapshot(self, avoid: Collection[str] = ()) -> Iterator[tuple[bytes, int]]:
+        """
+        The database of a voter, the leader's last, in pieces, each with the number of bytes that remain.
+
+        The last 32 bytes are the SHA-256 of all before. Raises membership.errors at any piece.
+        """
 
 
 @dataclass(frozen=True)
@@ -74,6 +87,9 @@ class Clusters(Protocol):
 
     def task_queue(self, cluster: str) -> str:
         """The queue that the cluster's activities run on."""
+
+    def launcher(self, name: str) -> Launcher:
+        """What `[launchers.NAME]` describes; raises UnknownLauncher or InvalidConfiguration."""
 
     def connect(self, cluster: str) -> Etcd:
         """A client, kept for as long as the cluster's entry and its files stay the same."""

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Literal
+from typing import Annotated, Any, ClassVar, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from membership.duration import Duration, parse_duration
 
@@ -64,26 +64,123 @@ class Policy(_Frozen):
     stall_timeout: Duration = Field(parse_duration("5m"), description="without progress while progress is observable")
     join_timeout: Duration = Field(parse_duration("2h"), description="for the whole join, from its turn on")
     max_lag_entries: int = Field(100, ge=0, description="raft entries a learner may be behind to be caught up")
+    foreign_learner_timeout: Duration = Field(
+        parse_duration("30m"), description="for somebody else's learner to leave the learner slot"
+    )
     on_failure: Literal["rollback", "hold"] = Field("rollback", description="what to do when a clock runs out")
+    snapshot_before_removal: str = Field(
+        "",
+        description="where the worker saves a snapshot before a voter is removed; {cluster} and {time} are filled in",
+    )
+
+    @field_validator("snapshot_before_removal")
+    @classmethod
+    def _snapshot_path(cls, value: str) -> str:
+        if value and not value.startswith("/"):
+            raise ValueError(f"{value!r} is no absolute path; e.g. /var/backups/{{cluster}}-{{time}}.db")
+        if set(re.findall(r"\{(.*?)\}", value)) - {"cluster", "time"}:
+            raise ValueError(f"{value!r}: only {{cluster}} and {{time}} can be filled in")
+        return value
 
 
-class JoinRequest(_Frozen):
-    """A member joins a cluster: as a learner first, as a voter when it has caught up."""
+class ChangeRequest(_Frozen):
+    """What all changes are asked with."""
 
     cluster: Name = Field(description="name of the cluster in the workers' clusters file")
+    requested_by: str = Field("", description="who asked, for the audit trail")
+
+    verb: ClassVar[Verb]
+
+    @property
+    def subject(self) -> str:
+        """The member that names the change."""
+        raise NotImplementedError
+
+    def same_change(self, other: ChangeRequest) -> bool:
+        """Whether both ask for the same, whoever asks."""
+        return self._essence() == other._essence()
+
+    def _essence(self) -> dict[str, Any]:
+        essence = self.model_dump(exclude={"requested_by"})
+        if "peer_urls" in essence:
+            essence["peer_urls"] = sorted(essence["peer_urls"])
+        return {"verb": self.verb, **essence}
+
+
+class _Newcomer(ChangeRequest):
     name: Name = Field(description="name of the new member (its ETCD_NAME)")
     peer_urls: tuple[Url, ...] = Field(
         min_length=1, description="peer URLs of the new member, as in --initial-advertise-peer-urls"
     )
     hold_before: Literal["promote"] | None = Field(None, description="wait for `resume` before this step")
-    requested_by: str = Field("", description="who asked, for the audit trail")
+    launcher: Name | None = Field(None, description="launcher in the workers' clusters file that starts the new member")
 
-    def same_change(self, other: JoinRequest) -> bool:
-        """Whether both ask for the same, whoever asks."""
-        return self._essence() == other._essence()
+    @property
+    def subject(self) -> str:
+        return self.name
 
-    def _essence(self) -> JoinRequest:
-        return self.model_copy(update={"requested_by": "", "peer_urls": tuple(sorted(self.peer_urls))})
+
+class _Goodbye(ChangeRequest):
+    force: bool = Field(
+        default=False, description="skip min_voters, min_spare and alarms; never what etcd would refuse"
+    )
+    preempt: bool = Field(default=False, description="cancel a held join that has the turn, if the old member is dead")
+
+
+class JoinRequest(_Newcomer):
+    """A member joins a cluster: as a learner first, as a voter when it has caught up."""
+
+    verb: ClassVar[Verb] = "join"
+
+
+class RemoveRequest(_Goodbye):
+    """A member leaves a cluster; leadership is moved away from it first."""
+
+    verb: ClassVar[Verb] = "remove"
+
+    member: Name = Field(description="name or hex ID of the member")
+
+    @property
+    def subject(self) -> str:
+        return self.member
+
+
+class ReplaceRequest(_Newcomer, _Goodbye):
+    """A new member takes the place of an old one, under one turn."""
+
+    verb: ClassVar[Verb] = "replace"
+
+    old: Name = Field(
+        description="the old member: its hex ID; or its name, if the new one has another name and other peer URLs"
+    )
+    order: Literal["auto", "add-first", "remove-first"] = Field(
+        "auto", description="which half comes first; auto: add-first while the old member is healthy"
+    )
+
+    @model_validator(mode="after")
+    def _old_is_not_new(self) -> Self:
+        if self.old == self.name:
+            raise ValueError(
+                f"old: {self.old!r} is also the new member's name; give the old member's hex ID, "
+                "so that a repeated replace can never remove the new member"
+            )
+        return self
+
+
+class PlanRequest(_Frozen):
+    """A change that is only thought through."""
+
+    verb: Verb = Field(description="join, remove or replace")
+    request: dict[str, Any] = Field(description="the change's request")
+
+    @model_validator(mode="after")
+    def _readable(self) -> Self:
+        REQUESTS[self.verb].model_validate(self.request)
+        return self
+
+    @property
+    def change(self) -> ChangeRequest:
+        return REQUESTS[self.verb].model_validate(self.request)
 
 
 class InspectRequest(_Frozen):
@@ -142,4 +239,10 @@ def turns_id(cluster: str) -> str:
 # Keywords; registered by `memberflow setup`, never required.
 SEARCH_ATTRIBUTES = ("EtcdCluster", "EtcdMember", "EtcdStage")
 
-REQUESTS: dict[str, type[BaseModel]] = {"join": JoinRequest}
+REQUESTS: dict[str, type[ChangeRequest]] = {
+    "join": JoinRequest,
+    "remove": RemoveRequest,
+    "replace": ReplaceRequest,
+}
+# The workflow types that run them.
+WORKFLOWS: dict[str, str] = {"join": "JoinMember", "remove": "RemoveMember", "replace": "ReplaceMember"}

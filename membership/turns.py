@@ -36,7 +36,8 @@ class Claim:
 
     Sent again and again; a claim replaces the earlier one of the same ticket. `giving_back` says the opposite:
     the change has nothing of its own in the cluster and queues again later. `added` are the IDs of learners
-    that the change added or took over, `gone` those that it saw to be gone.
+    that the change added or took over, `gone` those that it saw to be gone. `removing` holds the ID and the client
+    URLs of a member that it is about to remove. `preempt`: a held join that has the turn is to be cancelled.
     """
 
     cluster: str
@@ -45,15 +46,22 @@ class Claim:
     giving_back: bool = False
     added: tuple[str, ...] = ()
     gone: tuple[str, ...] = ()
+    removing: tuple[str, ...] = ()
+    preempt: bool = False
 
 
 @dataclass(frozen=True)
 class TurnsState:
-    """What ClusterTurns knows; carried over when it continues as new."""
+    """
+    What ClusterTurns knows; carried over when it continues as new.
+
+    `removing`: the ID and the client URLs of the member that the holder is about to remove; nobody may ask it.
+    """
 
     holder: Ticket | None = None
     waiting: tuple[Ticket, ...] = ()
     learners: tuple[AddedLearner, ...] = ()
+    removing: tuple[str, ...] = ()
     rest_first: bool = False
     resting: bool = False
 

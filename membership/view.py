@@ -13,6 +13,7 @@ class ChangeView:
 
     what: str
     stage: str
+    verb: str = ""
     waits_for: str = ""
     held: str = ""
     member_id: str = ""

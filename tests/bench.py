@@ -25,7 +25,7 @@ import grpc
 from lab import Cluster, Lab
 from naive import naive_join
 
-from console.changes import start_join
+from console.changes import start_change
 from console.output import say
 from console.setup import register
 from etcdapi.connection import etcd3
@@ -179,7 +179,7 @@ async def join(lab: Lab, cluster: Cluster, new: LocalMember, moments: dict[str, 
             relay.calls.clear()
             relay.connections = 0
         request = JoinRequest(cluster=cluster.name, name=new.name, peer_urls=(new.peer_url,))
-        handle, _ = await start_join(lab.server.client, settings, request)
+        handle, _ = await start_change(lab.server.client, settings, request)
         handover = await handle.execute_update("wait_until_added", result_type=Handover)
         new.start(handover.env())
         outcome = await handle.result()

@@ -20,7 +20,7 @@ from local.deployment import WorkerProcess
 from local.etcd_cluster import LocalMember, bootstrap
 from local.processes import clean_environment, free_port
 from local.temporal_server import DevServer, temporal_cli
-from membership.requests import change_id
+from membership.requests import Verb, change_id
 
 # etcd's HealthInterval: younger links make it answer `unhealthy cluster`.
 LINK_AGE = 5.1
@@ -179,8 +179,17 @@ class Cluster:
         """Starts `memberflow join` for a new member."""
         return Join(self, new, *args)
 
-    def workflow_id(self, new: LocalMember) -> str:
-        return change_id(self.name, "join", new.name)
+    def remove(self, wanted: str, *args: str) -> Command:
+        """Starts `memberflow remove`."""
+        self.lab.write_clusters_file()
+        return self.lab.command("remove", self.name, wanted, "--json", *args)
+
+    def replace(self, old: str, new: LocalMember, *args: str) -> Join:
+        """Starts `memberflow replace`."""
+        return Join(self, new, *args, old=old)
+
+    def workflow_id(self, new: LocalMember, verb: Verb = "join") -> str:
+        return change_id(self.name, verb, new.name)
 
     # ---- data ----
 
@@ -241,15 +250,16 @@ def _removed(client: Any, member_id: int) -> bool:
 
 
 class Join:
-    """A running `memberflow join --json`, and the member that it is about."""
+    """A running `memberflow join --json`, or `replace` of `old`, and the member that is new."""
 
-    def __init__(self, cluster: Cluster, new: LocalMember, *args: str) -> None:
+    def __init__(self, cluster: Cluster, new: LocalMember, *args: str, old: str = "") -> None:
         self.cluster = cluster
         self.new = new
         self.env_file = new.folder.parent / f"{new.name}.env"
         cluster.lab.write_clusters_file()
         self.command = cluster.lab.command(
-            *("join", cluster.name, new.name, "--peer-url", new.peer_url, "--env-file", str(self.env_file), "--json"),
+            *(("replace", cluster.name, old, new.name) if old else ("join", cluster.name, new.name)),
+            *("--peer-url", new.peer_url, "--env-file", str(self.env_file), "--json"),
             *args,
         )
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from membership.judgements import Join
 from membership.model import ClusterStatus, Member, MemberStatus, RaftProgress
-from membership.requests import JoinRequest, Policy
+from membership.requests import Policy
+from membership.verdicts import Facts
 
 CLUSTER_ID = "c0ffee"
 NEW_ID = "9"
@@ -46,6 +46,5 @@ def cluster(voters: int = 3, *more: Member, down=(), leader: str = "1", **change
     return ClusterStatus(**{**found, **changes})
 
 
-def join(member_id: str = "", policy: Policy | None = None, name: str = "etcd-9", url: str = NEW_URL) -> Join:
-    request = JoinRequest(cluster="prod", name=name, peer_urls=(url,))
-    return Join(request, policy or Policy(), CLUSTER_ID, member_id)
+def facts(member_id: str = "", policy: Policy | None = None, name: str = "etcd-9", url: str = NEW_URL) -> Facts:
+    return Facts("prod", CLUSTER_ID, policy or Policy(), name, (url,), member_id)

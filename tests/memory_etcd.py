@@ -6,13 +6,14 @@ The contract suite holds it to the real one. It notes every moment in which quor
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+import hashlib
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 from threading import RLock
 
 from membership import errors as e
-from membership.judgements import quorum
 from membership.model import ClusterStatus, Member, MemberStatus, RaftProgress
+from membership.verdicts import quorum
 
 READY = 0.9
 CLUSTER_ID = "feed"
@@ -136,6 +137,16 @@ class MemoryCluster:
 
         self._propose(apply)
 
+    def move_leader(self, member_id: str) -> None:
+        member = self._known(member_id)
+        self._must_lead()
+        if member.is_learner:
+            raise e.BadLeaderTransferee("etcdserver: bad leader transferee", "FAILED_PRECONDITION")
+        if not member.alive or not self.has_quorum():
+            raise e.TimeoutLeaderTransfer("etcdserver: request timed out, leader transfer took too long", "UNAVAILABLE")
+        self.leader, self.term = member_id, self.term + 1
+        self.applied.append(("move", member_id))
+
     def commit(self) -> None:
         self._propose(lambda: None)
 
@@ -194,7 +205,7 @@ class MemoryEtcd:
     def __init__(self, cluster: MemoryCluster) -> None:
         self.cluster = cluster
 
-    def look(self, avoid: Collection[str] = ()) -> ClusterStatus:
+    def look(self, avoid: Collection[str] = (), *, uptimes: bool = False) -> ClusterStatus:
         with self.cluster.lock:
             cluster = self.cluster
             cluster.sync()
@@ -234,6 +245,15 @@ class MemoryEtcd:
     def remove(self, member_id: str, deadline: float) -> None:
         with self.cluster.lock:
             self.cluster.remove(member_id)
+
+    def move_leader(self, member_id: str, deadline: float) -> None:
+        with self.cluster.lock:
+            self.cluster.move_leader(member_id)
+
+    def snapshot(self, avoid: Collection[str] = ()) -> Iterator[tuple[bytes, int]]:
+        data = b"everything" * 100
+        yield data, 32
+        yield hashlib.sha256(data).digest(), 0
 
     def _status(self, member: Process) -> MemberStatus:
         cluster = self.cluster

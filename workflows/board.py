@@ -15,8 +15,8 @@ with workflow.unsafe.imports_passed_through():
 class Board:
     """What a person sees of one change; `stages` are those of its normal course."""
 
-    def __init__(self, what: str, cluster: str, member: str, stages: tuple[str, ...]) -> None:
-        self.view = ChangeView(what=what, stage=stages[0])
+    def __init__(self, what: str, verb: str, cluster: str, member: str, stages: tuple[str, ...]) -> None:
+        self.view = ChangeView(what=what, stage=stages[0], verb=verb)
         self._search_attributes: tuple[str, ...] = ()
         self._named = {"EtcdCluster": cluster, "EtcdMember": member}
         self._stages = stages

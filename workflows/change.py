@@ -4,24 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from datetime import timedelta
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from temporalio import workflow
 from temporalio.exceptions import ActivityError, ApplicationError
 
 from workflows.board import Board
 from workflows.clocks import Clocks
-from workflows.timeouts import ACT, FIRST_LOOK, LOOK, LOOK_AGAIN, WAIT, Limits
+from workflows.timeouts import ACT, FIRST_LOOK, LOOK, LOOK_AGAIN, SHUN, WAIT, Limits
 
 with workflow.unsafe.imports_passed_through():
     from activities.observe import Observe
-    from membership.acts import ActReport, Look, Order
-    from membership.judgements import Join
+    from membership.acts import ActReport, LaunchOrder, Look, Order
     from membership.model import ClusterStatus
     from membership.ports import ClusterProfile
     from membership.stop import Stop, StopKind
     from membership.turns import Ticket
+    from membership.verdicts import Facts
+
+if TYPE_CHECKING:
+    from workflows.turn import Turn
 
 T = TypeVar("T")
 
@@ -43,7 +47,7 @@ class Change:
         self.clocks = Clocks(self.stop)
         self.unstoppable = False
         self.reports: dict[str, list[ActReport]] = {}
-        self.facts: Join
+        self.facts: Facts
         self._profile: ClusterProfile | None = None
         self._stop: Stop | None = None
         self._hold = ""
@@ -74,6 +78,11 @@ class Change:
 
     def resume(self) -> None:
         self._hold = ""
+
+    @property
+    def is_held(self) -> bool:
+        """Whether it is held, or will be at its next safe point."""
+        return bool(self._hold)
 
     async def safe_point(self) -> None:
         """Raises Stop when the change is to stop, and waits while it is held. Nothing of ours is under way here."""
@@ -122,26 +131,42 @@ class Change:
     def _interrupted(self) -> bool:
         return not self.unstoppable and bool(self._stop or self._hold)
 
+    # ---- a member that goes is not asked for anything any more ----
+
+    async def stop_asking(self, turn: Turn, status: ClusterStatus) -> None:
+        """Has every worker stop asking the member; of one that is alive, the last look has then ended."""
+        member_id = self.facts.member_id
+        self.facts = replace(self.facts, avoid=(member_id, *status.endpoints_of(member_id)))
+        await turn.announce_removal(self.facts.avoid)
+        if member_id in status.statuses:
+            self.board.waits_for("the last look at the member to end")
+            await workflow.sleep(SHUN, summary="the last look at the member ends")
+
+    async def ask_again(self, turn: Turn) -> None:
+        """After all, the member stays."""
+        self.facts = replace(self.facts, avoid=())
+        await turn.announce_removal(())
+
     # ---- activities, on the cluster's task queue ----
 
     async def first_look(self) -> ClusterStatus:
         """The first look of all: it fails after a while, where later ones go on trying."""
         try:
             return await self.interruptible(
-                lambda: self._start(Observe.check_status, Look(self.cluster), FIRST_LOOK, "first look at the cluster")
+                lambda: self.start(Observe.check_status, Look(self.cluster), FIRST_LOOK, "first look at the cluster")
             )
         except ActivityError as error:
             raise stop_of(error, "refused") from error
 
     async def look(self, why: str) -> ClusterStatus:
         """One look, repeated by Temporal until it succeeds."""
-        return await self.interruptible(lambda: self._start(Observe.check_status, Look(self.cluster), LOOK, why))
+        return await self.interruptible(lambda: self.start(Observe.check_status, self._look(), LOOK, why))
 
     async def look_after(self, act: str) -> ClusterStatus:
         """The look that tells what became of an act; nothing interrupts it, and without quorum it waits."""
         self.board.waits_for(f"a look at the cluster, to see what became of {act}")
-        status: ClusterStatus = await self._start(
-            Observe.check_status, Look(self.cluster, patience=LOOK_AGAIN), LOOK, f"what became of {act}"
+        status: ClusterStatus = await self.start(
+            Observe.check_status, self._look(LOOK_AGAIN), LOOK, f"what became of {act}"
         )
         return status
 
@@ -149,15 +174,13 @@ class Change:
         """A look that shows for good what became of an ambiguous act; without quorum it waits."""
         self.board.waits_for(f"one more raft entry to commit, to know what became of {act}")
         why = f"settle what became of {act}"
-        status: ClusterStatus = await self._start(
-            Observe.check_after_barrier, Look(self.cluster, patience=LOOK_AGAIN), LOOK, why
-        )
+        status: ClusterStatus = await self.start(Observe.check_after_barrier, self._look(LOOK_AGAIN), LOOK, why)
         return status
 
-    async def wait(self, method: Any, step: str, why: str) -> ClusterStatus:
+    async def wait(self, method: Any, step: str, why: str, launch: LaunchOrder | None = None) -> ClusterStatus:
         """A wait, as one heartbeating activity; raises Stop with the name of what ended it."""
         try:
-            return await self.interruptible(lambda: self._start(method, self._order(step), WAIT, why))
+            return await self.interruptible(lambda: self.start(method, self._order(step, launch), WAIT, why))
         except ActivityError as error:
             stop = stop_of(error, "failed")
             stop.kind = "clock" if stop.error == "LearnerStalled" else "failed"
@@ -167,7 +190,7 @@ class Change:
         """Has one call sent, at most; an activity that was lost may have sent it."""
         attempt = self.board.view.attempts.get(what, 0) + 1
         try:
-            report: ActReport = await self._start(method, self._order(step), ACT, f"{what}, attempt {attempt}")
+            report: ActReport = await self.start(method, self._order(step), ACT, f"{what}, attempt {attempt}")
         except ActivityError as error:
             stop = stop_of(error, "failed")
             report = ActReport(sent=True, applied="maybe", error=stop.error, reason=stop.reason)
@@ -178,10 +201,14 @@ class Change:
         )
         return report
 
-    def _order(self, step: str) -> Order:
-        return Order(step, self.facts, self.ticket)
+    def _look(self, patience: float = 0.0) -> Look:
+        return Look(self.cluster, self.facts.avoid, patience)
 
-    def _start(self, method: Any, arg: Any, limits: Limits, summary: str) -> workflow.ActivityHandle[Any]:
+    def _order(self, step: str, launch: LaunchOrder | None = None) -> Order:
+        return Order(step, self.facts, self.ticket, launch)
+
+    def start(self, method: Any, arg: Any, limits: Limits, summary: str) -> workflow.ActivityHandle[Any]:
+        """Starts an activity on the cluster's task queue; its summary names the member."""
         return limits.start(method, arg, f"{self.member}: {summary}", self.profile.task_queue)
 
 

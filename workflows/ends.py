@@ -20,7 +20,7 @@ from workflows.board import Board
 
 with workflow.unsafe.imports_passed_through():
     from membership.model import ClusterStatus
-    from membership.requests import JoinRequest, Outcome, OutcomeKind
+    from membership.requests import ChangeRequest, Outcome, OutcomeKind
     from membership.stop import Stop
     from membership.validation import explain
 
@@ -64,13 +64,13 @@ class _OneArgument(WorkflowInboundInterceptor):
 
 
 def invalid(text: str) -> ApplicationError:
-    hint = "`memberflow schema join` prints the JSON Schema of a request"
+    hint = "`memberflow schema` prints the JSON Schema of a request"
     return ApplicationError(f"{text}; {hint}", type="InvalidRequest", non_retryable=True)
 
 
 def outcome(
     kind: OutcomeKind,
-    request: JoinRequest,
+    request: ChangeRequest,
     board: Board,
     status: ClusterStatus | None = None,
     stop: Stop | None = None,
@@ -82,7 +82,7 @@ def outcome(
     total = (workflow.now() - info.start_time).total_seconds()
     return Outcome(
         cluster=request.cluster,
-        member=request.name,
+        member=request.subject,
         member_id=view.member_id or None,
         outcome=kind,
         voters=tuple(sorted(m.name or m.id for m in status.voters)) if status else (),

@@ -1,63 +1,43 @@
-"""The course of a join, step by step, and its way back."""
+"""A member joins: the steps forward and back, as a join and a replace take them."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Callable
 from dataclasses import asdict, replace
-from functools import partial
 
 from temporalio import workflow
 from temporalio.exceptions import ActivityError
 
-from workflows.board import Board
-from workflows.change import Change, stop_of
-from workflows.ends import failure, outcome
+from workflows.change import stop_of
+from workflows.course import Course
 from workflows.steps import ADD, CLEAR, PROMOTE, ROLLBACK, SYNC, settle
-from workflows.timeouts import ASK
-from workflows.turn import Turn
+from workflows.timeouts import LAUNCH
 
 with workflow.unsafe.imports_passed_through():
-    from activities.observe import Observe
+    from activities.launch import Launching
     from activities.watch import Watch
+    from membership.acts import LaunchOrder
     from membership.duration import format_duration
-    from membership.judgements import Done, Join, Refuse, Wait, judge
-    from membership.model import ClusterStatus, Handover, Member, SyncProgress, handover
-    from membership.requests import JoinRequest, Outcome, OutcomeKind
+    from membership.judgements import judge
+    from membership.launching import Launch
+    from membership.model import ClusterStatus, Member, SyncProgress, handover
+    from membership.requests import JoinRequest, ReplaceRequest
     from membership.stop import Stop
+    from membership.verdicts import Done, Refuse, Wait
 
-STAGES = ("preflight", "turn", "add", "sync", "promote", "verify")
+STAGES = ("add", "sync", "promote", "verify")
 
 
 class Joining:
-    """One join."""
+    """The steps of one member's way in, for the change that `course` is."""
 
-    def __init__(self, request: JoinRequest) -> None:
-        self.request = request
-        board = Board(f"{request.name} joins {request.cluster}", request.cluster, request.name, STAGES)
-        self.board = board
-        self.change = Change(board, request.cluster, request.name)
-        self.turn = Turn(self.change)
-        self.handover: Handover | None = None
-        self.ended = False
+    def __init__(self, course: Course[JoinRequest] | Course[ReplaceRequest]) -> None:
+        self._course = course
+        self.request: JoinRequest | ReplaceRequest = course.request
+        self.board, self.change, self.turn = course.board, course.change, course.turn
+        self.verified: bool | None = None
         self._member_id = ""
         self._released = False
-
-    async def run(self) -> Outcome:
-        """The whole join; once more, after a failure that was held and then resumed."""
-        course: Callable[[], Awaitable[Outcome]] = self._join
-        try:
-            while True:
-                try:
-                    return await course()
-                except Stop as stop:
-                    self.change.clocks.end()
-                    if stop.kind == "clock" and self.change.facts.policy.on_failure == "hold":
-                        self.change.hold(f"{stop.error}: {stop.reason}")
-                    else:
-                        course = partial(self._unwind, stop)
-        finally:
-            self.ended = True
+        self._launched: LaunchOrder | None = None
 
     def note(self, progress: SyncProgress) -> None:
         """The sync watch tells of another phase: a member that has started is not waited for to start."""
@@ -67,52 +47,37 @@ class Joining:
 
     # ---- forward ----
 
-    async def _join(self) -> Outcome:
-        seen = await self._preflight()
-        if self._voter(seen):
-            self._knows_member(seen)
-            self._hand_over(seen)
-            return self._end("already-voter", seen)
-        await self._take_turn()
-        seen = await self._add()
-        self._hand_over(seen)
+    async def run(self, seen: ClusterStatus) -> ClusterStatus:
+        """From the look with the turn to the look at the new voter."""
+        seen = await self._add(seen)
+        self.hand_over(seen)
+        await self._start_member(seen)
         seen = await self._sync(seen)
         seen = await self._promote(seen)
         return await self._verify(seen)
 
-    async def _preflight(self) -> ClusterStatus:
-        """The cluster's policy, once, and a first look: what is done or hopeless needs no turn."""
-        self.board.enter("preflight")
-        change = self.change
-        if not change.has_profile:
-            try:
-                change.profile = await change.interruptible(
-                    lambda: ASK.start(Observe.read_profile, self.request.cluster, f"{change.member}: read the policy")
-                )
-            except ActivityError as error:
-                raise stop_of(error, "refused") from error
-            self.board.use_search_attributes(change.profile.search_attributes)
-        status = await change.first_look()
-        change.facts = Join(self.request, change.profile.policy, status.cluster_id)
-        verdict = judge("add", status, change.facts)
-        if isinstance(verdict, Refuse):
-            raise Stop("refused", verdict.error, verdict.reason, verdict.hint)
-        return status
+    def is_voter(self, status: ClusterStatus) -> bool:
+        return any(not m.is_learner for m in status.with_peer_urls(self.request.peer_urls))
 
-    async def _take_turn(self) -> None:
-        self.board.enter("turn")
-        await self.turn.take()
-        limit = self.change.facts.policy.join_timeout
-        reason = f"the join took longer than join_timeout ({format_duration(limit)})"
-        self.change.clocks.start("join_timeout", limit, Stop("clock", "JoinTimeout", reason))
+    def hand_over(self, status: ClusterStatus) -> None:
+        """Makes the handover known, by query and memo."""
+        self.knows_member(status)
+        self._course.handover = handover(status.members, self.change.facts.member_id, self.request.name)
+        given = asdict(self._course.handover)
+        workflow.upsert_memo({"request": self.request.model_dump(mode="json"), "handover": given})
 
-    async def _add(self) -> ClusterStatus:
+    def knows_member(self, status: ClusterStatus) -> Member:
+        [member] = status.with_peer_urls(self.request.peer_urls)
+        self._member_id = member.id
+        self.change.facts = replace(self.change.facts, member_id=member.id)
+        self.board.knows_member(member.id)
+        return member
+
+    async def _add(self, status: ClusterStatus) -> ClusterStatus:
         self.board.enter("add")
         change = self.change
-        status = await change.look("look with the turn")
-        self.turn.report(status)
         status = await settle(change, self.turn, ADD, await self._clear_slot(status))
-        member = self._knows_member(status)
+        member = self.knows_member(status)
         if not member.is_learner:
             return status
         if self._is_ours(member):
@@ -134,24 +99,45 @@ class Joining:
             if learner is None or set(learner.peer_urls) == set(self.request.peer_urls):
                 continue
             change.facts = replace(facts, member_id=learner.id)
-            status = await settle(change, self.turn, CLEAR, status)
+            await change.stop_asking(self.turn, status)
+            await settle(change, self.turn, CLEAR)
+            status = await change.look("look without the learner that was left behind")
             self.board.warn(f"learner {learner.label}, left behind by {orphan.ticket.workflow_id}, was removed first")
             self.turn.report(status)
         change.facts = facts
         return status
 
-    def _hand_over(self, status: ClusterStatus) -> None:
-        self.handover = handover(status.members, self.change.facts.member_id, self.request.name)
-        workflow.upsert_memo({"request": self.request.model_dump(mode="json"), "handover": asdict(self.handover)})
+    async def _start_member(self, status: ClusterStatus) -> None:
+        """Has the launcher start the member, where one was asked for; what runs already is left as it is."""
+        member = status.member(self._member_id)
+        if not self.request.launcher or member is None or not member.is_learner:
+            return
+        assert self._course.handover
+        launch = Launch(
+            cluster=self.request.cluster,
+            name=self.request.name,
+            member_id=self._member_id,
+            environment=self._course.handover.env(),
+            change=workflow.info().workflow_id,
+            members=tuple(m.id for m in status.members),
+        )
+        self._launched = order = LaunchOrder(self.request.launcher, launch)
+        self.board.waits_for(f"launcher {order.launcher} to start the member")
+        try:
+            await self.change.interruptible(
+                lambda: self.change.start(Launching.launch_member, order, LAUNCH, f"launch with {order.launcher}")
+            )
+        except ActivityError as error:
+            raise stop_of(error, "failed") from error
 
     async def _sync(self, seen: ClusterStatus) -> ClusterStatus:
         self.board.enter("sync")
         try:
-            seen = await settle(self.change, self.turn, SYNC, seen)
+            seen = await settle(self.change, self.turn, SYNC, seen, self._launched)
         except Stop as stop:
             if stop.error != "StartTimeout" or not await self._has_started():
                 raise
-            seen = await settle(self.change, self.turn, SYNC)
+            seen = await settle(self.change, self.turn, SYNC, launch=self._launched)
         self.change.clocks.end("start_timeout")
         return seen
 
@@ -162,8 +148,9 @@ class Joining:
         return member is not None and bool(member.name)
 
     async def _promote(self, seen: ClusterStatus) -> ClusterStatus:
-        if self._voter(seen):
-            self.board.warn("the member was promoted, and not by this change")
+        if self.is_voter(seen):
+            if not self.change.reports.get(PROMOTE.what):
+                self.board.warn("the member was promoted, and not by this change")
             return seen
         self.board.enter("promote")
         if self.request.hold_before == "promote" and not self._released:
@@ -172,60 +159,71 @@ class Joining:
             await self.change.safe_point()
         return await settle(self.change, self.turn, PROMOTE, seen)
 
-    async def _verify(self, seen: ClusterStatus) -> Outcome:
-        """Nothing undoes a promote: from here on the change can only end well, or say what is odd."""
+    async def _verify(self, seen: ClusterStatus) -> ClusterStatus:
+        """Nothing undoes a promote: from here on the join can only end well, or say what is odd."""
         self.change.unstoppable = True
         self.change.clocks.end()
         self.board.enter("verify")
         if not isinstance(judge("verify", seen, self.change.facts), Done):
             seen = await self.change.wait(Watch.wait_for_verification, "verify", "verify the new voter")
         verdict = judge("verify", seen, self.change.facts)
-        verified = isinstance(verdict, Done)
+        self.verified = isinstance(verdict, Done)
         if isinstance(verdict, Refuse):
             raise Stop("failed", verdict.error, verdict.reason, verdict.hint)
         if isinstance(verdict, Wait):
             self.board.warn(f"promoted, but not verified: {verdict.reason}")
-        return self._end("promoted", seen, verified=verified)
+        return seen
 
     # ---- back ----
 
-    async def _unwind(self, stop: Stop) -> Outcome:
-        """Leaves nothing of ours behind; a learner that is a voter by now stays one."""
-        change, status = self.change, None
-        change.unstoppable = True
-        if self._member_id or self._may_have_added:
-            self.board.enter("rollback")
-            status = await change.look("is there anything of ours to remove?")
-            left = next(iter(status.with_peer_urls(self.request.peer_urls)), None)
-            if left and left.is_learner and self._is_ours(left):
-                self._knows_member(status)
-                try:
-                    status = await settle(change, self.turn, ROLLBACK, status)
-                except Stop as late:
-                    self.board.warn(f"too late to roll back ({stop.reason}): {late.reason}")
-                    return await self._verify(await change.look("look at the new voter"))
-        self.board.enter("ended")
-        if stop.kind == "cancelled":
-            raise asyncio.CancelledError
-        kind: OutcomeKind = "failed"
-        if change.reports.get(ROLLBACK.what):
-            kind = "rolled-back"
-        elif stop.kind == "refused" and not change.reports:
-            kind = "refused"
-        raise failure(stop, outcome(kind, self.request, self.board, status, stop))
+    async def back(self, stop: Stop) -> tuple[ClusterStatus | None, bool]:
+        """
+        Removes the learner if it is ours, and stops what was launched: the last look, and whether the member is in.
 
-    # ---- ends ----
+        A learner that is a voter by now stays one.
+        """
+        if not (self._member_id or self._may_have_added):
+            return None, False
+        self.board.enter("rollback")
+        status = await self.change.look("is there anything of ours to remove?")
+        left = next(iter(status.with_peer_urls(self.request.peer_urls)), None)
+        if left and not left.is_learner and left.id == self._member_id and stop.kind in ("cancelled", "clock"):
+            self.board.warn(f"too late to roll back ({stop.reason}): the member is a voter by now")
+            return await self._verify(status), True
+        if left and left.is_learner and self._is_ours(left):
+            self.knows_member(status)
+            await self._tell_of_container(stop)
+            await self.change.stop_asking(self.turn, status)
+            try:
+                status = await settle(self.change, self.turn, ROLLBACK)
+            except Stop as late:
+                self.board.warn(f"too late to roll back ({stop.reason}): {late.reason}")
+                self.change.facts = replace(self.change.facts, avoid=())
+                await self.turn.announce_removal(())
+                return await self._verify(await self.change.look("look at the new voter")), True
+            await self._stop_launched()
+        return status, False
 
-    def _end(self, kind: OutcomeKind, status: ClusterStatus, *, verified: bool | None = None) -> Outcome:
-        self.board.enter("ended")
-        return outcome(kind, self.request, self.board, status, verified=verified)
+    async def _tell_of_container(self, stop: Stop) -> None:
+        """Adds to the reason what the launched container says, where there is one."""
+        if self._launched is None:
+            return
+        try:
+            state = await self.change.start(
+                Launching.describe_launched, self._launched, LAUNCH, "how is its container?"
+            )
+        except ActivityError:
+            return
+        if state and state not in stop.reason:
+            stop.reason = f"{stop.reason}; {state}"
 
-    def _knows_member(self, status: ClusterStatus) -> Member:
-        [member] = status.with_peer_urls(self.request.peer_urls)
-        self._member_id = member.id
-        self.change.facts = replace(self.change.facts, member_id=member.id)
-        self.board.knows_member(member.id)
-        return member
+    async def _stop_launched(self) -> None:
+        if self._launched is None:
+            return
+        try:
+            await self.change.start(Launching.stop_launched, self._launched, LAUNCH, "stop what was launched")
+        except ActivityError as error:
+            self.board.warn(f"the launched container could not be stopped: {stop_of(error, 'failed').reason}")
 
     def _is_ours(self, learner: Member) -> bool:
         """
@@ -237,6 +235,3 @@ class Joining:
     @property
     def _may_have_added(self) -> bool:
         return any(report.applied != "no" for report in self.change.reports.get(ADD.what, []))
-
-    def _voter(self, status: ClusterStatus) -> bool:
-        return any(not m.is_learner for m in status.with_peer_urls(self.request.peer_urls))

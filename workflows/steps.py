@@ -18,10 +18,12 @@ from workflows.turn import Turn
 with workflow.unsafe.imports_passed_through():
     from activities.change import Change as Acts
     from activities.watch import Watch
-    from membership.acts import ActReport
-    from membership.judgements import Done, Ready, Refuse, Verdict, Wait, judge
+    from membership.acts import ActReport, LaunchOrder
+    from membership.duration import format_duration
+    from membership.judgements import judge
     from membership.model import ClusterStatus
     from membership.stop import Stop
+    from membership.verdicts import Done, Ready, Refuse, Verdict, Wait
 
 
 @dataclass(frozen=True)
@@ -42,8 +44,11 @@ class Step:
 ADD = Step("add", Acts.add_learner, "add", waits_without_turn=True)
 SYNC = Step("sync", wait=Watch.wait_for_sync)
 PROMOTE = Step("promote", Acts.promote_learner, "promote", wait=Watch.wait_for_sync)
-ROLLBACK = Step("rollback", Acts.remove_learner, "remove")
-CLEAR = Step("rollback", Acts.remove_learner, "remove of a learner left behind")
+ROLLBACK = Step("rollback", Acts.remove_member, "remove")
+CLEAR = Step("rollback", Acts.remove_member, "remove of a learner left behind")
+MOVE = Step("move", Acts.move_leader, "move leader")
+REMOVE = Step("remove", Acts.remove_member, "remove")
+GONE = Step("gone")
 
 # Seconds before another attempt, by the name of what came back; each further pause is longer by half.
 _PAUSES = {"NotSent": 0.5, "LearnerNotReady": 0.5, "Unhealthy": 2.0, "TooManyLearners": 5.0}
@@ -51,12 +56,15 @@ _PAUSE = 1.0
 _LONGEST_PAUSE = 60.0
 
 
-async def settle(change: Change, turn: Turn, step: Step, seen: ClusterStatus | None = None) -> ClusterStatus:
+async def settle(
+    change: Change, turn: Turn, step: Step, seen: ClusterStatus | None = None, launch: LaunchOrder | None = None
+) -> ClusterStatus:
     """
     Brings a step about, and returns the look that shows it.
 
-    `seen` is a look of this moment, where there is one. Raises Stop when the step is refused, or the change
-    interrupted; no act is under way then, and what became of the last one is known.
+    `seen` is a look of this moment, where there is one; `launch` is what was launched and must not die meanwhile.
+    Raises Stop when the step is refused, or the change interrupted; no act is under way then, and what became of
+    the last one is known.
     """
     refusals = 0
     while True:
@@ -68,8 +76,8 @@ async def settle(change: Change, turn: Turn, step: Step, seen: ClusterStatus | N
                 return status
             case Refuse(error, reason, hint):
                 raise Stop("refused", error, reason, hint)
-            case Wait(reason):
-                seen = await _wait(change, turn, step, reason)
+            case Wait() as wait:
+                seen = await _wait(change, turn, step, wait, launch)
             case Ready():
                 report, ended, seen = await _act(change, step)
                 if report.turn_lost:
@@ -94,13 +102,19 @@ async def _act(change: Change, step: Step) -> tuple[ActReport, float, ClusterSta
     return report, ended, status
 
 
-async def _wait(change: Change, turn: Turn, step: Step, reason: str) -> ClusterStatus | None:
+async def _wait(change: Change, turn: Turn, step: Step, wait: Wait, launch: LaunchOrder | None) -> ClusterStatus | None:
     """Waits until the verdict changes; without the turn where others could meanwhile mend what is waited for."""
-    change.board.waits_for(reason)
+    change.board.waits_for(wait.reason)
     if not step.waits_without_turn:
-        return await change.wait(step.wait, step.name, f"wait: {reason}")
+        return await change.wait(step.wait, step.name, f"wait: {wait.reason}", launch)
     await turn.give_back()
-    await change.wait(step.wait, step.name, f"wait: {reason}")
+    if wait.foreign:
+        limit = change.facts.policy.foreign_learner_timeout
+        reason = f"{wait.reason}, for longer than foreign_learner_timeout ({format_duration(limit)})"
+        hint = "it is not this service's to remove: promote or remove it with etcdctl, then run the same command again"
+        change.clocks.start("foreign_learner_timeout", limit, Stop("clock", "ForeignLearner", reason, hint))
+    await change.wait(step.wait, step.name, f"wait: {wait.reason}")
+    change.clocks.end("foreign_learner_timeout")
     await turn.take()
     return None
 

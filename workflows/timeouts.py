@@ -52,6 +52,19 @@ FIRST_LOOK = Limits(timedelta(seconds=15), _PATIENT, schedule_to_close=timedelta
 WAIT = Limits(_FOREVER, _PATIENT, heartbeat=timedelta(seconds=10))
 # One attempt: the only retry of an act is another turn of `settle`.
 ACT = Limits(timedelta(seconds=ACT_DEADLINE + 4), RetryPolicy(maximum_attempts=1), heartbeat=timedelta(seconds=10))
+# The engine may have to fetch an image; starting what runs already is the same start.
+LAUNCH = Limits(
+    timedelta(minutes=10),
+    RetryPolicy(initial_interval=timedelta(seconds=1), maximum_attempts=3),
+    heartbeat=timedelta(seconds=30),
+)
+SNAPSHOT = Limits(
+    timedelta(hours=6),
+    RetryPolicy(initial_interval=timedelta(seconds=2), maximum_attempts=3),
+    heartbeat=timedelta(seconds=15),
+)
+# After a removal was announced: what workers know of it is a second old at most, and a look asks members within two.
+SHUN = timedelta(seconds=3)
 # Short questions to Temporal.
 ASK = Limits(timedelta(seconds=10), _PATIENT)
 # A look for somebody who waits for the answer: no worker at the site, or no cluster, is an answer too.

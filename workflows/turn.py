@@ -24,13 +24,18 @@ class Turn:
         self._state = TurnsState()
         self._keeper: workflow.ActivityHandle[None] | None = None
 
-    async def take(self) -> None:
-        """Waits in line until the turn is this change's; also after it was lost."""
+    async def take(self, *, preempt: bool = False) -> None:
+        """
+        Waits in line until the turn is this change's; also after it was lost.
+
+        `preempt`: a held join that has the turn is cancelled, once.
+        """
         self._stop_keeping()
+        self._claim = replace(self._claim, preempt=preempt)
         self._change.board.waits_for("its turn: one change of a cluster at a time")
         what = f"{self._change.member}: the turn to change {self._change.cluster}"
         self._state = await self._change.interruptible(lambda: WAIT.start(Turns.request_turn, self._claim, what))
-        self._claim = replace(self._claim, holding=True)
+        self._claim = replace(self._claim, holding=True, preempt=False)
         self._change.board.waits_for("")
         self._keep()
 
@@ -49,6 +54,12 @@ class Turn:
         if claim != self._claim:
             self._claim = claim
             self._keep()
+
+    async def announce_removal(self, endpoints: tuple[str, ...]) -> None:
+        """Has everybody stop asking a member: its ID and client URLs. They have, SHUN seconds after this returns."""
+        self._claim = replace(self._claim, removing=endpoints)
+        await ASK.start(Turns.send_claim, self._claim, f"{self._change.member}: nobody asks it from now on")
+        self._keep()
 
     def owns(self, member_id: str) -> bool:
         """Whether the turns know the learner as this change's, or as one that its change left behind."""

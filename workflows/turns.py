@@ -47,6 +47,8 @@ class ClusterTurns:
         state = self._state
         kept = tuple(x for x in state.learners if x.member_id not in {*claim.added, *claim.gone})
         state = replace(state, learners=kept + tuple(AddedLearner(i, claim.ticket) for i in claim.added))
+        if claim.holding:
+            state = replace(state, removing=claim.removing)
         if claim.giving_back:
             waiting = tuple(t for t in state.waiting if t != claim.ticket)
             holder = None if state.holder == claim.ticket else state.holder
@@ -89,6 +91,7 @@ class ClusterTurns:
         self._state = replace(self._state, holder=None, learners=learners)
         if closed.held and not closed.orderly:
             await self._rest(ACT_DEADLINE)
+        self._state = replace(self._state, removing=())
 
     async def _rest(self, seconds: float) -> None:
         self._state = replace(self._state, resting=True)
@@ -101,6 +104,8 @@ class ClusterTurns:
         holder = "nobody (resting)" if state.resting else state.holder.workflow_id if state.holder else "nobody"
         lines = [f"**Turn:** {holder}", "", f"**Waiting:** {len(state.waiting)}"]
         lines += [f"1. {ticket.workflow_id}" for ticket in state.waiting]
+        if state.removing:
+            lines += ["", f"**Not asked, because it is being removed:** {state.removing[0]}"]
         if state.orphans:
             lines += ["", "**Learners left by changes that ended unfinished:**"]
             lines += [f"- {x.member_id}, added by {x.ticket.workflow_id}" for x in state.orphans]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from threading import Event
 from typing import Any
@@ -11,11 +11,12 @@ from typing import Any
 from memory_etcd import MemoryCluster, MemoryEtcd
 
 from membership import errors as e
+from membership.launching import Launcher
 from membership.model import ClusterStatus, Member
 from membership.ports import Etcd
 from membership.requests import Policy
 
-CHANGES = ("add_learner", "promote", "remove")
+CHANGES = ("add_learner", "promote", "remove", "move_leader")
 READS = ("look", "members", "commit")
 
 
@@ -40,8 +41,8 @@ class FaultyEtcd:
         self._released = released
         self.counts: Counter[str] = Counter()
 
-    def look(self, avoid: Collection[str] = ()) -> ClusterStatus:
-        return self._call("look", lambda: self._etcd.look(avoid))
+    def look(self, avoid: Collection[str] = (), *, uptimes: bool = False) -> ClusterStatus:
+        return self._call("look", lambda: self._etcd.look(avoid, uptimes=uptimes))
 
     def members(self) -> tuple[Member, ...]:
         return self._call("members", self._etcd.members)
@@ -57,6 +58,12 @@ class FaultyEtcd:
 
     def remove(self, member_id: str, deadline: float) -> None:
         return self._call("remove", lambda: self._etcd.remove(member_id, deadline))
+
+    def move_leader(self, member_id: str, deadline: float) -> None:
+        return self._call("move_leader", lambda: self._etcd.move_leader(member_id, deadline))
+
+    def snapshot(self, avoid: Collection[str] = ()) -> Iterator[tuple[bytes, int]]:
+        return self._etcd.snapshot(avoid)
 
     def _call(self, method: str, call: Callable[[], Any]) -> Any:
         self.counts[method] += 1
@@ -128,6 +135,9 @@ class MemoryClusters:
 
     def task_queue(self, cluster: str) -> str:
         return self._task_queue
+
+    def launcher(self, name: str) -> Launcher:
+        raise e.UnknownLauncher(name)
 
     def connect(self, cluster: str) -> Etcd:
         return self.etcds[cluster]

@@ -13,7 +13,7 @@ from workflows.timeouts import ACT
 
 ROOT = Path(__file__).parents[2]
 OURS = {
-    *("activities", "cli", "clusters", "console", "etcdapi", "local", "logs", "membership", "settings"),
+    *("activities", "cli", "clusters", "console", "etcdapi", "launchers", "local", "logs", "membership", "settings"),
     *("worker", "workflows"),
 }
 
@@ -21,7 +21,8 @@ OURS = {
 RULES = {
     "membership": (set(), {"temporalio", "etcd3", "grpc", "structlog", "typer", "rich", "time", "random", "os"}),
     "etcdapi": ({"membership"}, {"temporalio", "structlog"}),
-    "activities": ({"membership"}, {"etcd3", "grpc"}),
+    "launchers": ({"membership"}, {"temporalio", "etcd3", "grpc"}),
+    "activities": ({"membership"}, {"etcd3", "grpc", "docker"}),
     "workflows": ({"activities", "membership"}, {"etcd3", "grpc", "structlog", "os", "time", "random"}),
     "clusters.py": ({"membership"}, {"temporalio", "etcd3", "grpc"}),
     "settings.py": ({"membership"}, {"etcd3", "grpc"}),
@@ -68,7 +69,8 @@ def test_only_settings_and_children_read_the_environment():
 def test_the_command_line_never_loads_etcd3():
     """Whoever triggers a change needs neither etcd's credentials nor its client."""
     code = (
-        "import sys, cli, console.joins, console.inspection, console.setup, local.demo\n"
+        "import sys, cli, local.demo, console.setup\n"
+        "import console.running, console.steering, console.plans, console.fleet, console.inspection\n"
         "bad = {'etcd3', 'etcdapi.client', 'worker'} & set(sys.modules)\n"
         "sys.exit(str(bad) if bad else 0)"
     )

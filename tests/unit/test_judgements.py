@@ -5,26 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from looks import NEW_ID, NEW_URL, cluster, join, learner, own_word, voter
+from looks import NEW_ID, NEW_URL, cluster, facts, learner, own_word, voter
 
-from membership.judgements import (
-    Done,
-    Ready,
-    Refuse,
-    Wait,
-    contradicts,
-    judge,
-    judge_add,
-    judge_promote,
-    judge_rollback,
-    judge_sync,
-    judge_verified,
-    quorum,
-    safe_after,
-    spare,
-)
+from membership.judge_join import contradicts, judge_add, judge_promote, judge_rollback, judge_sync, judge_verified
+from membership.judgements import judge
 from membership.model import Alarm, RaftProgress
 from membership.requests import Policy
+from membership.verdicts import Done, Ready, Refuse, Wait, quorum, safe_after, spare
 
 
 @pytest.mark.parametrize(("voters", "expected"), [(1, 1), (2, 2), (3, 2), (4, 3), (5, 3), (6, 4), (7, 4)])
@@ -113,7 +100,7 @@ def check(verdict, expected):
 def test_add(case):
     """When may a learner be added?"""
     status, expected = ADD[case]
-    check(judge("add", status, join()), expected)
+    check(judge("add", status, facts()), expected)
 
 
 BEHIND = {m: RaftProgress(1000, "StateReplicate") for m in "123"}
@@ -156,7 +143,7 @@ SYNC = {
 def test_sync(case):
     """When has a learner caught up?"""
     status, expected = SYNC[case]
-    check(judge_sync(status, join(NEW_ID)), expected)
+    check(judge_sync(status, facts(NEW_ID)), expected)
 
 
 PROMOTE = {
@@ -174,7 +161,7 @@ PROMOTE = {
 def test_promote(case):
     """When may a learner become a voter? A dead one never: etcd itself would not ask."""
     status, expected = PROMOTE[case]
-    check(judge_promote(status, join(NEW_ID)), expected)
+    check(judge_promote(status, facts(NEW_ID)), expected)
 
 
 NEW_VOTER = replace(learner(), is_learner=False)
@@ -192,16 +179,16 @@ VERIFY = {
 def test_verified(case):
     """A promote is verified when everybody says so, the new voter included."""
     status, expected = VERIFY[case]
-    check(judge_verified(status, join(NEW_ID)), expected)
-    assert not contradicts(status, join(NEW_ID))
+    check(judge_verified(status, facts(NEW_ID)), expected)
+    assert not contradicts(status, facts(NEW_ID))
 
 
 def test_split_view_is_a_contradiction():
     """Lists that say voter and a member that says learner: etcd#18347."""
     statuses = {"1": own_word("1"), NEW_ID: own_word(NEW_ID, is_learner=True)}
     status = cluster(1, NEW_VOTER, statuses=statuses)
-    check(judge_verified(status, join(NEW_ID)), "itself says learner")
-    assert contradicts(status, join(NEW_ID))
+    check(judge_verified(status, facts(NEW_ID)), "itself says learner")
+    assert contradicts(status, facts(NEW_ID))
 
 
 @pytest.mark.parametrize(
@@ -216,7 +203,7 @@ def test_split_view_is_a_contradiction():
 )
 def test_rollback(status, expected):
     """A rollback removes a learner and never a voter."""
-    check(judge_rollback(status, join(NEW_ID)), expected)
+    check(judge_rollback(status, facts(NEW_ID)), expected)
 
 
 def test_from_every_look_of_a_join_the_next_step_follows():
@@ -225,10 +212,10 @@ def test_from_every_look_of_a_join_the_next_step_follows():
     expected = [Ready, Done, Done, Done], [Refuse, Wait, Done, Done], [Refuse, Wait, Ready, Done]
     for step, verdicts in zip((judge_add, judge_sync, judge_promote), expected, strict=True):
         for look, kind in zip(looks, verdicts, strict=True):
-            assert isinstance(step(look, join(NEW_ID)), kind)
+            assert isinstance(step(look, facts(NEW_ID)), kind)
 
 
 def test_members_that_only_published_a_name_do_not_conflict():
     """Our own learner, started by its handover, is still ours."""
-    assert Done() == judge_add(cluster(3, learner("etcd-9")), join())
+    assert Done() == judge_add(cluster(3, learner("etcd-9")), facts())
     assert voter(1).label == "etcd-1 (1)"

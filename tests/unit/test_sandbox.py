@@ -8,9 +8,7 @@ from temporalio import workflow
 from temporalio.worker import Replayer
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
-from workflows.inspect import InspectCluster, ListClusters
-from workflows.join import JoinMember
-from workflows.turns import ClusterTurns
+from worker import WORKFLOWS
 
 OWN_PACKAGE = "workflows."
 
@@ -27,7 +25,7 @@ async def test_nothing_is_imported_into_the_sandbox_by_accident():
             workflow.SandboxImportNotificationPolicy.WARN_ON_UNINTENTIONAL_PASSTHROUGH
         )
     )
-    replayer = Replayer(workflows=[JoinMember, ClusterTurns, InspectCluster, ListClusters], workflow_runner=strict)
+    replayer = Replayer(workflows=WORKFLOWS, workflow_runner=strict)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         await replayer.replay_workflows(_no_histories())

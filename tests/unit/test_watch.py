@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from looks import NEW_ID, cluster, join, learner, own_word
+from looks import NEW_ID, cluster, facts, learner, own_word
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
@@ -13,10 +13,10 @@ from activities.progress import Notes, ProgressMeter
 from activities.watch import NUDGE_AFTER, SPLIT_AFTER, VERIFY_FOR, Watch
 from membership.acts import Order
 from membership.errors import ClusterUnreachable
-from membership.judgements import Wait
 from membership.model import RaftProgress, SyncProgress
 from membership.requests import Policy
 from membership.turns import Ticket
+from membership.verdicts import Wait
 
 LEADER = RaftProgress(1000, "StateReplicate")
 
@@ -139,7 +139,7 @@ def watch(script, activity, step="sync", **policy):
     beats = []
     environment.on_heartbeat = lambda *details: beats.extend(details)
     waits = Watch(script, _NoTemporal(), clock=script.clock, patience=10_000)
-    order = Order(step, join(NEW_ID, Policy(**policy)), Ticket("w", "r"))
+    order = Order(step, facts(NEW_ID, Policy(**policy)), Ticket("w", "r"))
     return environment.run(getattr(waits, activity), order), beats
 
 
@@ -158,6 +158,9 @@ class _NoTemporal:
 
     def call(self, _):
         return None
+
+    def shunned(self, _):
+        return ()
 
 
 def test_caught_up_must_be_seen_twice():

@@ -1,4 +1,4 @@
-"""join, watch, env, cancel: starts a change or attaches to one, and tells how it went."""
+"""Starts a change or attaches to one, follows it, and tells how it went."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ import tempfile
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import cast
+from typing import Any
 
 from pydantic import ValidationError
 from temporalio.client import Client, WorkflowExecutionStatus
 
-from console.changes import Ended, Handle, find, start_join
+from console.changes import Ended, Handle, find, start_change, summary
 from console.display import Display
 from console.follow import Sight, follow, see
 from console.output import DONE, FAILED, REFUSED, STILL_RUNNING, USAGE, Leave, print_json, say
 from console.temporal import caller, connect, require_worker
 from membership.model import Handover
-from membership.requests import JoinRequest, Outcome, OutcomeKind, Verb
+from membership.requests import REQUESTS, ChangeRequest, Outcome, OutcomeKind, Verb
 from membership.validation import explain
 from settings import read_settings
 
@@ -43,32 +43,22 @@ class Waiting:
             raise Leave(USAGE, f"--env-file: no such directory: {self.env_file.parent}")
 
 
-def make_request(
-    cluster: str, name: str, peer_urls: list[str], hold_before: str | None, requested_by: str
-) -> JoinRequest:
+def make_request(verb: Verb, **given: Any) -> ChangeRequest:
     """The request of the command line; raises Leave with USAGE, naming the field, when it is wrong."""
     try:
-        return JoinRequest.model_validate(
-            {
-                "cluster": cluster,
-                "name": name,
-                "peer_urls": peer_urls,
-                "hold_before": hold_before,
-                "requested_by": requested_by or caller(),
-            }
-        )
+        return REQUESTS[verb].model_validate({**given, "requested_by": given.get("requested_by") or caller()})
     except ValidationError as error:
         raise Leave(USAGE, explain(error)) from None
 
 
-async def join(request: JoinRequest, waiting: Waiting, *, json: bool) -> int:
+async def run(request: ChangeRequest, waiting: Waiting, *, json: bool) -> int:
     settings = read_settings()
     client = await connect(settings)
     await require_worker(client, settings)
-    handle, attached = await start_join(client, settings, request)
+    handle, attached = await start_change(client, settings, request)
     say(f"{'attached to' if attached else 'started'} {handle.id}")
     if waiting.no_wait:
-        return _tell(await _still(client, handle, "started"), json=json, code=DONE)
+        return tell(await _still(client, handle, "started"), json=json, code=DONE)
 
     def hand_over(handover: Handover) -> None:
         if waiting.env_file:
@@ -79,7 +69,7 @@ async def join(request: JoinRequest, waiting: Waiting, *, json: bool) -> int:
             for key, value in handover.env().items():
                 say(f"  {key}={value}")
 
-    with Display(f"{request.name} joins {request.cluster}") as display:
+    with Display(summary(request)) as display:
         end = await follow(
             client,
             handle,
@@ -89,19 +79,19 @@ async def join(request: JoinRequest, waiting: Waiting, *, json: bool) -> int:
             on_handover=hand_over,
         )
     if isinstance(end, Sight) and waiting.until == "added" and end.handover:
-        return _tell(await _still(client, handle, "added"), json=json, code=DONE)
-    return await _tell_end(client, handle, end, json=json)
+        return tell(await _still(client, handle, "added"), json=json, code=DONE)
+    return await tell_end(client, handle, end, json=json)
 
 
 async def watch(cluster: str, name: str, verb: str | None, timeout: timedelta | None, *, json: bool) -> int:
-    client, handle = await _find(cluster, name, verb)
+    client, handle = await find_change(cluster, name, verb)
     with Display(handle.id) as display:
         end = await follow(client, handle, display, timeout=timeout)
-    return await _tell_end(client, handle, end, json=json)
+    return await tell_end(client, handle, end, json=json)
 
 
 async def env(cluster: str, name: str, *, json: bool) -> int:
-    client, handle = await _find(cluster, name, "join")
+    client, handle = await find_change(cluster, name, None, verbs=("join", "replace"))
     seen = await see(client, handle)
     completed = seen.description.status is WorkflowExecutionStatus.COMPLETED
     if not (seen.is_running or completed):
@@ -113,20 +103,6 @@ async def env(cluster: str, name: str, *, json: bool) -> int:
     else:
         print(_env_text(seen.handover), end="")
     return DONE
-
-
-async def cancel(cluster: str, name: str, verb: str | None, *, json: bool) -> int:
-    client, handle = await _find(cluster, name, verb)
-    if not (await see(client, handle)).is_running:
-        raise Leave(
-            FAILED, f"{handle.id} is not running any more", f"`memberflow watch {cluster} {name}` tells how it ended"
-        )
-    await handle.cancel(reason=f"cancelled by {caller()}")
-    with Display(f"cancelling {handle.id}") as display:
-        end = await follow(client, handle, display)
-    assert isinstance(end, Ended)
-    code = DONE if end.outcome.outcome == "cancelled" else FAILED
-    return _tell(end.outcome, json=json, code=code)
 
 
 def write_env(path: Path, handover: Handover) -> None:
@@ -141,11 +117,14 @@ def _env_text(handover: Handover) -> str:
     return "".join(f"{key}={value}\n" for key, value in handover.env().items())
 
 
-async def _find(cluster: str, name: str, verb: str | None) -> tuple[Client, Handle]:
-    if verb not in (None, "join", "remove", "replace"):
-        raise Leave(USAGE, f"--verb: {verb!r} is not known", "one of: join, remove, replace")
+async def find_change(
+    cluster: str, name: str, verb: str | None, verbs: tuple[Verb, ...] = ("join", "remove", "replace")
+) -> tuple[Client, Handle]:
+    """A client, and the one change of this name; raises Leave when there is none or several."""
+    if verb not in (None, *verbs):
+        raise Leave(USAGE, f"--verb: {verb!r} is not known", f"one of: {', '.join(verbs)}")
     client = await connect(read_settings())
-    return client, await find(client, cluster, name, cast("Verb | None", verb))
+    return client, await find(client, cluster, name, tuple(v for v in verbs if verb in (None, v)))
 
 
 async def _still(client: Client, handle: Handle, kind: OutcomeKind) -> Outcome:
@@ -166,21 +145,21 @@ async def _still(client: Client, handle: Handle, kind: OutcomeKind) -> Outcome:
     )
 
 
-async def _tell_end(client: Client, handle: Handle, end: Ended | Sight, *, json: bool) -> int:
+async def tell_end(client: Client, handle: Handle, end: Ended | Sight, *, json: bool) -> int:
     if isinstance(end, Sight):
         held = bool(end.view and end.view.held)
         kind: OutcomeKind = "held" if held else "added" if end.handover else "started"
-        return _tell(await _still(client, handle, kind), json=json, code=STILL_RUNNING)
+        return tell(await _still(client, handle, kind), json=json, code=STILL_RUNNING)
     if end.is_usage:
         code = USAGE
     elif end.outcome.outcome in _GOOD:
         code = DONE
     else:
         code = REFUSED if end.outcome.outcome == "refused" else FAILED
-    return _tell(end.outcome, json=json, code=code, error=end.error)
+    return tell(end.outcome, json=json, code=code, error=end.error)
 
 
-def _tell(outcome: Outcome, *, json: bool, code: int, error: str = "") -> int:
+def tell(outcome: Outcome, *, json: bool, code: int, error: str = "") -> int:
     if json:
         print_json(outcome.model_dump(mode="json", exclude_none=True))
         return code

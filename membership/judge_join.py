@@ -1,0 +1,183 @@
+"""The judgements of a join."""
+
+from __future__ import annotations
+
+from membership.model import ClusterStatus, Member, Phase
+from membership.verdicts import (
+    Done,
+    Facts,
+    Ready,
+    Refuse,
+    Verdict,
+    Wait,
+    quorum,
+    safe_after,
+    spare,
+    tell_down,
+    unsettled,
+    version_of,
+)
+
+
+def judge_add(status: ClusterStatus, facts: Facts) -> Verdict:
+    """May the learner be added? Done when a member with exactly these peer URLs, and no other name, is there."""
+    wanted = set(facts.peer_urls)
+    for member in status.with_peer_urls(facts.peer_urls):
+        if set(member.peer_urls) != wanted or member.name not in ("", facts.name):
+            return Refuse(
+                "PeerURLConflict",
+                f"peer URL {', '.join(sorted(set(member.peer_urls) & wanted))} belongs to member {member.label}",
+                "a member joins under its own peer URLs; remove the other one first if it is gone",
+            )
+        return Done()
+    for member in status.members:
+        if member.name == facts.name:
+            return Refuse(
+                "NameConflict",
+                f"the name {facts.name} belongs to member {member.label} at {', '.join(member.peer_urls)}",
+                "choose another name, or replace that member",
+            )
+    return judge_supported(status) or _judge_slot(status)
+
+
+def judge_supported(status: ClusterStatus) -> Refuse | None:
+    """Refuses what no waiting will mend: servers older than 3.5, and clusters with corrupt data."""
+    for answer in status.statuses.values():
+        if version_of(answer.version) < (3, 5):
+            return Refuse(
+                "UnsupportedVersion",
+                f"member {answer.member_id} runs etcd {answer.version}; 3.5 is the oldest supported version",
+                "upgrade etcd: 3.4 is end of life and ignores linearizable member lists",
+            )
+    corrupt = sorted(a.member_id for a in status.alarms if a.kind == "CORRUPT")
+    if corrupt:
+        return Refuse(
+            "CorruptAlarm",
+            f"a CORRUPT alarm is active on {', '.join(corrupt)}",
+            "a new member would copy the corruption; remove the corrupt member first",
+        )
+    return None
+
+
+def _judge_slot(status: ClusterStatus) -> Verdict:
+    if status.learners:
+        other = status.learners[0]
+        return Wait(f"learner {other.label} at {', '.join(other.peer_urls)} takes the learner slot", foreign=other.id)
+    if not_now := unsettled(status):
+        return not_now
+    # etcd's strict check before an add (3.5.30+, 3.6.11+); older servers ask for every voter and say so themselves.
+    voters, live = len(status.voters), len(status.live_voters)
+    if voters > 1 and live < quorum(voters + 1):
+        return Wait(f"etcd refuses an add while {tell_down(status)}")
+    return Ready()
+
+
+def judge_sync(status: ClusterStatus, facts: Facts) -> Verdict:
+    """Has the learner caught up, by the leader's word and by its own?"""
+    member = status.member(facts.member_id)
+    if member is None:
+        return _removed_by_others(facts)
+    if not member.is_learner:
+        return Done()
+    if not_now := unsettled(status):
+        return not_now
+    phase = sync_phase(status, member)
+    own = status.statuses.get(member.id)
+    if phase == "not started":
+        return Wait(f"member {facts.name} has not started", phase)
+    if phase == "receiving snapshot":
+        return Wait("the learner receives a snapshot", phase)
+    if own is None:
+        return Wait(f"the learner does not answer: {status.why_silent(member.id)}", phase)
+    if not own.is_learner:
+        return Wait("the learner has not applied its own add yet", phase)
+    behind = lag(status, member)
+    if behind > facts.policy.max_lag_entries:
+        return Wait(f"the learner is {behind} raft entries behind", phase)
+    return Done()
+
+
+def sync_phase(status: ClusterStatus, member: Member) -> Phase:
+    """Where a learner is on its way, by the leader's view where that is known."""
+    seen = status.progress.get(member.id)
+    own = status.statuses.get(member.id)
+    if seen is not None and seen.state == "StateSnapshot":
+        return "receiving snapshot"
+    if own is None and not member.name and (seen is None or seen.match == 0):
+        return "not started"
+    return "replicating" if seen or own else "unknown"
+
+
+def lag(status: ClusterStatus, member: Member) -> int:
+    """
+    Raft entries between the leader and a learner that answers; the larger of both ways to see it.
+
+    The looks read the leader's status first, so that writes in between only make the lag look smaller.
+    """
+    own, leader = status.statuses[member.id], status.statuses[status.leader]
+    behind = max(0, leader.raft_index - own.applied_index)
+    if member.id in status.progress and status.leader in status.progress:
+        behind = max(behind, status.progress[status.leader].match - status.progress[member.id].match)
+    return behind
+
+
+def judge_promote(status: ClusterStatus, facts: Facts) -> Verdict:
+    """
+    May the learner become a voter?
+
+    Only on its own fresh word: etcd compares log positions and would promote a dead or frozen learner.
+    """
+    synced = judge_sync(status, facts)
+    member = status.member(facts.member_id)
+    if not isinstance(synced, Done) or member is None or not member.is_learner:
+        return synced
+    voters, live = len(status.voters), len(status.live_voters)
+    before, after = spare(voters, live), spare(voters + 1, live + 1)
+    if not safe_after(facts.policy, before, after):
+        return Wait(
+            f"after the promote {voters + 1} voters with {live + 1} alive would spare {after}: {tell_down(status)}"
+        )
+    return Ready()
+
+
+def judge_verified(status: ClusterStatus, facts: Facts) -> Verdict:
+    """Do all who can say it, the member itself among them, say that it is a voter?"""
+    member = status.member(facts.member_id)
+    if member is None:
+        return _removed_by_others(facts)
+    if member.is_learner or status.dissent:
+        return Wait("not every voter's list says voter yet")
+    own = status.statuses.get(member.id)
+    if own is None:
+        return Wait(f"the new voter does not answer: {status.why_silent(member.id)}")
+    if own.is_learner:
+        return Wait("the lists say voter, the member itself says learner")
+    if member.id not in status.readers:
+        return Wait("no linearizable read went through the new voter yet")
+    return Done()
+
+
+def contradicts(status: ClusterStatus, facts: Facts) -> bool:
+    """Whether the lists agree on voter while the member itself says learner (etcd#18347)."""
+    member, own = status.member(facts.member_id), status.statuses.get(facts.member_id)
+    return bool(member and own and not member.is_learner and not status.dissent and own.is_learner)
+
+
+def judge_rollback(status: ClusterStatus, facts: Facts) -> Verdict:
+    """May our learner be removed? Done when it is gone; a voter is never removed by a rollback."""
+    member = status.member(facts.member_id)
+    if member is None:
+        return Done()
+    if not member.is_learner:
+        return Refuse("BecameVoter", f"member {member.label} is a voter by now")
+    if not_now := unsettled(status):
+        return not_now
+    return Ready()
+
+
+def _removed_by_others(facts: Facts) -> Refuse:
+    return Refuse(
+        "RemovedByOthers",
+        f"member {facts.name} ({facts.member_id}) is no longer in the member list, and not by this change",
+        "run the same join again to add it anew; its data directory must be empty",
+    )

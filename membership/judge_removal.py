@@ -1,0 +1,93 @@
+"""
+The judgements of a removal.
+
+The member that goes is not asked for its status once its removal has been announced: etcd crashes a member that
+is asked in the moment of its removal (etcd#21966). Whether it was alive is a fact from before.
+"""
+
+from __future__ import annotations
+
+from membership.model import ClusterStatus, Member
+from membership.verdicts import Done, Facts, Ready, Refuse, Verdict, Wait, safe_after, spare, tell_down, unsettled
+
+
+def judge_removal(status: ClusterStatus, facts: Facts) -> Verdict:
+    """May the member be removed? Done when it is gone; refused where the cluster would be less safe than it must be."""
+    target = status.member(facts.member_id)
+    if target is None:
+        return Done()
+    if not target.is_learner and (refused := _judge_safety(status, target, facts)):
+        return refused
+    if status.leader == target.id:
+        return Refuse("StillLeader", f"member {target.label} leads; leadership is moved first")
+    return unsettled(status) or Ready()
+
+
+def _judge_safety(status: ClusterStatus, target: Member, facts: Facts) -> Refuse | None:
+    voters = len(status.voters)
+    if voters == 1:
+        return Refuse("LastVoter", f"{target.label} is the last voter: without it there is no cluster")
+    corrupt = sorted({a.member_id for a in status.alarms if a.kind == "CORRUPT"} - {target.id})
+    if corrupt and not facts.force:
+        return Refuse(
+            "CorruptAlarm",
+            f"a CORRUPT alarm is active on {', '.join(corrupt)}, and the member to be removed is {target.label}",
+            "remove the corrupt member first; --force if you know better",
+        )
+    final = voters - 1 + facts.returning
+    if final < facts.policy.min_voters and not facts.force:
+        return Refuse(
+            "TooFewVoters",
+            f"{voters} voters would become {final}, and min_voters is {facts.policy.min_voters}",
+            "replace the member, or join another one first; --force if fewer voters are wanted",
+        )
+    return _judge_spare(status, target, facts)
+
+
+def _judge_spare(status: ClusterStatus, target: Member, facts: Facts) -> Refuse | None:
+    voters = len(status.voters)
+    live = sum(m.id != target.id for m in status.live_voters)
+    before, after = spare(voters, live + facts.was_alive), spare(voters - 1, live)
+    if after >= 0 and (facts.force or safe_after(facts.policy, before, after)):
+        return None
+    others = tell_down(status.without(target.id))
+    arithmetic = f"{voters - 1} voters with {live} alive would spare {after}, now it is {before}"
+    if after < 0:
+        return Refuse("QuorumAtRisk", f"{arithmetic}: the cluster would lose its quorum; {others}", "mend them first")
+    return Refuse(
+        "QuorumAtRisk",
+        f"{arithmetic}, and min_spare is {facts.policy.min_spare}; {others}",
+        "join another member first; --force if it must be",
+    )
+
+
+def judge_move(status: ClusterStatus, facts: Facts) -> Verdict:
+    """Does another member lead? Ready when one could."""
+    target = status.member(facts.member_id)
+    if target is None:
+        return Done()
+    if not_now := unsettled(status):
+        return not_now
+    if status.leader != target.id:
+        return Done()
+    if transferee(status, facts.member_id) is None:
+        return Wait(f"no other voter could lead: {tell_down(status)}")
+    return Ready()
+
+
+def transferee(status: ClusterStatus, leader: str) -> Member | None:
+    """The healthy voter that is most caught up; never a learner."""
+
+    def position(member: Member) -> int:
+        seen = status.progress.get(member.id)
+        return seen.match if seen else status.statuses[member.id].applied_index
+
+    candidates = [m for m in status.live_voters if m.id != leader]
+    return max(candidates, key=position, default=None)
+
+
+def judge_gone(status: ClusterStatus, facts: Facts) -> Verdict:
+    """Is the member gone from every voter's list, with a leader, and a linearizable read answered?"""
+    if status.member(facts.member_id) is not None:
+        return Wait("the member list still shows the member")
+    return unsettled(status) or Done()

@@ -1,0 +1,113 @@
+"""
+What a judgement is: what was seen, and what was asked for, make a verdict.
+
+No clock and no I/O: the same look always gets the same verdict. State decides, never an error's text.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from membership.model import ClusterStatus, Phase
+from membership.requests import Policy
+
+
+@dataclass(frozen=True)
+class Done:
+    """The step's effect is there."""
+
+
+@dataclass(frozen=True)
+class Ready:
+    """The step's act may be sent."""
+
+
+@dataclass(frozen=True)
+class Wait:
+    """Nothing to do until something changes; `foreign` is the ID of somebody else's learner that is in the way."""
+
+    reason: str
+    phase: Phase = "unknown"
+    foreign: str = ""
+
+
+@dataclass(frozen=True)
+class Refuse:
+    """Waiting will not help; `error` names why."""
+
+    error: str
+    reason: str
+    hint: str = ""
+
+
+Verdict = Done | Ready | Wait | Refuse
+
+
+@dataclass(frozen=True)
+class Facts:
+    """
+    What the judgements of one change go by.
+
+    `name` and `peer_urls` are those of the member that joins; `member_id` is the member that the step is about,
+    empty until it is in the list. Of a removal: whether the member `was_alive` when it was last asked (it is not
+    asked any more), how many voters are `returning` later in the same change, and whether the operator forces it.
+    `avoid` holds the ID and the client URLs of a member that is being removed: nobody may ask it for anything.
+    """
+
+    cluster: str
+    cluster_id: str
+    policy: Policy
+    name: str
+    peer_urls: tuple[str, ...] = ()
+    member_id: str = ""
+    was_alive: bool = False
+    returning: int = 0
+    force: bool = False
+    avoid: tuple[str, ...] = ()
+
+
+def quorum(voters: int) -> int:
+    return voters // 2 + 1
+
+
+def spare(voters: int, live: int) -> int:
+    """Live voters minus quorum: how many more may die."""
+    return live - quorum(voters)
+
+
+def safe_after(policy: Policy, before: int, after: int) -> bool:
+    """Whether a change that takes the spare from `before` to `after` leaves the cluster as safe as it must be."""
+    return after >= 0 and after >= min(policy.min_spare, before)
+
+
+def judge_identity(status: ClusterStatus, facts: Facts) -> Refuse | None:
+    """Refuses to go on with a cluster that is not the one that the change began with."""
+    if status.cluster_id != facts.cluster_id:
+        return Refuse(
+            "WrongCluster",
+            f"cluster {facts.cluster} had the ID {facts.cluster_id} and now answers as {status.cluster_id}",
+            "were its endpoints changed in the clusters file?",
+        )
+    return None
+
+
+def unsettled(status: ClusterStatus) -> Wait | None:
+    """Why nothing can be changed at this moment, if anything."""
+    if not status.leader:
+        return Wait("the cluster has no leader")
+    if status.leader not in status.statuses:
+        return Wait(f"the leader {status.leader} does not answer: {status.why_silent(status.leader)}")
+    if status.dissent:
+        return Wait(f"voters disagree about the member list: {'; '.join(status.dissent)}")
+    return None
+
+
+def tell_down(status: ClusterStatus) -> str:
+    """Which voters are down, and why, for a person."""
+    down = [f"{m.label}: {status.why_silent(m.id)}" for m in status.down_voters]
+    return "these voters are down: " + "; ".join(down) if down else "every voter is alive"
+
+
+def version_of(text: str) -> tuple[int, ...]:
+    """A version as numbers that compare."""
+    return tuple(int(part) for part in text.split("-", maxsplit=1)[0].split(".") if part.isdigit())

@@ -1,0 +1,131 @@
+"""The course of one change, whichever it is: forward step by step, and back when it must stop."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Generic, TypeVar
+
+from temporalio import workflow
+from temporalio.exceptions import ActivityError
+
+from workflows.board import Board
+from workflows.change import Change, stop_of
+from workflows.ends import failure, outcome
+from workflows.timeouts import ASK
+from workflows.turn import Turn
+
+with workflow.unsafe.imports_passed_through():
+    from activities.observe import Observe
+    from membership.duration import format_duration
+    from membership.model import ClusterStatus, Handover
+    from membership.preflight import Check, refusal, warnings
+    from membership.requests import ChangeRequest, Outcome, OutcomeKind
+    from membership.stop import Stop
+    from membership.verdicts import Facts
+
+R = TypeVar("R", bound=ChangeRequest)
+
+
+class Course(Generic[R]):
+    """
+    One change. A kind of change says what it does (`forward`), what it takes back (`back`) and what it checks first.
+
+    `handover` is there once a learner is added, `ended` once nothing more will happen.
+    """
+
+    def __init__(self, request: R, what: str, stages: tuple[str, ...]) -> None:
+        self.request = request
+        self.board = Board(what, request.verb, request.cluster, request.subject, stages)
+        self.change = Change(self.board, request.cluster, request.subject)
+        self.turn = Turn(self.change)
+        self.handover: Handover | None = None
+        self.ended = False
+
+    async def run(self) -> Outcome:
+        """The whole change; once more, after a failure that was held and then resumed."""
+        course: Callable[[], Awaitable[Outcome]] = self.forward
+        try:
+            while True:
+                try:
+                    return await course()
+                except Stop as stop:
+                    self.change.clocks.end()
+                    if stop.kind == "clock" and self.change.facts.policy.on_failure == "hold":
+                        self.change.hold(f"{stop.error}: {stop.reason}")
+                    else:
+                        course = partial(self._unwind, stop)
+        finally:
+            self.ended = True
+
+    async def forward(self) -> Outcome:
+        raise NotImplementedError
+
+    async def back(self, stop: Stop) -> ClusterStatus | Outcome | None:
+        """Leaves nothing of ours behind: the last look, or the outcome after all when it was too late to go back."""
+        raise NotImplementedError
+
+    def checks(self, status: ClusterStatus, facts: Facts) -> tuple[Check, ...]:
+        raise NotImplementedError
+
+    def facts(self, status: ClusterStatus) -> Facts:
+        """What is known of the change before its first act."""
+        return Facts(self.request.cluster, status.cluster_id, self.change.profile.policy, self.request.subject)
+
+    async def preflight(self) -> ClusterStatus:
+        """The cluster's policy, once, and a first look: what is done or hopeless needs no turn."""
+        self.board.enter("preflight")
+        change = self.change
+        if not change.has_profile:
+            try:
+                change.profile = await change.interruptible(
+                    lambda: ASK.start(Observe.read_profile, self.request.cluster, f"{change.member}: read the policy")
+                )
+            except ActivityError as error:
+                raise stop_of(error, "refused") from error
+            self.board.use_search_attributes(change.profile.search_attributes)
+        status = await change.first_look()
+        change.facts = self.facts(status)
+        checks = self.checks(status, change.facts)
+        if refused := refusal(checks):
+            raise Stop("refused", refused.error, refused.evidence, refused.hint)
+        for warning in warnings(checks):
+            self.board.warn(warning)
+        return status
+
+    async def take_turn(self, *, preempt: bool = False) -> ClusterStatus:
+        """Waits in line; the look that was made with the turn."""
+        self.board.enter("turn")
+        await self.turn.take(preempt=preempt)
+        limit = self.change.facts.policy.join_timeout
+        reason = f"the change took longer than join_timeout ({format_duration(limit)})"
+        self.change.clocks.start("join_timeout", limit, Stop("clock", "JoinTimeout", reason))
+        status = await self.change.look("look with the turn")
+        self.turn.report(status)
+        return status
+
+    def end(self, kind: OutcomeKind, status: ClusterStatus, *, verified: bool | None = None) -> Outcome:
+        self.board.enter("ended")
+        return outcome(kind, self.request, self.board, status, verified=verified)
+
+    async def _unwind(self, stop: Stop) -> Outcome:
+        change = self.change
+        change.unstoppable = True
+        left = await self.back(stop)
+        if isinstance(left, Outcome):
+            return left
+        self.board.enter("ended")
+        if stop.kind == "cancelled":
+            raise asyncio.CancelledError
+        kind: OutcomeKind = "failed"
+        if self.rolled_back:
+            kind = "rolled-back"
+        elif stop.kind == "refused" and not change.reports:
+            kind = "refused"
+        raise failure(stop, outcome(kind, self.request, self.board, left, stop))
+
+    @property
+    def rolled_back(self) -> bool:
+        """Whether everything that this change did was taken back."""
+        return bool(self.change.reports.get("remove"))

@@ -1,0 +1,63 @@
+"""RemoveMember: a member leaves a cluster."""
+
+from __future__ import annotations
+
+from temporalio import workflow
+from temporalio.common import RawValue
+
+from workflows.course import Course
+from workflows.ends import NOTHING, parse
+from workflows.removing import STAGES, Removing
+from workflows.steering import Steered
+
+with workflow.unsafe.imports_passed_through():
+    from membership.model import ClusterStatus, Member
+    from membership.preflight import Check, check_remove, find_member, is_down
+    from membership.requests import Outcome, RemoveRequest
+    from membership.stop import Stop
+    from membership.verdicts import Facts
+
+
+class Removal(Course[RemoveRequest]):
+    """One removal; the member is pinned to its ID by the first look."""
+
+    def __init__(self, request: RemoveRequest) -> None:
+        super().__init__(request, f"{request.member} leaves {request.cluster}", ("preflight", "turn", *STAGES))
+        self._target: Member | None = None
+
+    def checks(self, status: ClusterStatus, facts: Facts) -> tuple[Check, ...]:
+        return check_remove(status, facts, self._target or self.request.member, force=self.request.force)
+
+    async def forward(self) -> Outcome:
+        seen = await self.preflight()
+        self._target = self._target or find_member(seen, self.request.member)
+        if self._target is None or seen.member(self._target.id) is None:
+            return self.end("already-removed", seen)
+        self.board.knows_member(self._target.id)
+        removing = Removing(self, self._target)
+        seen = await self.take_turn(preempt=self.request.preempt and is_down(seen, self._target))
+        gone = seen.member(self._target.id) is None
+        if gone:
+            self.board.warn("the member was removed, and not by this change")
+        return self.end("already-removed" if gone else "removed", await removing.run(seen))
+
+    async def back(self, stop: Stop) -> ClusterStatus | None:
+        return None
+
+    @property
+    def rolled_back(self) -> bool:
+        return False
+
+
+@workflow.defn
+class RemoveMember(Steered):
+    """
+    preflight → turn → snapshot, if the policy says so → move leadership away if held → remove → check.
+
+    Completes as `removed` or `already-removed`; fails, with the outcome as details, when refused; is cancelled
+    when cancelled before the removal was sent.
+    """
+
+    @workflow.run
+    async def run(self, request: RawValue = NOTHING) -> Outcome:
+        return await self.follow(Removal(parse(RemoveRequest, request)))

@@ -1,0 +1,81 @@
+"""A member leaves: the steps, as a removal and a replace take them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from temporalio import workflow
+from temporalio.exceptions import ActivityError
+
+from workflows.change import stop_of
+from workflows.course import Course
+from workflows.steps import GONE, MOVE, REMOVE, settle
+from workflows.timeouts import SNAPSHOT
+
+with workflow.unsafe.imports_passed_through():
+    from activities.snapshot import Save, Snapshots
+    from membership.model import ClusterStatus, Member
+    from membership.requests import RemoveRequest, ReplaceRequest
+    from membership.stop import Stop
+
+STAGES = ("remove", "check")
+# Leadership may come back to the member while nobody asks it any more.
+_TRIES = 3
+
+
+class Removing:
+    """The steps of one member's way out; `target` is pinned by its ID, so a name can't come to mean another one."""
+
+    def __init__(
+        self, course: Course[RemoveRequest] | Course[ReplaceRequest], target: Member, returning: int = 0
+    ) -> None:
+        self.board, self.change, self.turn = course.board, course.change, course.turn
+        self.request: RemoveRequest | ReplaceRequest = course.request
+        self.target = target
+        self._returning = returning
+
+    async def run(self, seen: ClusterStatus) -> ClusterStatus:
+        """From the look with the turn to the look that shows the member gone everywhere."""
+        change = self.change
+        change.facts = replace(
+            change.facts, member_id=self.target.id, returning=self._returning, force=self.request.force
+        )
+        if seen.member(self.target.id) is not None:
+            await self._save_snapshot()
+            await self._remove(seen)
+        self.board.enter("check")
+        change.unstoppable = True
+        return await settle(change, self.turn, GONE)
+
+    async def _remove(self, seen: ClusterStatus) -> None:
+        for left in reversed(range(_TRIES)):
+            self.board.enter("lead")
+            seen = await settle(self.change, self.turn, MOVE)
+            self.board.enter("remove")
+            alive = any(m.id == self.target.id for m in seen.live_voters)
+            self.change.facts = replace(self.change.facts, was_alive=alive)
+            await self.change.stop_asking(self.turn, seen)
+            try:
+                await settle(self.change, self.turn, REMOVE)
+            except Stop as stop:
+                await self.change.ask_again(self.turn)
+                if stop.error != "StillLeader" or not left:
+                    raise
+            else:
+                return
+
+    async def _save_snapshot(self) -> None:
+        pattern = self.change.facts.policy.snapshot_before_removal
+        if not pattern or self.target.is_learner:
+            return
+        self.board.enter("snapshot")
+        self.board.waits_for("a snapshot of the database")
+        time = workflow.now().strftime("%Y%m%dT%H%M%SZ")
+        save = Save(self.request.cluster, pattern, time, avoid=(self.target.id,))
+        try:
+            saved: str = await self.change.interruptible(
+                lambda: self.change.start(Snapshots.save_snapshot, save, SNAPSHOT, "save a snapshot")
+            )
+        except ActivityError as error:
+            raise stop_of(error, "refused") from error
+        self.board.warn(f"before the removal, a snapshot was saved as {saved}")

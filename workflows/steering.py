@@ -1,0 +1,103 @@
+"""What every change answers to while it runs: its view, hold, resume and cancel."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from temporalio import workflow
+from temporalio.exceptions import ApplicationError
+
+from workflows.course import Course
+from workflows.timeouts import ASK
+
+with workflow.unsafe.imports_passed_through():
+    from activities.turns import Turns
+    from membership.model import Handover
+    from membership.requests import Outcome
+    from membership.stop import Stop
+    from membership.view import ChangeView
+
+
+class Steered:
+    """The base of the workflows that change a cluster."""
+
+    def __init__(self) -> None:
+        self._course: Course[Any] | None = None
+
+    async def follow(self, course: Course[Any]) -> Outcome:
+        """Runs the course to its end. A cancel stops it at its next safe point, and never tears it out of an act."""
+        self._course = course
+        body = asyncio.create_task(course.run())
+        try:
+            return await asyncio.shield(body)
+        except asyncio.CancelledError:
+            course.change.stop(Stop("cancelled", "Cancelled", workflow.cancellation_reason() or "cancelled"))
+            return await body
+        finally:
+            await workflow.wait_condition(workflow.all_handlers_finished)
+
+    @workflow.query(description="Where the change is: stage, what it waits for, sync progress, calls sent")
+    def progress(self) -> ChangeView:
+        return self._running().board.view
+
+    @workflow.query(description="The ETCD_* values with which the new member must be started; null before the add")
+    def handover(self) -> Handover | None:
+        return self._course.handover if self._course else None
+
+    @workflow.update(description="Holds the change at its next safe point, until `resume` or a cancel")
+    async def hold(self) -> ChangeView:
+        change = self._running().change
+        change.hold("asked for by an operator")
+        await workflow.wait_condition(lambda: bool(self._running().board.view.held) or self._too_late)
+        if not self._running().board.view.held:
+            raise ApplicationError("too late: the change came past its last safe point", type="TooLate")
+        return self._running().board.view
+
+    @hold.validator
+    def _may_hold(self) -> None:
+        self._refuse_late()
+
+    @workflow.update(description="Goes on with a change that is held")
+    async def resume(self) -> ChangeView:
+        course = self._running()
+        course.change.resume()
+        return course.board.view
+
+    @resume.validator
+    def _may_resume(self) -> None:
+        if self._course is None or not self._course.change.is_held:
+            raise ApplicationError("the change is not held", type="NotHeld")
+
+    @workflow.update(description="Cancels the change: what it added is removed; refused when it is too late")
+    async def cancel(self) -> ChangeView:
+        course = self._running()
+        # One path for every cancel: this asks Temporal for what the UI's own button asks.
+        await ASK.start(Turns.cancel_change, course.change.ticket, f"{course.change.member}: cancel")
+        return course.board.view
+
+    @cancel.validator
+    def _may_cancel(self) -> None:
+        self._refuse_late()
+
+    async def added(self) -> Handover:
+        """The handover, as soon as the learner is added; for the changes that add one."""
+        await workflow.wait_condition(lambda: bool(self._course and (self._course.handover or self._course.ended)))
+        if handover := self._running().handover:
+            return handover
+        raise ApplicationError("the change ended before it added a learner", type="NotAdded", non_retryable=True)
+
+    @property
+    def _too_late(self) -> bool:
+        return self._course is None or self._course.ended or self._course.change.unstoppable
+
+    def _refuse_late(self) -> None:
+        if self._course is None:
+            raise ApplicationError("the change has not begun yet", type="NotBegun")
+        if self._too_late:
+            raise ApplicationError("too late: the change is past its last safe point", type="TooLate")
+
+    def _running(self) -> Course[Any]:
+        if self._course is None:
+            raise ApplicationError("the change has not begun yet", type="NotBegun")
+        return self._course
