@@ -1,0 +1,103 @@
+"""The way to a Docker engine, and its failures in words."""
+
+from __future__ import annotations
+
+import json
+import socket
+import ssl
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+
+import docker
+from docker.constants import DEFAULT_DOCKER_API_VERSION
+from docker.errors import APIError, DockerException
+from docker.tls import TLSConfig
+from urllib3.exceptions import HTTPError
+
+from membership.launcher_config import LauncherConfig
+from membership.launching import LauncherUnavailable
+
+# Seconds for one answer; while an image is pulled, between two words about it.
+ANSWER_DEADLINE = 30
+# Characters of an engine's error that are kept.
+WORDS = 500
+
+_TLS_HINT = "check this launcher's ca, cert and key, and that the engine's certificate names the host in `engine`"
+_PERMISSION_HINT = "let the worker's user use the engine's socket (group docker), or name another engine"
+
+
+@contextmanager
+def connected(config: LauncherConfig) -> Iterator[docker.DockerClient]:
+    """
+    A client for a few calls; certificates are read anew each time.
+
+    Whatever of Docker's leaves the block does so as LauncherUnavailable, with the engine's address and words.
+    """
+    try:
+        _check_files(config)
+        _check_socket(config)
+        with closing(_client(config, DEFAULT_DOCKER_API_VERSION)) as probe:
+            version = _api_version(probe)
+        with closing(_client(config, version)) as client:
+            yield client
+    except APIError as error:
+        hint = _TLS_HINT if "HTTPS server" in told(error) else "the engine's own log may tell more"
+        raise LauncherUnavailable(f"{config.engine} refuses: {told(error)}", hint) from error
+    except (DockerException, OSError, HTTPError) as error:
+        root = _root(error)
+        reason = getattr(root, "strerror", None) or str(root)
+        raise LauncherUnavailable(f"no answer from {config.engine}: {reason}", _hint(root)) from error
+
+
+def told(error: APIError) -> str:
+    """The engine's own words; something else that answers in its place may have too many."""
+    return " ".join(str(error.explanation or error).split())[:WORDS]
+
+
+def _client(config: LauncherConfig, version: str) -> docker.DockerClient:
+    tls: TLSConfig | bool = False
+    if config.files:
+        tls = TLSConfig(client_cert=(str(config.cert), str(config.key)), ca_cert=str(config.ca), verify=True)
+    client = docker.DockerClient(base_url=config.engine, version=version, timeout=ANSWER_DEADLINE, tls=tls)
+    # Else REQUESTS_CA_BUNDLE would take the place of `ca`, and a proxy for web pages that of the engine.
+    client.api.trust_env = False
+    return client
+
+
+def _api_version(client: docker.DockerClient) -> str:
+    try:
+        return str(client.version(api_version=False)["ApiVersion"])
+    except (KeyError, json.JSONDecodeError):
+        raise DockerException("something answers there, but it is no Docker engine") from None
+
+
+def _check_files(config: LauncherConfig) -> None:
+    for key, path in config.files.items():
+        try:
+            path.open("rb").close()
+        except OSError as error:
+            raise LauncherUnavailable(f"{key}: cannot read {path}: {error.strerror}", _TLS_HINT) from error
+
+
+def _check_socket(config: LauncherConfig) -> None:
+    # The SDK leaves a socket open when it can't connect it.
+    if config.engine.startswith("unix:"):
+        with socket.socket(socket.AF_UNIX) as probe:
+            probe.settimeout(ANSWER_DEADLINE)
+            probe.connect(config.engine.removeprefix("unix://"))
+
+
+def _root(error: BaseException) -> BaseException:
+    """What the operating system or OpenSSL said; requests and urllib3 wrap it several times."""
+    while getattr(error, "errno", None) is None:
+        wrapped = next((e for e in (*error.args, error.__cause__) if isinstance(e, BaseException)), None)
+        if wrapped is None:
+            break
+        error = wrapped
+    return error
+
+
+def _hint(root: BaseException) -> str:
+    if isinstance(root, ssl.SSLError):
+        return _TLS_HINT
+    return _PERMISSION_HINT if isinstance(root, PermissionError) else ""

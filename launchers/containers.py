@@ -1,0 +1,90 @@
+"""
+What a member's container and volume are called, how they are told from others', and what the container is made of.
+
+Names can be read by anybody; the labels prove whose a container or volume is. The volume's name contains the
+member ID, and IDs never come back: a new member always gets a new volume.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from docker.types import Mount
+
+from membership.launcher_config import LauncherConfig
+from membership.launching import Launch
+
+CLUSTER = "io.memberflow.cluster"
+MEMBER = "io.memberflow.member"
+MEMBER_ID = "io.memberflow.member-id"
+CHANGE = "io.memberflow.change"
+
+
+def container_name(launch: Launch) -> str:
+    return f"memberflow-{launch.cluster}-{launch.name}"
+
+
+def volume_name(launch: Launch) -> str:
+    return f"{container_name(launch)}-{launch.member_id}"
+
+
+def labels_of(launch: Launch) -> dict[str, str]:
+    return {CLUSTER: launch.cluster, MEMBER: launch.name, MEMBER_ID: launch.member_id, CHANGE: launch.change}
+
+
+def belongs_to(labels: Mapping[str, str], launch: Launch) -> bool:
+    """Whether these are the labels of this very member, whichever change started it."""
+    return is_namesake(labels, launch) and labels.get(MEMBER_ID) == launch.member_id
+
+
+def is_namesake(labels: Mapping[str, str], launch: Launch) -> bool:
+    """Whether these are the labels of a member of that name in that cluster, now or earlier."""
+    return (labels.get(CLUSTER), labels.get(MEMBER)) == (launch.cluster, launch.name)
+
+
+def is_gone(labels: Mapping[str, str], launch: Launch) -> bool:
+    """Whether these are the labels of an earlier member of that name, which the cluster certainly removed."""
+    earlier = labels.get(MEMBER_ID)
+    return is_namesake(labels, launch) and bool(earlier and launch.members) and earlier not in launch.members
+
+
+def settings(config: LauncherConfig, launch: Launch) -> dict[str, Any]:
+    """What the SDK's `containers.create` wants to know; the handover has the last word."""
+    environment = {key: launch.fill(text) for key, text in config.environment.items()}
+    return {
+        "name": container_name(launch),
+        "image": config.image,
+        "command": [launch.fill(text) for text in (*config.command, *config.flags)],
+        "environment": {**environment, "ETCD_DATA_DIR": str(config.data_dir), **launch.environment},
+        "labels": labels_of(launch),
+        "mounts": [_volume(config, launch), *_read_only(config, launch)],
+        "network": config.network,
+        "ports": _published(config),
+        "restart_policy": {"Name": config.restart},
+        # Raft doesn't go through the proxy that somebody set up for `docker build`.
+        "use_config_proxy": False,
+    }
+
+
+def has_aliases(network: str) -> bool:
+    """Whether containers of this network can be found by further names: not on Docker's own networks."""
+    return network not in ("host", "none", "bridge", "default") and not network.startswith("container:")
+
+
+def _volume(config: LauncherConfig, launch: Launch) -> Mount:
+    return Mount(str(config.data_dir), volume_name(launch), labels=labels_of(launch))
+
+
+def _read_only(config: LauncherConfig, launch: Launch) -> list[Mount]:
+    pairs = (launch.fill(mount).split(":") for mount in config.mounts)
+    return [Mount(target, source, type="bind", read_only=True) for source, target in pairs]
+
+
+def _published(config: LauncherConfig) -> dict[str, list[tuple[str, int]]]:
+    ports: dict[str, list[tuple[str, int]]] = {}
+    for text in config.ports:
+        rest, _, inside = text.rpartition(":")
+        ip, _, outside = rest.rpartition(":")
+        ports.setdefault(f"{inside}/tcp", []).append((ip.strip("[]"), int(outside)))
+    return ports

@@ -1,0 +1,212 @@
+"""Members as containers of a Docker engine, through its SDK."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
+from http import HTTPStatus
+from typing import Any
+
+from docker import DockerClient
+from docker.errors import APIError, DockerException, NotFound
+from docker.models.containers import Container
+from docker.models.volumes import Volume
+
+from launchers import containers
+from launchers.connection import connected, told
+from membership.launcher_config import LauncherConfig
+from membership.launching import (
+    ENDED,
+    LOG_LINES,
+    ContainerState,
+    Launch,
+    LaunchConflict,
+    Launched,
+    LaunchFailed,
+    last_lines,
+)
+
+# Docker's words for a container that needs no start.
+_STARTED = ("running", "paused", "restarting")
+# Says nothing against the launch itself: refused for now, or another attempt of the same launch was quicker.
+_PASSING = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.CONFLICT)
+
+
+class DockerLauncher:
+    """`membership.launching.Launcher` on a Docker engine. Threads may share it; it keeps no connection."""
+
+    def __init__(self, config: LauncherConfig) -> None:
+        self._config = config
+
+    def start(self, launch: Launch) -> Launched:
+        with connected(self._config) as client:
+            found = _found(client, launch)
+            with self._failures():
+                container = _started(found) if found else self._create(client, launch)
+        return Launched(
+            container=containers.container_name(launch),
+            container_id=str(container.short_id),
+            volume=containers.volume_name(launch),
+            engine=self._config.engine,
+            created=found is None,
+        )
+
+    def state(self, launch: Launch) -> ContainerState | None:
+        with connected(self._config) as client:
+            container = _own_container(client, launch)
+            return _state(container) if container else None
+
+    def stop(self, launch: Launch) -> bool:
+        with connected(self._config) as client:
+            container = _own_container(client, launch)
+            if container:
+                with suppress(NotFound):
+                    container.remove(v=True, force=True)
+            volume = _volume(client, launch)
+            if volume and not containers.belongs_to(_labels(volume), launch):
+                volume = None
+            if volume:
+                _remove(volume)
+        return bool(container or volume)
+
+    def _create(self, client: DockerClient, launch: Launch) -> Container:
+        """A new container, started; if it can't be had, nothing is left of it."""
+        self._provide_image(client)
+        with ExitStack() as undo:
+            if not _has_volume(client, launch):
+                # Docker makes it with the container, and keeps it while a container of another attempt has it.
+                undo.callback(_quietly, lambda: client.volumes.get(containers.volume_name(launch)).remove())
+            container = client.containers.create(**self._settings(client, launch))
+            undo.callback(_quietly, lambda: container.remove(v=True, force=True))
+            container.start()
+            undo.pop_all()
+        return container
+
+    def _provide_image(self, client: DockerClient) -> None:
+        image, pull = self._config.image, self._config.pull
+        if pull != "always" and _has_image(client, image):
+            return
+        if pull == "never":
+            raise LaunchFailed(f"{self._config.engine} has no image {image}, and pull is never")
+        client.images.pull(image)
+
+    def _settings(self, client: DockerClient, launch: Launch) -> dict[str, Any]:
+        settings = containers.settings(self._config, launch)
+        if containers.has_aliases(network := self._config.network):
+            settings["networking_config"] = {network: client.api.create_endpoint_config(aliases=[launch.name])}
+        return settings
+
+    @contextmanager
+    def _failures(self) -> Iterator[None]:
+        try:
+            yield
+        except APIError as error:
+            if error.status_code in _PASSING:
+                raise
+            raise LaunchFailed(f"{self._config.engine}: {told(error)}") from error
+
+
+def _found(client: DockerClient, launch: Launch) -> Container | None:
+    """This member's container. None when there is none and the name is free, which an earlier member's is made."""
+    container = _container(client, launch)
+    if container is None or containers.belongs_to(container.labels, launch):
+        return container
+    if not containers.is_gone(container.labels, launch):
+        raise _conflict("container", containers.container_name(launch), container.labels, launch)
+    with suppress(NotFound):
+        container.remove(force=True)
+    return None
+
+
+def _started(container: Container) -> Container:
+    if container.status not in _STARTED:
+        container.start()
+    return container
+
+
+def _has_volume(client: DockerClient, launch: Launch) -> bool:
+    """Whether an earlier attempt made the member's volume."""
+    volume = _volume(client, launch)
+    if volume and not containers.belongs_to(_labels(volume), launch):
+        raise _conflict("volume", containers.volume_name(launch), _labels(volume), launch)
+    return volume is not None
+
+
+def _conflict(kind: str, name: str, labels: Mapping[str, str], launch: Launch) -> LaunchConflict:
+    if containers.is_namesake(labels, launch):
+        other = labels.get(containers.MEMBER_ID) or "of no known ID"
+        known = "a member of the cluster" if other in launch.members else "not known to be removed"
+        return LaunchConflict(f"the {kind} {name} is that of an earlier member {other}, which is {known}")
+    if containers.CLUSTER in labels:
+        whose = f"member {labels.get(containers.MEMBER)} of cluster {labels[containers.CLUSTER]}"
+        return LaunchConflict(f"the {kind} {name} is that of {whose}")
+    return LaunchConflict(f"a {kind} {name} is there already, and it was not memberflow that made it")
+
+
+def _container(client: DockerClient, launch: Launch) -> Container | None:
+    try:
+        return client.containers.get(containers.container_name(launch))
+    except NotFound:
+        return None
+
+
+def _own_container(client: DockerClient, launch: Launch) -> Container | None:
+    container = _container(client, launch)
+    return container if container and containers.belongs_to(container.labels, launch) else None
+
+
+def _volume(client: DockerClient, launch: Launch) -> Volume | None:
+    try:
+        return client.volumes.get(containers.volume_name(launch))
+    except NotFound:
+        return None
+
+
+def _labels(volume: Volume) -> Mapping[str, str]:
+    return volume.attrs.get("Labels") or {}
+
+
+def _has_image(client: DockerClient, image: str) -> bool:
+    try:
+        client.images.get(image)
+    except NotFound:
+        return False
+    return True
+
+
+def _quietly(undo: Callable[[], object]) -> None:
+    """What is left all the same, `stop` or the next attempt finds by its labels."""
+    with suppress(DockerException, OSError):
+        undo()
+
+
+def _remove(volume: Volume) -> None:
+    try:
+        volume.remove()
+    except NotFound:
+        return
+    except APIError as error:
+        if error.status_code == HTTPStatus.CONFLICT:
+            raise LaunchConflict(f"the volume {volume.name} is in use by another container") from error
+        raise
+
+
+def _state(container: Container) -> ContainerState:
+    state = container.attrs["State"]
+    return ContainerState(
+        status=str(state["Status"]),
+        exit_code=int(state["ExitCode"]) if state["Status"] in ENDED else None,
+        out_of_memory=bool(state.get("OOMKilled")),
+        error=str(state.get("Error") or ""),
+        restarts=int(container.attrs.get("RestartCount") or 0),
+        log=_log(container),
+    )
+
+
+def _log(container: Container) -> tuple[str, ...]:
+    try:
+        # Usage texts are half blank lines.
+        return last_lines(container.logs(tail=2 * LOG_LINES))
+    except APIError as error:
+        # Not every logging driver can be read.
+        return (f"(no log: {told(error)})",)

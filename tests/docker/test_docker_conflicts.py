@@ -1,0 +1,59 @@
+"""What isn't this member's: the launcher doesn't touch it, and says whose it is."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from docker.types import Mount
+from engine import container_of, volume_of
+
+from launchers import containers
+from membership.launching import LaunchConflict
+
+
+@pytest.mark.parametrize(
+    ("labels", "members", "told"),
+    [
+        ({}, (), "not memberflow that made it"),
+        ({containers.CLUSTER: "a", containers.MEMBER: "b"}, (), "that of member b of cluster a"),
+        ({containers.MEMBER_ID: "1"}, ("1", "2"), "earlier member 1, which is a member of the cluster"),
+        ({containers.MEMBER_ID: "1"}, (), "earlier member 1, which is not known to be removed"),
+        ({containers.MEMBER_ID: ""}, ("1", "2"), "earlier member of no known ID"),
+    ],
+)
+def test_a_foreign_container_of_that_name_is_a_conflict(up, engine, image, launch, labels, members, told):
+    """A stranger's, another cluster's, or that of a member that lives: none of them is touched, now or by `stop`."""
+    if labels:
+        labels = {**containers.labels_of(launch), **labels}
+    name = containers.container_name(launch)
+    other = engine.containers.create(image, ["etcd", "--version"], name=name, labels=labels)
+    with pytest.raises(LaunchConflict, match=told):
+        up.start(replace(launch, members=members))
+    assert up.state(launch) is None
+    assert not up.stop(launch)
+    assert container_of(engine, launch).id == other.id
+    assert volume_of(engine, launch) is None
+
+
+def test_a_foreign_volume_of_that_name_is_a_conflict(up, engine, launch):
+    """No container is made, and nobody's data is used or removed."""
+    engine.volumes.create(name=containers.volume_name(launch))
+    with pytest.raises(LaunchConflict, match=r"a volume .* is there already"):
+        up.start(launch)
+    assert container_of(engine, launch) is None
+    assert not up.stop(launch)
+    assert volume_of(engine, launch)
+
+
+def test_a_volume_that_somebody_else_uses_stays(up, engine, image, launch):
+    """`stop` says so, and asked again when it is free, finishes."""
+    up.start(launch)
+    mounts = [Mount("/data", containers.volume_name(launch))]
+    user = engine.containers.create(image, ["etcd"], name=f"memberflow-{launch.cluster}-user", mounts=mounts)
+    with pytest.raises(LaunchConflict, match="in use by another container"):
+        up.stop(launch)
+    user.remove()
+    assert up.stop(launch)
+    assert not up.stop(launch)
+    assert volume_of(engine, launch) is None

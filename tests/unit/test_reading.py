@@ -1,0 +1,244 @@
+"""What etcd's answers are taken for: leaders, lists, alarms, identities, and why a member counts as silent."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from etcdapi import reading
+from etcdapi.raft import parse_progress
+from etcdapi.stubs import rpc_pb2
+from membership.errors import DeadlineExceeded, WrongCluster
+from membership.model import Alarm, Member, RaftProgress
+
+CLUSTER = 0xC0FFEE
+OTHER = 0xBAD
+
+
+def row(number, name="etcd", *, learner=False, peers=(), clients=()):
+    return rpc_pb2.Member(
+        ID=number, name=name, isLearner=learner, peerURLs=peers or [f"http://p{number}:1"], clientURLs=clients
+    )
+
+
+def members(*rows):
+    return reading.read_members(rpc_pb2.MemberListResponse(members=rows))
+
+
+def answer(member, *, cluster=CLUSTER, **fields):
+    return rpc_pb2.StatusResponse(header=rpc_pb2.ResponseHeader(cluster_id=cluster, member_id=member), **fields)
+
+
+def status(member, leader, term):
+    return reading.read_status(answer(member, leader=leader, raftTerm=term))
+
+
+def test_ids_are_written_as_etcdctl_prints_them():
+    """Lower-case hex without padding; etcd's 0 is nobody."""
+    assert [reading.hex_id(number) for number in (0, 10, 0x8E9E05C52164694D, 2**64 - 1)] == [
+        "",
+        "a",
+        "8e9e05c52164694d",
+        "f" * 16,
+    ]
+
+
+def test_a_member_is_the_same_in_whatever_order_its_urls_come():
+    """Two lists are compared by value."""
+    one = reading.read_member(row(1, peers=["http://b:1", "http://a:1"], clients=["http://d:1", "http://c:1"]))
+    other = reading.read_member(row(1, peers=["http://a:1", "http://b:1"], clients=["http://c:1", "http://d:1"]))
+    assert one == other == Member("1", "etcd", ("http://a:1", "http://b:1"), ("http://c:1", "http://d:1"), False)
+
+
+def test_members_come_in_the_order_of_their_ids():
+    """By number; as text, 1000 would come first."""
+    assert [m.id for m in members(row(0x1000), row(2), row(0xFF))] == ["2", "ff", "1000"]
+
+
+def test_a_status_is_read_whole():
+    """Each number at its place; a member that knows no leader says 0."""
+    sizes = {"dbSize": 7, "dbSizeInUse": 6, "dbSizeQuota": 8}
+    indexes = {"raftTerm": 3, "raftIndex": 50, "raftAppliedIndex": 49}
+    found = reading.read_status(answer(0xA, version="3.7.1", leader=0, isLearner=True, **sizes, **indexes))
+    assert (found.member_id, found.version, found.leader, found.term) == ("a", "3.7.1", "", 3)
+    assert (found.raft_index, found.applied_index) == (50, 49)
+    assert (found.db_size, found.db_size_in_use, found.db_quota, found.is_learner) == (7, 6, 8, True)
+
+
+@pytest.mark.parametrize(
+    ("texts", "alarms"),
+    [
+        ((), ()),
+        (("memberID:10 alarm:NOSPACE ",), (Alarm("a", "NOSPACE"),)),
+        (("memberID:10  alarm:CORRUPT",), (Alarm("a", "CORRUPT"),)),
+        (("memberID:18446744073709551615 alarm:NOSPACE",), (Alarm("f" * 16, "NOSPACE"),)),
+        (
+            ("etcdserver: no leader", "memberID:1 alarm:NOSPACE ", "memberID:1 alarm:CORRUPT "),
+            (Alarm("1", "NOSPACE"), Alarm("1", "CORRUPT")),
+        ),
+        (("something new",), ()),
+    ],
+)
+def test_alarms_are_read_from_texts(texts, alarms):
+    """Of 3.5 to 3.7, which differ in white space; other errors of a status are no alarms."""
+    assert alarms == reading.read_status(answer(1, errors=texts)).alarms
+
+
+@pytest.mark.parametrize(
+    ("said", "leader", "term"),
+    [
+        ((), "", 0),
+        (((1, 1, 5), (2, 1, 5), (3, 1, 5)), "1", 5),
+        (((1, 1, 5), (2, 1, 5), (3, 3, 6)), "3", 6),
+        (((3, 3, 6), (1, 1, 5)), "3", 6),
+        (((1, 1, 5), (2, 0, 6)), "", 6),
+        (((2, 0, 6), (3, 3, 6)), "3", 6),
+        (((1, 0, 5), (2, 0, 5)), "", 5),
+    ],
+    ids=["nobody", "agreed", "a deposed one still votes", "order", "election", "one knows it already", "none"],
+)
+def test_the_highest_term_decides_who_leads(said, leader, term):
+    """However many still believe in the leader of an earlier one."""
+    assert reading.agree_on_leader(status(*one) for one in said) == (leader, term)
+
+
+def listed(**lists):
+    """By URL: who answered, and its list."""
+    return {f"http://{who}": (who, rows) for who, rows in lists.items()}
+
+
+def test_lists_that_agree():
+    """Names and client URLs don't count, nor does the order: a member publishes the former while it starts."""
+    leader = members(row(1), row(2, ""))
+    other = members(row(2, "late", clients=["http://c:1"]), row(1))
+    assert reading.agree_on_members(listed(a=leader, b=other)) == (leader, ())
+
+
+@pytest.mark.parametrize(
+    ("others", "told"),
+    [
+        (members(row(1)), "b lists 2 voter http://p2:1"),
+        (members(row(1), row(2, learner=True)), "b lists 2 learner http://p2:1, 2 voter http://p2:1"),
+        (members(row(1), row(2), row(3, learner=True)), "b lists 3 learner http://p3:1"),
+        (
+            members(row(1), row(2, peers=["http://x:1", "http://y:1"])),
+            "b lists 2 voter http://p2:1, 2 voter http://x:1",
+        ),
+    ],
+    ids=["one is missing", "another role", "one more", "another peer URL"],
+)
+def test_a_list_that_differs_is_told(others, told):
+    """Who, and in what; the first list is the one that counts."""
+    leader = members(row(1), row(2))
+    found, [dissent] = reading.agree_on_members(listed(a=leader, b=others))
+    assert found == leader
+    assert dissent.startswith(told)
+
+
+def test_every_voter_that_differs_is_told_once():
+    """Though it answered through two client URLs."""
+    leader, other = members(row(1), row(2)), members(row(1))
+    lists = {"u1": ("1", leader), "u3": ("3", other), "u2": ("2", other), "u2-too": ("2", other), "u4": ("4", leader)}
+    _, dissent = reading.agree_on_members(lists)
+    assert [who.split()[0] for who in dissent] == ["2", "3"]
+
+
+def test_an_endpoint_of_another_cluster_is_an_error():
+    """With both IDs; only endpoints of the configuration count, and silence is no contradiction."""
+    seeds = ("http://a", "http://b", "http://not-asked")
+    answers = {"http://a": answer(1), "http://b": DeadlineExceeded("late"), "http://c": answer(3, cluster=OTHER)}
+    reading.agree_on_cluster(answers, CLUSTER, seeds)
+    with pytest.raises(WrongCluster, match="http://c answers for cluster bad, others for c0ffee"):
+        reading.agree_on_cluster(answers, CLUSTER, (*seeds, "http://c"))
+
+
+URL = "http://learner:2379"
+LATE = DeadlineExceeded("too late", "DEADLINE_EXCEEDED", URL)
+
+
+@pytest.mark.parametrize(
+    ("answers", "why"),
+    [
+        ({}, f"{URL} was not asked"),
+        ({URL: LATE}, str(LATE)),
+        ({URL: answer(1)}, f"WrongMember: {URL} answers as member 1"),
+        ({URL: answer(9, cluster=OTHER)}, f"WrongCluster: {URL} answers for cluster bad"),
+    ],
+    ids=["not asked", "late", "a neighbour", "a namesake of another cluster"],
+)
+def test_who_answers_as_somebody_else_stays_silent(answers, why):
+    """A worker on an etcd host would take its neighbour for the learner: etcd advertises localhost by default."""
+    rows = members(row(1, clients=["http://voter:2379"]), row(9, learner=True, clients=[URL]))
+    statuses, silent = reading.identify(rows, {"http://voter:2379": answer(1), **answers}, CLUSTER, ())
+    assert list(statuses) == ["1"]
+    assert silent == {"9": why}
+
+
+def test_every_client_url_has_its_own_reason():
+    """And a member without one has said nothing yet."""
+    rows = members(row(1, clients=["http://a", "http://b"]), row(2, ""))
+    _, silent = reading.identify(rows, {"http://a": answer(2), "http://b": LATE}, OTHER, ())
+    assert silent == {
+        "1": f"WrongCluster: http://a answers for cluster c0ffee; {LATE}",
+        "2": "has published no client URL yet",
+    }
+
+
+def test_one_of_its_urls_is_enough():
+    """Whichever it is, also one that the list doesn't have: the member said its own ID."""
+    rows = members(row(1, clients=["http://a", "http://b"]), row(2))
+    statuses, silent = reading.identify(rows, {"http://a": LATE, "http://b": answer(1), "x": answer(2)}, CLUSTER, ())
+    assert (set(statuses), silent) == ({"1", "2"}, {})
+
+
+def test_a_member_that_is_being_removed_counts_as_not_asked():
+    """Whatever came in before."""
+    rows = members(row(1, clients=["http://a"]))
+    statuses, silent = reading.identify(rows, {"http://a": answer(1)}, CLUSTER, ["1"])
+    assert (statuses, silent) == ({}, {"1": "not asked, because it is being removed"})
+
+
+ANSWERS = st.one_of(st.just(LATE), st.builds(answer, st.integers(1, 5), cluster=st.sampled_from([CLUSTER, OTHER])))
+
+
+@given(st.dictionaries(st.sampled_from([f"http://c{n}" for n in range(1, 6)]), ANSWERS), st.sets(st.integers(1, 5)))
+def test_every_member_either_answers_or_has_a_reason(answers, avoid):
+    """Never both, never neither, never somebody who is not in the list."""
+    rows = members(*(row(n, clients=[f"http://c{n}"]) for n in range(1, 5)))
+    statuses, silent = reading.identify(rows, answers, CLUSTER, {str(n) for n in avoid})
+    assert sorted([*statuses, *silent]) == ["1", "2", "3", "4"]
+    assert all(who == found.member_id for who, found in statuses.items())
+    assert all(silent.values())
+
+
+def test_the_leaders_progress():
+    """By member ID, as raft has it; what else is on the page doesn't matter."""
+    rows = {"a": {"match": 7, "next": 8, "state": "StateReplicate"}, "b": {"match": 0, "state": "StateSnapshot"}}
+    page = json.dumps({"cmdline": [], "raft.status": {"id": "a", "progress": rows}}).encode()
+    assert parse_progress(page) == {"a": RaftProgress(7, "StateReplicate"), "b": RaftProgress(0, "StateSnapshot")}
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"\xff",
+        b"404 page not found",
+        b"[]",
+        b"{}",
+        b'{"raft.status": null}',
+        b'{"raft.status": {"id": "b"}}',
+        b'{"raft.status": {"progress": {}}}',
+        b'{"raft.status": {"progress": null}}',
+        b'{"raft.status": {"progress": [1]}}',
+        b'{"raft.status": {"progress": {"a": {"match": 1}}}}',
+        b'{"raft.status": {"progress": {"a": {"match": "x", "state": "StateReplicate"}}}}',
+        b'{"raft.status": {"progress": {"a": 5}}}',
+    ],
+)
+def test_a_page_of_another_shape_tells_nothing(body):
+    """A debug page is optional evidence: a member that isn't the leader has no progress, a later etcd another page."""
+    assert parse_progress(body) == {}
