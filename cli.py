@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 from collections.abc import Coroutine
 from datetime import timedelta
 from pathlib import Path
@@ -365,13 +366,20 @@ def etcd_path() -> None:
 
 
 def _run(command: Coroutine[Any, Any, int], attach: str = "") -> None:
-    """Runs a command to its exit code; Ctrl-C ends the command, never the change."""
+    """Runs a command to its exit code; Ctrl-C and SIGTERM end the command, never the change."""
     try:
-        code = asyncio.run(command)
+        code = asyncio.run(_until_told(command))
     except (KeyboardInterrupt, asyncio.CancelledError):
         hint = f"a change that was started goes on; attach with `{attach}`" if attach else ""
         raise Leave(INTERRUPTED, "interrupted", hint) from None
     raise typer.Exit(code)
+
+
+async def _until_told(command: Coroutine[Any, Any, int]) -> int:
+    task = asyncio.current_task()
+    assert task
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    return await command
 
 
 def main() -> None:

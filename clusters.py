@@ -130,7 +130,8 @@ class ClustersFile:
                     self._file = self._load()
                     self._read_at = state
             except OSError as error:
-                raise InvalidConfiguration(f"{self._path}: {error.strerror or error}") from error
+                why = f"{self._path}: {error.strerror or error}"
+                raise InvalidConfiguration(f"{why} (MEMBERFLOW_CLUSTERS names the clusters file)") from error
             return self._file
 
     def _load(self) -> _File:

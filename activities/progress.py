@@ -25,13 +25,14 @@ class ProgressMeter:
         self._started = now - (resumed.elapsed if resumed else 0.0)
         self._seen_at = now
         self._mark: tuple[Phase, int | None] = (resumed.phase, resumed.match) if resumed else ("unknown", None)
+        self._least: int | None = None
         self._points: list[tuple[float, int]] = []
         self.idle = resumed.idle if resumed else 0.0
 
     def see(self, now: float, status: ClusterStatus, member_id: str, wait: Wait) -> SyncProgress:
         """The progress that this look shows."""
         match, target = _positions(status, member_id)
-        moved = (wait.phase, match) != self._mark
+        moved = (wait.phase, match) != self._mark and not self._only_hears(status, member_id, match, target)
         observable = wait.phase == "replicating" and match is not None
         self.idle = self.idle + now - self._seen_at if observable and not moved else 0.0
         self._mark, self._seen_at = (wait.phase, match), now
@@ -47,6 +48,19 @@ class ProgressMeter:
             target=target,
             snapshot_size=_leader_size(status) if wait.phase == "receiving snapshot" else None,
         )
+
+    def _only_hears(self, status: ClusterStatus, member_id: str, match: int | None, target: int | None) -> bool:
+        """
+        Whether a silent learner just takes what is written meanwhile, and comes no closer to the leader.
+
+        Under steady writes its position moves for ever, whether or not it will ever answer.
+        """
+        if member_id in status.statuses or match is None or target is None:
+            self._least = None
+            return False
+        closer = self._least is None or target - match < self._least
+        self._least = target - match if closer else self._least
+        return not closer
 
     def blind(self, now: float, reason: str) -> SyncProgress:
         """The progress of a look that failed: it says nothing of the learner, so the stall clock rests."""

@@ -35,6 +35,10 @@ NUDGE_AFTER = 12.0
 SPLIT_AFTER = 10.0
 VERIFY_FOR = 15.0
 
+# Seconds between two looks at a launched container, and for which it may be found between two starts.
+CONTAINER_EVERY = 2.0
+RESTARTING_FOR = 10.0
+
 _PROGRESS = TypeAdapter(SyncProgress)
 
 
@@ -84,11 +88,13 @@ class Watch:
         """
         Waits until the learner has caught up, on two consecutive looks; the heartbeat tells how far it is.
 
-        Fails with LearnerStalled when nothing moved for the policy's `stall_timeout` although it could be seen.
+        Fails with LearnerStalled when nothing moved for the policy's `stall_timeout` although it could be seen, and
+        with LaunchedMemberDied when the container that was launched for it is gone, or starts again and again.
         """
         meter = ProgressMeter(self._clock(), _resumed())
         notes = Notes(self._note_sender())
         nudges = _Nudges(order.facts.member_id)
+        container = _Container(self._clusters, order)
         confirmed = False
         for etcd, status in self._looks(order, meter):
             verdict = judge(order.step, status, order.facts)
@@ -103,6 +109,7 @@ class Watch:
             activity.heartbeat(progress)
             notes.consider(progress)
             nudges.consider(etcd, status, self._clock())
+            container.consider(self._clock())
             _check_stall(progress, order)
         return status
 
@@ -192,6 +199,37 @@ class _Nudges:
         own, leader = status.progress.get(self._member_id), status.progress.get(status.leader)
         matched = own is not None and leader is not None and own.match >= leader.match
         return matched and self._member_id not in status.statuses
+
+
+class _Container:
+    """Looks after the container that was launched for the learner, where one was."""
+
+    def __init__(self, clusters: Clusters, order: Order) -> None:
+        self._clusters = clusters
+        self._order = order.launch
+        self._asked = float("-inf")
+        self._down_since: float | None = None
+
+    def consider(self, now: float) -> None:
+        """Fails when the container has ended, or was found between two starts for RESTARTING_FOR seconds."""
+        if self._order is None or now - self._asked < CONTAINER_EVERY:
+            return
+        self._asked = now
+        try:
+            state = self._clusters.launcher(self._order.launcher).state(self._order.launch)
+        except MemberflowError as error:
+            activity.logger.warning("cannot look at the launched container: %s", error)
+            return
+        if state is not None and not state.died:
+            self._down_since = None
+            return
+        self._down_since = now if self._down_since is None else self._down_since
+        if state is not None and state.status == "restarting" and now - self._down_since < RESTARTING_FOR:
+            return
+        told = str(state) if state else "somebody removed it"
+        raise ApplicationError(
+            f"the container of the new member is gone: {told}", type="LaunchedMemberDied", non_retryable=True
+        )
 
 
 def _check_stall(progress: SyncProgress, order: Order) -> None:

@@ -147,7 +147,7 @@ async def how_it_ended(handle: Handle, status: WorkflowExecutionStatus, run_id: 
             kind: OutcomeKind = "refused" if error.type == "InvalidRequest" else "failed"
             return Ended(made_up(kind, error.message), error.type or "")
     if status is WorkflowExecutionStatus.CANCELED:
-        return Ended(made_up("cancelled", "cancelled; a learner that it had added was removed"))
+        return Ended(made_up("cancelled", "cancelled; nothing of it is left"))
     hint = "its learner, if it added one, is still there: run the same join again to take it over (see the runbook)"
     return Ended(made_up("failed", f"the workflow was ended from outside ({status.name.lower()})", hint))
 

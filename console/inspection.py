@@ -84,7 +84,7 @@ def _question(cluster: str) -> InspectRequest:
 def _table(seen: Inspection) -> Table:
     table = Table(title=f"{seen.cluster} ({seen.status.cluster_id})", title_justify="left")
     for column in ("name", "ID", "role", "raft index", "lag", "db", "version", "alarms", "peer URLs"):
-        table.add_column(column)
+        table.add_column(column, overflow="fold", no_wrap=column == "ID")
     for member in seen.status.members:
         table.add_row(*_row(seen.status, member))
     return table

@@ -19,7 +19,8 @@ REFUSED = 5
 INTERRUPTED = 130
 
 stderr = Console(stderr=True, soft_wrap=True, highlight=False)
-stdout = Console(soft_wrap=True, highlight=False)
+# A table in a pipe is as wide as it needs to be.
+stdout = Console(soft_wrap=True, highlight=False, width=None if sys.stdout.isatty() else 200)
 
 
 class Leave(Exception):

@@ -94,7 +94,8 @@ async def env(cluster: str, name: str, *, json: bool) -> int:
     client, handle = await find_change(cluster, name, None, verbs=("join", "replace"))
     seen = await see(client, handle)
     completed = seen.description.status is WorkflowExecutionStatus.COMPLETED
-    if not (seen.is_running or completed):
+    going_back = seen.view is not None and seen.view.stage == "rollback"
+    if going_back or not (seen.is_running or completed):
         raise Leave(FAILED, "the join did not succeed, so its handover is dead", "run the join again")
     if seen.handover is None:
         raise Leave(FAILED, "the learner is not added yet", "`memberflow join ... --until added` waits for it")

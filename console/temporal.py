@@ -47,8 +47,7 @@ async def connect(settings: Settings) -> Client:
         ) from error
 
 
-async def workflow_pollers(client: Client, task_queue: str) -> list[str]:
-    """The identities of the workers that poll for workflows; they polled within the last minute or so."""
+async def _polled_lately(client: Client, task_queue: str) -> list[str]:
     answer = await client.workflow_service.describe_task_queue(
         DescribeTaskQueueRequest(
             namespace=client.namespace,
@@ -60,13 +59,19 @@ async def workflow_pollers(client: Client, task_queue: str) -> list[str]:
     return [p.identity for p in answer.pollers if p.last_access_time.ToDatetime(UTC) > oldest]
 
 
+async def workflow_pollers(client: Client, task_queue: str) -> list[str]:
+    """The identities of the workers that poll for workflows; one that has just been started is waited for."""
+    for pause in (0.3, 0.7):
+        if pollers := await _polled_lately(client, task_queue):
+            return pollers
+        await asyncio.sleep(pause)
+    return await _polled_lately(client, task_queue)
+
+
 async def require_worker(client: Client, settings: Settings) -> None:
     """Raises Leave with OUT_OF_REACH when no worker polls the task queue: nothing would ever happen."""
-    # A worker that has just been started shows up after its first poll.
-    for pause in (0.3, 0.7, 0.0):
-        if await workflow_pollers(client, settings.task_queue):
-            return
-        await asyncio.sleep(pause)
+    if await workflow_pollers(client, settings.task_queue):
+        return
     raise Leave(
         OUT_OF_REACH,
         f"no worker polls the task queue {settings.task_queue!r} in namespace {settings.namespace!r}",

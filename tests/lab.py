@@ -378,9 +378,12 @@ class Lab:
         args = ("--workflow-id", workflow_id, "--type", "FirstWorkflowTask", "--reason", "a test")
         self._cli("workflow", "reset", *args)
 
+    def events(self, workflow_id: str) -> list[str]:
+        """The types of the events in a workflow's history."""
+        return [e["eventType"] for e in self._cli("workflow", "show", "--workflow-id", workflow_id)["events"]]
+
     def timer_fired(self, workflow_id: str) -> bool:
-        events = self._cli("workflow", "show", "--workflow-id", workflow_id)["events"]
-        return any(e["eventType"] == "EVENT_TYPE_TIMER_FIRED" for e in events)
+        return "EVENT_TYPE_TIMER_FIRED" in self.events(workflow_id)
 
     def another_worker(self) -> WorkerProcess:
         worker = WorkerProcess(self.folder, self.server.address, self.clusters_file)

@@ -9,7 +9,8 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from temporalio import workflow
-from temporalio.exceptions import ActivityError, ApplicationError
+from temporalio.exceptions import ActivityError, ApplicationError, TimeoutType
+from temporalio.exceptions import TimeoutError as TemporalTimeout
 
 from workflows.board import Board
 from workflows.clocks import Clocks
@@ -183,7 +184,7 @@ class Change:
             return await self.interruptible(lambda: self.start(method, self._order(step, launch), WAIT, why))
         except ActivityError as error:
             stop = stop_of(error, "failed")
-            stop.kind = "clock" if stop.error == "LearnerStalled" else "failed"
+            stop.kind = "clock" if stop.error in ("LearnerStalled", "LaunchedMemberDied") else "failed"
             raise stop from error
 
     async def act(self, method: Any, step: str, what: str) -> ActReport:
@@ -217,6 +218,11 @@ def stop_of(error: ActivityError, kind: StopKind) -> Stop:
     cause: BaseException = error
     while cause.__cause__ is not None and not (isinstance(cause, ApplicationError) and cause.type):
         cause = cause.__cause__
+    if isinstance(cause, TemporalTimeout) and cause.type is TimeoutType.SCHEDULE_TO_START:
+        reason = "no worker took the work in time"
+        return Stop(
+            kind, "NoWorker", reason, "start one that serves this cluster's task queue: `memberflow worker --serve`"
+        )
     if isinstance(cause, ApplicationError):
         hint = str(cause.details[0]) if cause.details else ""
         return Stop(kind, cause.type or "ActivityFailed", cause.message, hint)

@@ -77,5 +77,7 @@ class Turn:
 
     def _stop_keeping(self) -> None:
         if self._keeper is not None:
+            # However it ends is fine; nobody waits for it.
+            self._keeper.add_done_callback(lambda keeper: keeper.cancelled() or keeper.exception())
             self._keeper.cancel()
             self._keeper = None

@@ -7,6 +7,7 @@ from datetime import timedelta
 import pytest
 
 from clusters import ClustersFile
+from launchers.docker_engine import DockerLauncher
 from membership.errors import InvalidConfiguration, UnknownCluster
 from membership.ports import Access
 from membership.requests import Policy
@@ -44,7 +45,7 @@ class Worker:
     def read(self, text=None, **more):
         if text is not None:
             self.put("clusters.toml", text)
-        return ClustersFile(self.file, Client, **more)
+        return ClustersFile(self.file, Client, DockerLauncher, **more)
 
     def refusal(self, text):
         """What is said of a file with this text, without the file's name in front."""
