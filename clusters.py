@@ -99,6 +99,7 @@ class ClustersFile:
 
     def connect(self, cluster: str) -> Etcd:
         access = self._entry(cluster).access(self._path.parent)
+        self._check_files(cluster, access)
         with self._lock:
             # A renewed certificate is a new client; the old one is left to the calls that still use it.
             state = (access, *(_state(path) for name in _FILES if (path := getattr(access, name))))
@@ -143,11 +144,10 @@ class ClustersFile:
             raise InvalidConfiguration(f"{self._path}: {explain(error)}") from error
         for name, cluster in file.clusters.items():
             if (cluster.task_queue or self._default_queue) in self._serves:
-                self._check_files(name, cluster)
+                self._check_files(name, cluster.access(self._path.parent))
         return file
 
-    def _check_files(self, name: str, cluster: _Cluster) -> None:
-        access = cluster.access(self._path.parent)
+    def _check_files(self, name: str, access: Access) -> None:
         for key in _FILES:
             path: Path | None = getattr(access, key)
             if path is not None:

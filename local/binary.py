@@ -15,6 +15,7 @@ import tempfile
 import urllib.request
 import zipfile
 from collections.abc import Callable
+from http.client import HTTPException
 from pathlib import Path
 
 from membership.errors import MemberflowError
@@ -65,7 +66,10 @@ def _on_path() -> Path:
     found = shutil.which("etcd")
     if not found:
         raise _Unavailable("PATH: no etcd")
-    answer = subprocess.run([found, "--version"], capture_output=True, text=True, timeout=10, check=False)
+    try:
+        answer = subprocess.run([found, "--version"], capture_output=True, text=True, timeout=10, check=False)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise _Unavailable(f"PATH: {found} does not run: {error}") from error
     version = re.search(r"etcd Version: (\d+)\.(\d+)", answer.stdout)
     if version is None or (int(version[1]), int(version[2])) < OLDEST:
         raise _Unavailable(f"PATH: {found} is older than 3.5")
@@ -91,7 +95,7 @@ def _download(target: Path, pinned: dict[str, object], releases: str, say: Say) 
     try:
         with urllib.request.urlopen(url, timeout=20) as answer:
             archive = answer.read()
-    except OSError as error:
+    except (OSError, HTTPException) as error:
         raise _Unavailable(f"release archive: {url}: {error}") from error
     if (actual := hashlib.sha256(archive).hexdigest()) != digest:
         raise _Unavailable(f"release archive: {url} has the SHA-256 {actual}, not the pinned {digest}")

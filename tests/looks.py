@@ -46,5 +46,5 @@ def cluster(voters: int = 3, *more: Member, down=(), leader: str = "1", **change
     return ClusterStatus(**{**found, **changes})
 
 
-def facts(member_id: str = "", policy: Policy | None = None, name: str = "etcd-9", url: str = NEW_URL) -> Facts:
-    return Facts("prod", CLUSTER_ID, policy or Policy(), name, (url,), member_id)
+def facts(member_id: str = "", policy: Policy | None = None, name: str = "etcd-9", url: str = NEW_URL, **more) -> Facts:
+    return Facts("prod", CLUSTER_ID, policy or Policy(), name, (url,), member_id, **more)
