@@ -112,9 +112,7 @@ class ClustersFile:
         if name not in launchers:
             known = ", ".join(launchers) or "none"
             raise UnknownLauncher(f"no launcher {name!r} in {self._path} (it has: {known})")
-        config = launchers[name]
-        files = {key: self._path.parent / path for key in _FILES[:3] if (path := getattr(config, key)) is not None}
-        return self._launch(config.model_copy(update=files))
+        return self._launch(launchers[name].relative_to(self._path.parent))
 
     def _entry(self, cluster: str) -> _Cluster:
         clusters = self._current().clusters
@@ -138,7 +136,7 @@ class ClustersFile:
     def _load(self) -> _File:
         try:
             file = _File.model_validate(tomllib.loads(self._path.read_text()))
-        except tomllib.TOMLDecodeError as error:
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise InvalidConfiguration(f"{self._path}: not TOML: {error}") from error
         except ValidationError as error:
             raise InvalidConfiguration(f"{self._path}: {explain(error)}") from error

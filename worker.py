@@ -77,6 +77,7 @@ def make_workers(
                 change.promote_learner,
                 change.remove_member,
                 change.move_leader,
+                launching.check_launcher,
                 launching.launch_member,
                 launching.describe_launched,
                 launching.stop_launched,

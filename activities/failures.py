@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from datetime import timedelta
 
 from temporalio import activity
@@ -23,23 +23,24 @@ def named_failures(*, final: tuple[type[MemberflowError], ...] = ()) -> Iterator
         raise ApplicationError(str(error), error.hint, type=error.name, non_retryable=never_again) from error
 
 
-@contextmanager
-def moves_on_at_shutdown() -> Iterator[None]:
-    """Lets an activity on the event loop go on at another worker, without a fuss, when this one stops."""
+@asynccontextmanager
+async def moves_on_at_shutdown() -> AsyncIterator[None]:
+    """Lets an activity on the event loop go on at another worker, at once and without a fuss, when this one stops."""
+    stopping = asyncio.create_task(_cancel_at_shutdown(asyncio.current_task()))
     try:
         yield
     except asyncio.CancelledError:
         if activity.is_worker_shutdown():
             raise again_later("WorkerShutdown", "the worker stops; another one goes on", timedelta(0)) from None
         raise
+    finally:
+        stopping.cancel()
 
 
-async def pause_unless_shutdown(seconds: float) -> None:
-    """Waits; when the worker stops meanwhile, the activity goes on at another one at once."""
-    with suppress(TimeoutError):
-        await asyncio.wait_for(activity.wait_for_worker_shutdown(), seconds)
-    if activity.is_worker_shutdown():
-        raise again_later("WorkerShutdown", "the worker stops; another one goes on", timedelta(0))
+async def _cancel_at_shutdown(task: asyncio.Task[object] | None) -> None:
+    await activity.wait_for_worker_shutdown()
+    if task:
+        task.cancel()
 
 
 def again_later(kind: str, message: str, delay: timedelta) -> ApplicationError:

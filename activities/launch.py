@@ -9,6 +9,7 @@ from temporalio import activity
 from activities.failures import named_failures
 from activities.heartbeat import beating
 from membership.acts import LaunchOrder
+from membership.errors import MemberflowError
 from membership.launching import LaunchConflict, LaunchFailed
 from membership.ports import Clusters
 
@@ -18,6 +19,12 @@ class Launching:
 
     def __init__(self, clusters: Clusters) -> None:
         self._clusters = clusters
+
+    @activity.defn(no_thread_cancel_exception=True)
+    def check_launcher(self, launcher: str) -> None:
+        """Fails when there is no such launcher, or its engine can't be used: before anything is done."""
+        with named_failures(final=(MemberflowError,)):
+            self._clusters.launcher(launcher).check()
 
     @activity.defn(no_thread_cancel_exception=True)
     def launch_member(self, order: LaunchOrder) -> str:

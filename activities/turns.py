@@ -23,7 +23,7 @@ from temporalio.client import (
 )
 from temporalio.service import RPCError, RPCStatusCode
 
-from activities.failures import again_later, moves_on_at_shutdown, pause_unless_shutdown
+from activities.failures import again_later, moves_on_at_shutdown
 from activities.temporal import Temporal
 from membership.requests import turns_id
 from membership.turns import REPEAT, Claim, Closed, Holding, Ticket, TurnsState
@@ -52,7 +52,7 @@ class Turns:
     @activity.defn
     async def request_turn(self, claim: Claim) -> TurnsState:
         """Claims the turn until it is there; the heartbeat tells who is ahead. Returns the turns as they are then."""
-        with moves_on_at_shutdown():
+        async with moves_on_at_shutdown():
             return await self._until_granted(claim)
 
     async def _until_granted(self, claim: Claim) -> TurnsState:
@@ -71,7 +71,7 @@ class Turns:
                 activity.heartbeat(_place_in_line(state, claim.ticket))
                 if claim.preempt and state.holder and await self._preempt(claim, state.holder):
                     claim = replace(claim, preempt=False)
-            await pause_unless_shutdown(poll)
+            await asyncio.sleep(poll)
             poll = min(_POLL_LATER, poll * 1.5)
 
     @activity.defn
@@ -80,17 +80,21 @@ class Turns:
         if claim.added or claim.gone:
             await self.send_claim(claim)
         # Cancelled is how this ends: the change has closed, or claims otherwise from now on.
-        with suppress(asyncio.CancelledError), moves_on_at_shutdown():
-            loop = asyncio.get_running_loop()
-            claim_at = loop.time() + REPEAT
-            until = loop.time() + self._patience
-            while loop.time() < until:
-                activity.heartbeat()
-                await pause_unless_shutdown(_BEAT)
-                if loop.time() >= claim_at:
-                    await self.send_claim(claim)
-                    claim_at = loop.time() + REPEAT
-            raise again_later("StillKeeping", "the turn is kept in a new attempt", self._pause)
+        with suppress(asyncio.CancelledError):
+            async with moves_on_at_shutdown():
+                await self._repeat(claim)
+
+    async def _repeat(self, claim: Claim) -> None:
+        loop = asyncio.get_running_loop()
+        claim_at = loop.time() + REPEAT
+        until = loop.time() + self._patience
+        while loop.time() < until:
+            activity.heartbeat()
+            await asyncio.sleep(_BEAT)
+            if loop.time() >= claim_at:
+                await self.send_claim(claim)
+                claim_at = loop.time() + REPEAT
+        raise again_later("StillKeeping", "the turn is kept in a new attempt", self._pause)
 
     @activity.defn
     async def send_claim(self, claim: Claim) -> None:
@@ -149,7 +153,7 @@ class Turns:
     @activity.defn
     async def watch_holder(self, holding: Holding) -> Closed:
         """Waits until the change has closed, however it closed; a reset of it is the same change."""
-        with moves_on_at_shutdown():
+        async with moves_on_at_shutdown():
             return await self._until_change_closed(holding)
 
     async def _until_change_closed(self, holding: Holding) -> Closed:
@@ -181,7 +185,6 @@ async def _until_closed(run: WorkflowHandle[Any, Any]) -> None:
     try:
         while not (await asyncio.wait({close}, timeout=_BEAT))[0]:
             activity.heartbeat()
-            await pause_unless_shutdown(0)
         await close
     finally:
         close.cancel()

@@ -88,5 +88,6 @@ def run(command: Coroutine[Any, Any, int], attach: str = "") -> None:
 async def _until_told(command: Coroutine[Any, Any, int]) -> int:
     task = asyncio.current_task()
     assert task
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    for sign in (signal.SIGTERM, signal.SIGHUP):
+        asyncio.get_running_loop().add_signal_handler(sign, task.cancel)
     return await command

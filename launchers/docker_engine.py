@@ -38,6 +38,10 @@ class DockerLauncher:
     def __init__(self, config: LauncherConfig) -> None:
         self._config = config
 
+    def check(self) -> None:
+        with connected(self._config):
+            pass
+
     def start(self, launch: Launch) -> Launched:
         with connected(self._config) as client:
             found = _found(client, launch)

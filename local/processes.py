@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 
@@ -59,8 +60,9 @@ class Child:
         self.send(signal.SIGCONT)
         self.send(signal.SIGTERM)
         try:
-            self._process.wait(patience)
-        except subprocess.TimeoutExpired:
+            with suppress(subprocess.TimeoutExpired):
+                self._process.wait(patience)
+        finally:  # also when a second Ctrl-C comes
             self._process.kill()
             self._process.wait()
 

@@ -1,5 +1,5 @@
 """
-Every error that memberflow names.
+The errors that memberflow names (those of launchers are in `launching.py`).
 
     MemberflowError                     has a hint for the operator
     ├── EtcdError                       an RPC failed; keeps gRPC code, full text and endpoint

@@ -41,7 +41,7 @@ def _judge_safety(status: ClusterStatus, target: Member, facts: Facts) -> Refuse
             f"{voters} voters would become {final}, and min_voters is {facts.policy.min_voters}",
             "replace the member, or join another one first; --force if fewer voters are wanted",
         )
-    return _judge_spare(status, target, facts)
+    return _judge_spare(status, target, facts) if status.leader else None
 
 
 def _judge_spare(status: ClusterStatus, target: Member, facts: Facts) -> Refuse | None:

@@ -105,6 +105,9 @@ class Launcher(Protocol):
     All raise LauncherUnavailable when the engine doesn't answer as it should.
     """
 
+    def check(self) -> None:
+        """Raises LauncherUnavailable when the engine can't be used."""
+
     def start(self, launch: Launch) -> Launched:
         """
         The member's running container, found or made with a new volume; a pull may take minutes.

@@ -97,11 +97,8 @@ def check_replace(
         hint = f"give the hex ID {old.id}, so that a repeated replace can never remove the new member"
         reason = f"the old member {old.label} has a peer URL of the new one, and is given by its name"
         return (Check("old member", "refuse", reason, hint, "AmbiguousMember"),)
-    others = status.without(old.id) if old else status
-    newcomer = judge_add(others, facts)
-    if old and old.is_learner and isinstance(newcomer, Wait) and newcomer.foreign == old.id:
-        newcomer = judge_add(others, facts)
     order = order_of(status, old, request)
+    newcomer = judge_add(status.without(old.id) if old and order.first == "remove-first" else status, facts)
     checks = [*_cluster(status), _judged("join", newcomer, f"{facts.name} can be added")]
     if old is None:
         checks.append(Check("old member", "warn", f"no member {request.old} is in the list: taken as removed already"))
@@ -120,10 +117,10 @@ def order_of(status: ClusterStatus, old: Member | None, request: ReplaceRequest)
         return Order("remove-first", "the new member has the old one's name or peer URL")
     if any(not m.is_learner for m in status.with_peer_urls(request.peer_urls)):
         return Order("add-first", "the new member is a voter already")
-    if request.order != "auto":
-        return Order(request.order, "asked for with --order")
     if old.is_learner:
         return Order("remove-first", "the old member is a learner and takes the learner slot")
+    if request.order != "auto":
+        return Order(request.order, "asked for with --order")
     if is_down(status, old):
         return Order("remove-first", "the old member is down, and etcd may refuse an add while a voter is down")
     return Order("add-first", "the old member is healthy, so the margin never shrinks")

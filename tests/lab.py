@@ -234,6 +234,7 @@ class Lab:
     binary: Path
     server: DevServer
     worker: WorkerProcess | None = None
+    launchers: str = ""
     pool: list[Cluster] = field(default_factory=list)
     in_use: list[Cluster] = field(default_factory=list)
     numbers: Any = field(default_factory=lambda: count(1))
@@ -271,8 +272,17 @@ class Lab:
         return json.loads(ran.stdout) if ran.stdout.strip() else None
 
     def view(self, workflow_id: str) -> dict[str, Any]:
-        """The answer to a change's `progress` query."""
-        return self._cli("workflow", "query", "--workflow-id", workflow_id, "--name", "progress")["queryResult"][0]
+        """The answer to a change's `progress` query; the server takes one at a time, and others ask too."""
+        return eventually(lambda: self._view(workflow_id), "the server to take a query")
+
+    def _view(self, workflow_id: str) -> dict[str, Any] | None:
+        try:
+            asked = self._cli("workflow", "query", "--workflow-id", workflow_id, "--name", "progress")
+        except AssertionError as refused:
+            if "query buffer is full" in str(refused):
+                return None
+            raise
+        return asked["queryResult"][0]
 
     def waits_for(self, workflow_id: str) -> str:
         """What a change waits for; empty when it doesn't run yet."""
@@ -346,7 +356,7 @@ class Lab:
             text += f"[clusters.{cluster.name}.policy]\n"
             text += "".join(f"{key} = {json.dumps(value)}\n" for key, value in cluster.policy.items())
         new = self.clusters_file.with_suffix(".new")
-        new.write_text(text)
+        new.write_text(text + self.launchers)
         new.replace(self.clusters_file)
 
     def cluster(

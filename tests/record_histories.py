@@ -18,7 +18,15 @@ from temporalio.client import Client, WorkflowFailureError
 
 from local.temporal_server import DevServer
 from membership.duration import parse_duration
-from membership.requests import JoinRequest, Policy, change_id, turns_id
+from membership.requests import (
+    WORKFLOWS,
+    JoinRequest,
+    Policy,
+    RemoveRequest,
+    ReplaceRequest,
+    change_id,
+    turns_id,
+)
 from worker import make_workers
 
 FOLDER = Path(__file__).parent / "histories"
@@ -56,6 +64,34 @@ async def join(client, clusters, kind, *, starts=True, trouble=None, cancel=Fals
     await save(client, workflow_id, f"join-{kind}")
 
 
+LOOSE = Policy(min_voters=1, min_spare=0)
+
+
+async def change(client, clusters, name, request, *, starts=True, policy=LOOSE, dead="") -> None:
+    cluster = clusters.add(request.cluster, MemoryCluster(3), policy)
+    if starts:
+        cluster.on_added = lambda member: cluster.start(member.id, "etcd-4")
+    if dead:
+        cluster.kill(dead)
+    workflow_id = change_id(request.cluster, request.verb, request.subject)
+    handle = await client.start_workflow(WORKFLOWS[request.verb], request, id=workflow_id, task_queue=QUEUE)
+    with contextlib.suppress(WorkflowFailureError):
+        await handle.result()
+    await save(client, workflow_id, name)
+
+
+async def record_others(client, clusters) -> None:
+    """Removals and replacements; the first member leads."""
+    hasty = LOOSE.model_copy(update={"start_timeout": parse_duration("1s")})
+    await change(client, clusters, "remove-removed", RemoveRequest(cluster="removed", member="etcd-1"))
+    await change(client, clusters, "remove-refused", RemoveRequest(cluster="few", member="etcd-1"), policy=Policy())
+    new = {"name": "etcd-4", "peer_urls": (URL,)}
+    await change(client, clusters, "replace-healthy", ReplaceRequest(cluster="healthy", old="etcd-2", **new))
+    await change(client, clusters, "replace-dead", ReplaceRequest(cluster="dead", old="etcd-2", **new), dead="a2")
+    half = ReplaceRequest(cluster="half", old="etcd-2", **new)
+    await change(client, clusters, "replace-half", half, dead="a2", starts=False, policy=hasty)
+
+
 async def record() -> None:
     FOLDER.mkdir(exist_ok=True)
     server = DevServer(Path(tempfile.mkdtemp()))
@@ -73,6 +109,7 @@ async def record() -> None:
         clusters.add("already-voter", MemoryCluster(3), Policy())
         await join(client, clusters, "already-voter")
         await join(client, clusters, "already-voter")
+        await record_others(client, clusters)
     await server.stop()
 
 

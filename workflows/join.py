@@ -11,6 +11,7 @@ from workflows.course import Course
 from workflows.ends import NOTHING, parse
 from workflows.joining import STAGES, Joining
 from workflows.steering import Steered
+from workflows.steps import PROMOTE
 
 with workflow.unsafe.imports_passed_through():
     from membership.model import ClusterStatus, Handover, SyncProgress
@@ -37,7 +38,9 @@ class Join(Course[JoinRequest]):
         seen = await self.preflight()
         if self.joining.is_voter(seen):
             self.joining.hand_over(seen)
-            return self.end("already-voter", seen)
+            # After a hold, the course begins anew and finds what it did before.
+            return self.end("promoted" if self.change.reports.get(PROMOTE.what) else "already-voter", seen)
+        await self.joining.check_launcher()
         seen = await self.joining.run(await self.take_turn())
         return self.end("promoted", seen, verified=self.joining.verified)
 

@@ -73,6 +73,21 @@ class Joining:
         self.board.knows_member(member.id)
         return member
 
+    async def check_launcher(self) -> None:
+        """Part of the preflight: an engine that can't be used is said before anything is done."""
+        if self.request.launcher:
+            check = Launching.check_launcher
+            try:
+                await self.change.start(check, self.request.launcher, LAUNCH, f"check {self.request.launcher}")
+            except ActivityError as error:
+                raise stop_of(error, "refused") from error
+
+    async def stop_old(self, old: Member) -> None:
+        """Stops the old member's container, if the same launcher had started it."""
+        if self.request.launcher:
+            launch = Launch(self.request.cluster, old.name, old.id, {})
+            await self._stop(LaunchOrder(self.request.launcher, launch), f"stop what was launched for {old.name}")
+
     async def _add(self, status: ClusterStatus) -> ClusterStatus:
         self.board.enter("add")
         change = self.change
@@ -201,7 +216,8 @@ class Joining:
                 self.change.facts = replace(self.change.facts, avoid=())
                 await self.turn.announce_removal(())
                 return await self._verify(await self.change.look("look at the new voter")), True
-            await self._stop_launched()
+            if self._launched:
+                await self._stop(self._launched, "stop what was launched")
         return status, False
 
     async def _tell_of_container(self, stop: Stop) -> None:
@@ -217,13 +233,11 @@ class Joining:
         if state and state not in stop.reason:
             stop.reason = f"{stop.reason}; {state}"
 
-    async def _stop_launched(self) -> None:
-        if self._launched is None:
-            return
+    async def _stop(self, order: LaunchOrder, why: str) -> None:
         try:
-            await self.change.start(Launching.stop_launched, self._launched, LAUNCH, "stop what was launched")
+            await self.change.start(Launching.stop_launched, order, LAUNCH, why)
         except ActivityError as error:
-            self.board.warn(f"the launched container could not be stopped: {stop_of(error, 'failed').reason}")
+            self.board.warn(f"a launched container could not be stopped: {stop_of(error, 'failed').reason}")
 
     def _is_ours(self, learner: Member) -> bool:
         """

@@ -48,6 +48,7 @@ class Replacement(Course[ReplaceRequest]):
             return self.end("replaced", seen)
         if old is None:
             self.board.warn(f"no member {self.request.old} is in the list: taken as removed already")
+        await self.joining.check_launcher()
         seen = await self.take_turn(preempt=self.request.preempt and old is not None and is_down(seen, old))
         before = self.change.facts
         if order_of(seen, old, self.request).first == "remove-first":
@@ -73,6 +74,7 @@ class Replacement(Course[ReplaceRequest]):
         self._was_removed = True
         self.change.unstoppable = False
         await self.change.ask_again(self.turn)
+        await self.joining.stop_old(self._old)
         return seen
 
     async def back(self, stop: Stop) -> ClusterStatus | None:

@@ -78,8 +78,14 @@ class OwnEngine:
         (folder / "daemon.json").write_text("{}")
         return [
             *(binary, f"--config-file={folder}/daemon.json", f"--pidfile={folder}/pid"),
-            *(f"--data-root={folder}/data", f"--exec-root={folder}/exec", f"--containerd-namespace={folder.name}"),
-            *("--bridge=none", "--iptables=false", "--ip6tables=false"),
+            *(
+                f"--data-root={folder}/data",
+                f"--exec-root={folder}/exec",
+                f"--containerd-namespace=memberflow-{os.getpid()}",
+            ),
+            # A bridge that is there already is left alone only when it is named: `none` would delete docker0.
+            f"--bridge={'docker0' if Path('/sys/class/net/docker0').exists() else 'none'}",
+            *("--iptables=false", "--ip6tables=false"),
             *(f"--host={self.address}", f"--host={self.tls_address}", "--tlsverify"),
             *(f"--tlscacert={folder}/ca.crt", f"--tlscert={folder}/server.crt", f"--tlskey={folder}/server.key"),
         ]

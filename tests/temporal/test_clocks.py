@@ -77,7 +77,20 @@ async def test_join_timeout_counts_while_others_hold_the_slot(skipped):
     def occupied(cluster):
         cluster.add_learner(("http://foreign:2380",))
 
-    outcome, error, cluster = await run(skipped, Policy(join_timeout="90m"), occupied)
+    outcome, error, cluster = await run(skipped, Policy(join_timeout="90m", foreign_learner_timeout="10h"), occupied)
     assert (error, outcome.outcome) == ("JoinTimeout", "failed")
     assert 5400 <= outcome.seconds["total"] < 6400
+    assert [what for what, _ in cluster.applied] == ["add"]
+
+
+async def test_foreign_learner_timeout(skipped):
+    """Named, and left alone."""
+
+    def occupied(cluster):
+        cluster.add_learner(("http://foreign:2380",))
+
+    outcome, error, cluster = await run(skipped, Policy(foreign_learner_timeout="40m"), occupied)
+    assert (error, outcome.outcome) == ("ForeignLearner", "failed")
+    assert "http://foreign:2380" in outcome.reason
+    assert 2400 <= outcome.seconds["total"] < 3400
     assert [what for what, _ in cluster.applied] == ["add"]

@@ -19,10 +19,7 @@ from temporalio.worker import Replayer
 from throttle import Throttle
 
 from membership.requests import JoinRequest, Outcome, Policy, change_id
-from worker import make_workers
-from workflows.inspect import InspectCluster, ListClusters
-from workflows.join import JoinMember
-from workflows.turns import ClusterTurns
+from worker import WORKFLOWS, make_workers
 
 HISTORIES = sorted((Path(__file__).parents[1] / "histories").glob("*.json"))
 GOOD = {"cluster": "prod", "name": "etcd-4", "peer_urls": ["http://a:1"]}
@@ -107,9 +104,7 @@ async def test_history_does_not_grow_with_the_wait(temporal, memory):
 @pytest.mark.parametrize("file", HISTORIES, ids=lambda file: file.stem)
 async def test_saved_histories_replay(temporal, file):
     """Workflows that began under this release go on under the next one."""
-    replayer = Replayer(
-        workflows=[JoinMember, ClusterTurns, InspectCluster, ListClusters], data_converter=temporal.data_converter
-    )
+    replayer = Replayer(workflows=WORKFLOWS, data_converter=temporal.data_converter)
     await replayer.replay_workflow(WorkflowHistory.from_json(file.stem, file.read_text()))
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from looks import NEW_ID, NEW_URL, cluster, facts, learner, own_word
+from looks import NEW_ID, cluster, facts, learner, own_word
 
-from membership.judge_removal import judge_gone, judge_move, judge_removal, transferee
+from membership.judge_removal import judge_removal, transferee
 from membership.judgements import judge
 from membership.model import Alarm, RaftProgress
 from membership.requests import Policy
@@ -184,7 +184,7 @@ MOVE = {
 def test_move(case):
     """When may, and when must, leadership be moved away?"""
     status, expected = MOVE[case]
-    check(judge_move(status, going()), expected)
+    check(judge("move", status, going()), expected)
 
 
 def at(**match: int) -> dict[str, RaftProgress]:
@@ -241,14 +241,4 @@ GONE = {
 def test_gone(case):
     """When is a removal complete? When every list says so, and a leader answers."""
     status, expected = GONE[case]
-    check(judge_gone(status, going()), expected)
-
-
-def test_the_steps_go_by_these_names():
-    """As the workflow asks for them."""
-    status = cluster(4, learner(url=NEW_URL), leader=TARGET)
-    assert [judge(step, status, going()) for step in ("move", "remove", "gone")] == [
-        judge_move(status, going()),
-        judge_removal(status, going()),
-        judge_gone(status, going()),
-    ]
+    check(judge("gone", status, going()), expected)

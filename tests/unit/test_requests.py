@@ -11,10 +11,23 @@ from pydantic import ValidationError
 
 from membership.duration import format_duration, parse_duration
 from membership.model import Member, handover
-from membership.requests import REQUESTS, JoinRequest, Policy, change_id, turns_id
+from membership.requests import (
+    REQUESTS,
+    WORKFLOWS,
+    JoinRequest,
+    PlanRequest,
+    Policy,
+    RemoveRequest,
+    ReplaceRequest,
+    change_id,
+    turns_id,
+)
 from membership.validation import explain
 
 GOOD = {"cluster": "prod", "name": "etcd-4", "peer_urls": ["https://10.0.0.14:2380"]}
+REMOVE = {"cluster": "prod", "member": "etcd-3"}
+REPLACE = {**GOOD, "old": "etcd-3"}
+REQUEST_OF = {"join": GOOD, "remove": REMOVE, "replace": REPLACE}
 
 
 @pytest.mark.parametrize(
@@ -43,11 +56,65 @@ def test_a_bad_request_names_the_field(change, told):
     assert told in explain(caught.value)
 
 
-def test_the_request_itself_may_be_missing():
+@pytest.mark.parametrize(
+    ("kind", "good", "change", "told"),
+    [
+        (RemoveRequest, REMOVE, {"member": "a b"}, "member: 'a b' is no valid name; use letters"),
+        (RemoveRequest, REMOVE, {"member": ""}, "member: '' is no valid name; use letters"),
+        (RemoveRequest, REMOVE, {"force": "perhaps"}, "force: Input should be a valid boolean"),
+        (RemoveRequest, REMOVE, {"preempt": None}, "preempt: Input should be a valid boolean"),
+        (RemoveRequest, REMOVE, {"name": "etcd-3"}, "name: unknown key"),
+        (RemoveRequest, {"cluster": "prod"}, {}, "member: is required"),
+        (ReplaceRequest, REPLACE, {"old": "a b"}, "old: 'a b' is no valid name; use letters"),
+        (ReplaceRequest, REPLACE, {"old": None}, "old: Input should be a valid string"),
+        (
+            ReplaceRequest,
+            REPLACE,
+            {"old": "etcd-4"},
+            "old: 'etcd-4' is also the new member's name; give the old member",
+        ),
+        (ReplaceRequest, REPLACE, {"order": "first"}, "order: Input should be 'auto', 'add-first' or 'remove-first'"),
+        (ReplaceRequest, REPLACE, {"peer_urls": []}, "peer_urls: should have at least one item"),
+        (ReplaceRequest, REPLACE, {"peer_urls": ["a:1"]}, "peer_urls[0]: 'a:1' has the scheme 'a', not http or https"),
+        (ReplaceRequest, REPLACE, {"launcher": "a b"}, "launcher: 'a b' is no valid name; use letters"),
+        (ReplaceRequest, REPLACE, {"member": "x"}, "member: unknown key"),
+        (ReplaceRequest, GOOD, {}, "old: is required"),
+        (PlanRequest, {"verb": "add", "request": GOOD}, {}, "verb: Input should be 'join', 'remove' or 'replace'"),
+        (PlanRequest, {"verb": "join", "request": "etcd-4"}, {}, "request: should be a table"),
+        (PlanRequest, {"verb": "join", "request": {}}, {}, "name: is required; peer_urls: is required"),
+        (PlanRequest, {"verb": "remove", "request": GOOD}, {}, "member: is required; name: unknown key"),
+        (PlanRequest, {"verb": "replace", "request": {**REPLACE, "old": "etcd-4"}}, {}, "old: 'etcd-4' is also"),
+        (PlanRequest, {"verb": "join", "request": {**GOOD, "cluster": "a b"}}, {}, "cluster: 'a b' is no valid name"),
+    ],
+)
+def test_a_bad_request_of_another_verb_names_the_field(kind, good, change, told):
+    """And how to mend it, where that isn't plain."""
+    with pytest.raises(ValidationError) as caught:
+        kind.model_validate({**good, **change})
+    assert told in explain(caught.value)
+
+
+@pytest.mark.parametrize("kind", [*REQUESTS.values(), PlanRequest])
+def test_the_request_itself_may_be_missing(kind):
     """As a foreign caller would send it."""
     with pytest.raises(ValidationError) as caught:
-        JoinRequest.model_validate(None)
+        kind.model_validate(None)
     assert "should be an object with named fields" in explain(caught.value)
+
+
+def test_an_old_member_may_be_named_by_its_id():
+    """Also where the new one takes over its name and its peer URL."""
+    request = ReplaceRequest.model_validate({**REPLACE, "old": "8e9e05c52164694d", "name": "etcd-3"})
+    assert (request.subject, request.old, request.order, request.force) == ("etcd-3", "8e9e05c52164694d", "auto", False)
+
+
+@pytest.mark.parametrize("verb", REQUESTS)
+def test_a_plan_holds_the_request_that_it_plans(verb):
+    """As it would be run; and its member names the change."""
+    plan = PlanRequest.model_validate({"verb": verb, "request": REQUEST_OF[verb]})
+    assert plan.change == REQUESTS[verb].model_validate(REQUEST_OF[verb])
+    assert plan.change.verb == verb
+    assert plan.change.subject == ("etcd-3" if verb == "remove" else "etcd-4")
 
 
 def test_the_same_change_whoever_asks_in_whatever_order():
@@ -57,6 +124,31 @@ def test_the_same_change_whoever_asks_in_whatever_order():
     other = JoinRequest(cluster="c", name="n", peer_urls=tuple(reversed(urls)), requested_by="you")
     assert one.same_change(other)
     assert not one.same_change(other.model_copy(update={"hold_before": "promote"}))
+
+
+@pytest.mark.parametrize(
+    ("verb", "change"),
+    [
+        ("remove", {"force": True}),
+        ("remove", {"preempt": True}),
+        ("remove", {"member": "etcd-2"}),
+        ("replace", {"old": "etcd-2"}),
+        ("replace", {"order": "add-first"}),
+        ("replace", {"force": True}),
+        ("replace", {"preempt": True}),
+        ("replace", {"name": "etcd-5"}),
+        ("replace", {"peer_urls": ["https://10.0.0.15:2380"]}),
+        ("replace", {"launcher": "docker"}),
+        ("replace", {"hold_before": "promote"}),
+    ],
+)
+def test_another_request_is_another_change(verb, change):
+    """By any field but who asks, and by its verb."""
+    asked = REQUESTS[verb].model_validate(REQUEST_OF[verb])
+    by_another = REQUESTS[verb].model_validate({**REQUEST_OF[verb], "requested_by": "you"})
+    assert asked.same_change(by_another)
+    assert not asked.same_change(REQUESTS[verb].model_validate({**REQUEST_OF[verb], **change}))
+    assert not any(asked.same_change(REQUESTS[v].model_validate(REQUEST_OF[v])) for v in REQUESTS if v != verb)
 
 
 def test_a_trailing_slash_is_no_other_url():
@@ -101,11 +193,44 @@ def test_a_policy_has_the_documented_defaults():
     assert policy == Policy.model_validate_json(policy.model_dump_json())
 
 
-def test_schemas_are_json_schema():
-    """For callers in other languages."""
-    schema = REQUESTS["join"].model_json_schema()
-    assert {"cluster", "name", "peer_urls"} == set(schema["required"])
-    assert all("description" in field for field in schema["properties"].values())
+@pytest.mark.parametrize(
+    "path", ["", "/var/backups/{cluster}-{time}.db", "/{cluster}/{time}", "/var/backups/{cluster}-{time}-{time}.db"]
+)
+def test_a_snapshot_path_may_be_filled_in(path):
+    """Empty: no snapshot."""
+    assert Policy(snapshot_before_removal=path).snapshot_before_removal == path
+
+
+@pytest.mark.parametrize(
+    ("path", "told"),
+    [
+        ("backups/{time}.db", "'backups/{time}.db' is no absolute path; e.g. /var/backups/{cluster}-{time}.db"),
+        ("/x/{member}.db", "'/x/{member}.db': only {cluster} and {time} can be filled in"),
+        ("/x/{cluster}-{}.db", "only {cluster} and {time} can be filled in"),
+        ("/x/{time!r}.db", "only {cluster} and {time} can be filled in"),
+        (None, "Input should be a valid string"),
+    ],
+)
+def test_a_bad_snapshot_path_says_how_to_write_one(path, told):
+    """Before any change; the worker would find out in the middle of one."""
+    with pytest.raises(ValidationError) as caught:
+        Policy(snapshot_before_removal=path)
+    assert explain(caught.value).startswith("snapshot_before_removal: ")
+    assert told in explain(caught.value)
+
+
+REQUIRED = {"join": {"name", "peer_urls"}, "remove": {"member"}, "replace": {"old", "name", "peer_urls"}}
+
+
+@pytest.mark.parametrize("verb", REQUESTS)
+def test_schemas_are_json_schema(verb):
+    """For callers in other languages: every field is described, and nothing else may be given."""
+    schema = REQUESTS[verb].model_json_schema()
+    assert {"cluster", *REQUIRED[verb]} == set(schema["required"])
+    assert all(field["description"] for field in schema["properties"].values())
+    assert schema["additionalProperties"] is False
+    assert schema["description"]
+    assert set(WORKFLOWS) == set(REQUESTS)
 
 
 def test_handover_names_everybody():

@@ -1,0 +1,137 @@
+"""Changes that start their member themselves: real etcd, real Temporal, a real Docker engine."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from lab import eventually
+
+from membership.requests import change_id
+
+
+@pytest.fixture
+def table(lab, address, image):
+    """Writes `[launchers.docker]`; after the test nothing of the cluster is left in the engine."""
+
+    def write(**changes):
+        given = {"engine": address, "image": image, "pull": "never", "restart": "no", **changes}
+        lines = [f"{key} = {json.dumps(value)}" for key, value in given.items()]
+        lab.launchers = "[launchers.docker]\n" + "\n".join(lines) + "\n"
+
+    yield write
+    lab.launchers = ""
+
+
+@pytest.fixture
+def cluster(lab, engine):
+    """A cluster whose containers and volumes end with the test."""
+    cluster = lab.cluster()
+    yield cluster
+    for container in containers(engine, cluster):
+        container.remove(v=True, force=True)
+    for volume in volumes(engine, cluster):
+        volume.remove()
+
+
+def containers(engine, cluster):
+    return engine.containers.list(all=True, filters={"label": f"io.memberflow.cluster={cluster.name}"})
+
+
+def volumes(engine, cluster):
+    return engine.volumes.list(filters={"label": f"io.memberflow.cluster={cluster.name}"})
+
+
+def serving(new):
+    """The flags with which a container serves on this member's ports."""
+    return [
+        "--listen-peer-urls=http://{peer_host}:{peer_port}",
+        f"--listen-client-urls=http://127.0.0.1:{new.client_port}",
+        f"--advertise-client-urls={new.advertised}",
+    ]
+
+
+def test_a_launched_member_becomes_a_voter(cluster, table, engine):
+    """The worker starts it with the handover; the same join again finds it done."""
+    new = cluster.new_member()
+    table(flags=serving(new))
+    end = cluster.join(new, "--launch", "docker").wait()
+    assert (end.code, end.answer["outcome"], end.answer["verified"]) == (0, "promoted", True), end
+    [container] = containers(engine, cluster)
+    assert container.status == "running"
+    assert container.labels["io.memberflow.member-id"] == end.answer["member_id"]
+    assert container.labels["io.memberflow.change"] == change_id(cluster.name, "join", new.name)
+    again = cluster.join(new, "--launch", "docker").wait()
+    assert (again.code, again.answer["outcome"]) == (0, "already-voter"), again
+    assert [c.id for c in containers(engine, cluster)] == [container.id]
+
+
+def test_a_container_that_dies_ends_the_join(cluster, table, engine):
+    """With its state and last words in the reason; nothing is left of learner, container and volume."""
+    new = cluster.new_member()
+    table(flags=["--no-such-flag"])
+    end = cluster.join(new, "--launch", "docker").wait()
+    assert (end.code, end.answer["outcome"]) == (1, "rolled-back"), end
+    assert "exit code 2" in end.answer["reason"]
+    assert "no-such-flag" in end.answer["reason"]
+    assert len(cluster.rows()) == 3
+    assert not containers(engine, cluster)
+    assert not volumes(engine, cluster)
+
+
+def test_a_cancel_stops_what_was_launched(cluster, table, engine, lab):
+    """Container, volume and learner."""
+    new = cluster.new_member()
+    table(flags=serving(new))
+    join = cluster.join(new, "--launch", "docker", "--hold-before", "promote")
+    join.handover()
+    eventually(lambda: lab.held(cluster.workflow_id(new)), "the join to be held", 60)
+    assert containers(engine, cluster)
+    assert lab.run("cancel", cluster.name, new.name).code == 0
+    assert join.wait().answer["outcome"] == "cancelled"
+    assert not containers(engine, cluster)
+    assert not volumes(engine, cluster)
+    assert len(cluster.rows()) == 3
+
+
+def test_a_killed_worker_launches_once(cluster, table, engine, lab):
+    """Its successor finds the container running."""
+    new = cluster.new_member()
+    table(flags=serving(new))
+    join = cluster.join(new, "--launch", "docker")
+    eventually(lambda: containers(engine, cluster), "the container", 60)
+    lab.worker.kill()
+    lab.worker.start()
+    end = join.wait()
+    assert (end.code, end.answer["outcome"]) == (0, "promoted"), end
+    assert len(containers(engine, cluster)) == len(volumes(engine, cluster)) == 1
+
+
+def test_a_replace_launches_the_new_and_stops_the_old(cluster, table, engine):
+    """Both were this launcher's."""
+    first, second = cluster.new_member(), cluster.new_member()
+    table(flags=serving(first))
+    assert cluster.join(first, "--launch", "docker").wait().code == 0
+    table(flags=serving(second))
+    end = cluster.replace(first.name, second, "--launch", "docker").wait()
+    assert (end.code, end.answer["outcome"]) == (0, "replaced"), end
+    [container] = containers(engine, cluster)
+    assert container.labels["io.memberflow.member"] == second.name
+
+
+@pytest.mark.parametrize(
+    ("launcher", "changes", "code", "says"),
+    [
+        ("docker", {"engine": "unix:///tmp/no-engine-is-here.sock"}, 5, "/tmp/no-engine-is-here.sock"),
+        ("podman", {}, 2, "no launcher 'podman'"),
+        ("docker", {"image": ""}, 2, "launchers.docker.image"),
+    ],
+    ids=["no engine", "no such launcher", "a bad table"],
+)
+def test_a_launcher_that_cannot_be_used(cluster, table, launcher, changes, code, says):
+    """Said before anything is done."""
+    table(**changes)
+    end = cluster.join(cluster.new_member(), "--launch", launcher).wait()
+    assert end.code == code, end
+    assert says in end.answer["reason"]
+    assert cluster.counts() == (0, 0, 0)
