@@ -10,8 +10,9 @@ STUBS := etcdapi/stubs/kv.proto etcdapi/stubs/rpc.proto
 demo: $(UV)
 	@$(RUN) memberflow demo
 
+# Most of the time goes by waiting for real parts, so two at a time.
 test: $(UV)
-	$(RUN) pytest
+	$(RUN) pytest -n 2 --dist loadfile
 
 check: $(UV)
 	$(RUN) ruff format --check .

@@ -7,7 +7,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
 from datetime import timedelta
@@ -55,40 +55,13 @@ def make_workers(
 
     `waits` says where the waits must differ: `patience`, `pause`, and the `clock` of the sync watch.
     """
-    temporal = Temporal(client)
-    change, observe = Change(clusters, temporal), Observe(clusters, temporal)
-    watch = Watch(clusters, temporal, **waits)
-    launching, snapshots = Launching(clusters), Snapshots(clusters)
-    turns = Turns(temporal, **{name: value for name, value in waits.items() if name != "clock"})
+    activities = _activities(client, clusters, waits)
     return [
         Worker(
             client,
             task_queue=queue,
             workflows=WORKFLOWS if queue == workflow_queue else [],
-            activities=[
-                observe.read_profile,
-                observe.list_clusters,
-                observe.check_status,
-                observe.check_after_barrier,
-                watch.wait_for_cluster,
-                watch.wait_for_sync,
-                watch.wait_for_verification,
-                change.add_learner,
-                change.promote_learner,
-                change.remove_member,
-                change.move_leader,
-                launching.check_launcher,
-                launching.launch_member,
-                launching.describe_launched,
-                launching.stop_launched,
-                snapshots.save_snapshot,
-                turns.request_turn,
-                turns.keep_turn,
-                turns.send_claim,
-                turns.read_turns,
-                turns.cancel_change,
-                turns.watch_holder,
-            ],
+            activities=activities,
             activity_executor=ThreadPoolExecutor(_SLOTS),
             interceptors=[BindActivity(), OneArgument()],
             max_concurrent_activities=_SLOTS,
@@ -98,6 +71,23 @@ def make_workers(
             graceful_shutdown_timeout=timedelta(seconds=ACT_DEADLINE + 4),
         )
         for queue in serves
+    ]
+
+
+def _activities(client: Client, clusters: Clusters, waits: dict[str, Any]) -> list[Callable[..., Any]]:
+    temporal = Temporal(client)
+    change, observe = Change(clusters, temporal), Observe(clusters, temporal)
+    watch = Watch(clusters, temporal, **waits)
+    launching, snapshots = Launching(clusters), Snapshots(clusters)
+    turns = Turns(temporal, **{name: value for name, value in waits.items() if name != "clock"})
+    return [
+        *(observe.read_profile, observe.list_clusters, observe.check_status, observe.check_after_barrier),
+        *(watch.wait_for_cluster, watch.wait_for_sync, watch.wait_for_verification),
+        *(change.add_learner, change.promote_learner, change.remove_member, change.move_leader),
+        *(launching.check_launcher, launching.launch_member, launching.describe_launched, launching.stop_launched),
+        snapshots.save_snapshot,
+        *(turns.request_turn, turns.keep_turn, turns.send_claim, turns.read_turns),
+        *(turns.watch_holder, turns.cancel_change),
     ]
 
 
