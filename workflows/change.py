@@ -205,6 +205,10 @@ class Change:
     def _look(self, patience: float = 0.0) -> Look:
         return Look(self.cluster, self.facts.avoid, patience)
 
+    def did(self, act: str) -> bool:
+        """Whether a call of this change may have brought the act's effect about."""
+        return any(report.applied != "no" for report in self.reports.get(act, []))
+
     def _order(self, step: str, launch: LaunchOrder | None = None) -> Order:
         return Order(step, self.facts, self.ticket, launch)
 

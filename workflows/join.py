@@ -39,7 +39,7 @@ class Join(Course[JoinRequest]):
         if self.joining.is_voter(seen):
             self.joining.hand_over(seen)
             # After a hold, the course begins anew and finds what it did before.
-            return self.end("promoted" if self.change.reports.get(PROMOTE.what) else "already-voter", seen)
+            return self.end("promoted" if self.change.did(PROMOTE.what) else "already-voter", seen)
         await self.joining.check_launcher()
         seen = await self.joining.run(await self.take_turn())
         return self.end("promoted", seen, verified=self.joining.verified)

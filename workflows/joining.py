@@ -163,16 +163,19 @@ class Joining:
         return member is not None and bool(member.name)
 
     async def _promote(self, seen: ClusterStatus) -> ClusterStatus:
-        if self.is_voter(seen):
-            if not self.change.reports.get(PROMOTE.what):
-                self.board.warn("the member was promoted, and not by this change")
-            return seen
+        if not self.is_voter(seen):
+            await self._hold_before_promote()
+            seen = await settle(self.change, self.turn, PROMOTE, seen)
+        if not self.change.did(PROMOTE.what):
+            self.board.warn("the member was promoted, and not by this change")
+        return seen
+
+    async def _hold_before_promote(self) -> None:
         self.board.enter("promote")
         if self.request.hold_before == "promote" and not self._released:
             self._released = True
             self.change.hold("asked for by hold_before = promote")
             await self.change.safe_point()
-        return await settle(self.change, self.turn, PROMOTE, seen)
 
     async def _verify(self, seen: ClusterStatus) -> ClusterStatus:
         """Nothing undoes a promote: from here on the join can only end well, or say what is odd."""
@@ -197,7 +200,7 @@ class Joining:
 
         A learner that is a voter by now stays one.
         """
-        if not (self._member_id or self._may_have_added):
+        if not (self._member_id or self.change.did(ADD.what)):
             return None, False
         self.board.enter("rollback")
         status = await self.change.look("is there anything of ours to remove?")
@@ -244,8 +247,4 @@ class Joining:
         Only our own learner may be removed: one that a call of ours added, or may have added, or that the turns
         know as ours or as left behind by a change that ended unfinished.
         """
-        return self._may_have_added or self.turn.owns(learner.id)
-
-    @property
-    def _may_have_added(self) -> bool:
-        return any(report.applied != "no" for report in self.change.reports.get(ADD.what, []))
+        return self.change.did(ADD.what) or self.turn.owns(learner.id)

@@ -62,6 +62,8 @@ class Removing:
                 if stop.error != "StillLeader" or not left:
                     raise
             else:
+                if not self.change.did(REMOVE.what):
+                    self.board.warn("the member was removed, and not by this change")
                 return
 
     async def _save_snapshot(self) -> None:

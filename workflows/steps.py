@@ -80,12 +80,15 @@ async def settle(
                 seen = await _wait(change, turn, step, wait, launch)
             case Ready():
                 report, ended, seen = await _act(change, step)
+                # What took effect is never called interrupted: nothing comes between the act and its effect.
+                if isinstance(_judged(change, step, seen), Done):
+                    return seen
                 if report.turn_lost:
                     await turn.take()
-                    seen = None
-                elif not isinstance(_judged(change, step, seen), Done):
+                else:
                     await _pause(change, step, report, ended, refusals)
-                    refusals, seen = refusals + 1, None
+                    refusals += 1
+                seen = None
 
 
 async def _act(change: Change, step: Step) -> tuple[ActReport, float, ClusterStatus]:
