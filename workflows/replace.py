@@ -62,7 +62,10 @@ class Replacement(Course[ReplaceRequest]):
         return self.end("replaced", seen, verified=self.joining.verified)
 
     async def _join(self, seen: ClusterStatus) -> ClusterStatus:
-        seen = await self.joining.run(seen)
+        if self.joining.is_voter(seen):
+            self.joining.hand_over(seen)
+        else:
+            seen = await self.joining.run(seen)
         self._has_joined = True
         self.change.unstoppable = False
         return seen
