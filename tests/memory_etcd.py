@@ -138,12 +138,13 @@ class MemoryCluster:
         self._propose(apply)
 
     def move_leader(self, member_id: str) -> None:
-        member = self._known(member_id)
-        self._must_lead()
-        if member.is_learner:
+        member = self.members.get(member_id)
+        if member_id == self._must_lead():
+            return
+        if member is None or member.is_learner:
             raise e.BadLeaderTransferee("etcdserver: bad leader transferee", "FAILED_PRECONDITION")
         if not member.alive or not self.has_quorum():
-            raise e.TimeoutLeaderTransfer("etcdserver: request timed out, leader transfer took too long", "UNAVAILABLE")
+            raise e.TimeoutLeaderTransfer("etcdserver: request timed out, leader transfer took too long", "UNKNOWN")
         self.leader, self.term = member_id, self.term + 1
         self.applied.append(("move", member_id))
 
@@ -251,8 +252,11 @@ class MemoryEtcd:
             self.cluster.move_leader(member_id)
 
     def snapshot(self, avoid: Collection[str] = ()) -> Iterator[tuple[bytes, int]]:
+        if not any(m.alive and m.id not in avoid for m in self.cluster.voters()):
+            raise e.ClusterUnreachable("no voter to take a snapshot of")
         data = b"everything" * 100
-        yield data, 32
+        yield data[:600], 400
+        yield data[600:], 0
         yield hashlib.sha256(data).digest(), 0
 
     def _status(self, member: Process) -> MemberStatus:

@@ -6,12 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import pytest
-from lab import Cluster, Join, Lab, eventually
+from lab import Cluster, Command, Join, Lab, eventually
+from test_removals import LOOSE, follower
 
 from etcdapi.relay import Fault
 from membership.requests import Verb, change_id
-
-LOOSE = {"min_voters": 1, "min_spare": 0}
 
 
 def by_cli(lab: Lab, cluster: Cluster, verb: str, join: Join) -> None:
@@ -30,11 +29,11 @@ def by_temporal(lab: Lab, cluster: Cluster, verb: str, join: Join) -> None:
 
 @dataclass
 class Stage:
-    """A join that stays where it is until `let_go`."""
+    """A join that stays where it is until `let_go`; the join that is ahead of it, if one is."""
 
     join: Join
     let_go: Callable[[], None]
-    adds: int
+    ahead: Join | None = None
 
 
 def queued(lab: Lab, cluster: Cluster) -> Stage:
@@ -48,14 +47,14 @@ def queued(lab: Lab, cluster: Cluster) -> Stage:
         holder.start_member()
         holder.wait_quietly()
 
-    return Stage(join, let_go, adds=0)
+    return Stage(join, let_go, ahead=holder)
 
 
 def added(lab: Lab, cluster: Cluster) -> Stage:
     join = cluster.join(cluster.new_member())
     join.handover()
     eventually(lambda: "has not started" in lab.waits_for(cluster.workflow_id(join.new)), "the wait for the member")
-    return Stage(join, join.start_member, adds=1)
+    return Stage(join, join.start_member)
 
 
 def syncing(lab: Lab, cluster: Cluster) -> Stage:
@@ -66,45 +65,40 @@ def syncing(lab: Lab, cluster: Cluster) -> Stage:
     join.start_member()
     workflow_id = cluster.workflow_id(join.new)
     eventually(lambda: "does not answer" in lab.heartbeat(workflow_id), "the sync to wait for the learner")
-    return Stage(join, relay.faults.clear, adds=1)
+    return Stage(join, relay.faults.clear)
 
 
 def before_promote(lab: Lab, cluster: Cluster) -> Stage:
     join = cluster.join(cluster.new_member(), "--hold-before", "promote")
     join.start_member()
     eventually(lambda: "hold_before" in lab.held(cluster.workflow_id(join.new)), "the join to be held")
-    return Stage(join, lambda: None, adds=1)
+    return Stage(join, lambda: None)
 
 
-BOTH = (by_cli, by_temporal)
+STAGES = pytest.mark.parametrize("reach", [queued, added, syncing, before_promote])
 
 
-@pytest.mark.parametrize(
-    ("reach", "ways"),
-    [(queued, BOTH), (added, BOTH), (syncing, BOTH), (before_promote, BOTH[:1]), (before_promote, BOTH[1:])],
-)
-def test_held_and_resumed(lab, reach, ways):
+@STAGES
+def test_held_and_resumed(lab, reach):
     """Held it goes no further, whatever becomes of what it waited for; resumed it ends as if nothing had been."""
     cluster = lab.cluster()
     stage = reach(lab, cluster)
     workflow_id = cluster.workflow_id(stage.join.new)
+    by_cli(lab, cluster, "hold", stage.join)
+    assert lab.held(workflow_id)
+    stage.let_go()
+    assert set(lab.pending(workflow_id)) <= {"keep_turn"}
     promotes = len(cluster.sent("MemberPromote"))
-    for steer in ways:
-        steer(lab, cluster, "hold", stage.join)
-        assert lab.held(workflow_id)
-        if steer is ways[-1]:
-            stage.let_go()
-        assert set(lab.pending(workflow_id)) <= {"keep_turn"}
-        assert promotes == len(cluster.sent("MemberPromote")) - (reach is queued and steer is ways[-1])
-        steer(lab, cluster, "resume", stage.join)
-    if reach is queued:
+    assert promotes == bool(stage.ahead)
+    by_temporal(lab, cluster, "resume", stage.join)
+    if stage.join.new.process is None:
         stage.join.start_member()
     end = stage.join.wait()
     assert (end.code, end.answer["outcome"]) == (0, "promoted"), end
-    assert cluster.roles()[end.answer["member_id"]] == "voter"
+    assert promotes + 1 == len(cluster.sent("MemberPromote"))
 
 
-@pytest.mark.parametrize("reach", [queued, added, syncing, before_promote])
+@STAGES
 def test_held_and_cancelled(lab, reach):
     """A held change can be cancelled; nothing of it is left."""
     cluster = lab.cluster()
@@ -115,9 +109,11 @@ def test_held_and_cancelled(lab, reach):
     end = stage.join.wait()
     assert (end.code, end.answer["outcome"]) == (1, "cancelled"), end
     assert lab.status(cluster.workflow_id(stage.join.new)) == "WORKFLOW_EXECUTION_STATUS_CANCELED"
-    assert cluster.counts() == (1, 0, stage.adds)
-    if stage.adds:
-        assert before == cluster.roles()
+    assert cluster.counts() == ((1, 0, 0) if stage.ahead else (1, 0, 1))
+    if stage.ahead:
+        by_temporal(lab, cluster, "cancel", stage.ahead)
+        stage.ahead.wait_quietly()
+    assert before == cluster.roles()
 
 
 def test_cancelled_while_syncing(lab):
@@ -134,21 +130,21 @@ def test_cancelled_while_syncing(lab):
 def test_held_in_line_others_go_first(lab):
     """A held change needs nothing of the cluster, so it doesn't keep the turn from those behind it."""
     cluster = lab.cluster()
-    stage = queued(lab, cluster)
-    by_cli(lab, cluster, "hold", stage.join)
-    holder = next(j for j in lab.commands if j is not stage.join.command and j.is_running())
-    last = cluster.join(cluster.new_member())
-    last_id = cluster.workflow_id(last.new)
-    eventually(lambda: "waits for its turn" in lab.heartbeat(last_id), "the third join to wait in line")
-    lab.run("cancel", cluster.name, cluster.members[3].name)
-    holder.wait()
-    last.handover(20)
-    last.start_member()
-    assert last.wait().code == 0
-    assert lab.held(cluster.workflow_id(stage.join.new))
-    by_cli(lab, cluster, "resume", stage.join)
-    stage.join.start_member()
-    assert stage.join.wait().code == 0
+    first = added(lab, cluster).join
+    held, last = cluster.join(cluster.new_member()), cluster.new_member()
+    held_id = cluster.workflow_id(held.new)
+    eventually(lambda: "waits for its turn" in lab.heartbeat(held_id), "the second join to wait in line")
+    by_cli(lab, cluster, "hold", held)
+    behind = cluster.join(last)
+    eventually(lambda: "waits for its turn" in lab.heartbeat(cluster.workflow_id(last)), "the third to wait in line")
+    by_cli(lab, cluster, "cancel", first)
+    behind.handover(20)
+    behind.start_member()
+    assert behind.wait().code == 0
+    assert lab.held(held_id)
+    by_cli(lab, cluster, "resume", held)
+    held.start_member()
+    assert held.wait().code == 0
 
 
 # ---- too late ----
@@ -195,7 +191,7 @@ def test_too_late_while_the_promote_is_under_way(lab, verb):
     cluster.inject(Fault("MemberPromote", "pass", arrives=ask))
     join = cluster.join(new)
     join.start_member()
-    end = join.wait()
+    end = join.wait(40)
     assert (end.code, end.answer["outcome"]) == (0, "promoted"), end
     late = asked[0].wait()
     assert late.code == 1, late
@@ -204,29 +200,22 @@ def test_too_late_while_the_promote_is_under_way(lab, verb):
 
 
 def test_steering_what_is_not_running(lab):
-    """Exit 1 for a change that has ended, 2 for one that never was."""
-    cluster = lab.cluster(1, fresh=True)
-    join = cluster.join(cluster.new_member())
-    join.start_member()
-    assert join.wait().code == 0
-    for verb in ("hold", "resume", "cancel"):
-        ended = lab.run(verb, cluster.name, join.new.name)
-        assert ended.code == 1, ended
-        assert "not running any more" in ended.stderr
-        unknown = lab.run(verb, cluster.name, "nobody")
-        assert unknown.code == 2, unknown
-        assert "no change of nobody" in unknown.stderr
-
-
-def test_resuming_what_is_not_held(lab):
-    """Exit 1, and the change goes on."""
+    """Exit 1 for a change that is not held, or has ended; 2 for one that never was."""
     cluster = lab.cluster()
     stage = added(lab, cluster)
-    end = lab.run("resume", cluster.name, stage.join.new.name)
+    name = stage.join.new.name
+    end = lab.run("resume", cluster.name, name)
     assert end.code == 1, end
     assert "the change is not held" in end.stderr
     stage.let_go()
     assert stage.join.wait().code == 0
+    for verb in ("hold", "resume", "cancel"):
+        ended = lab.run(verb, cluster.name, name)
+        assert ended.code == 1, ended
+        assert "not running any more" in ended.stderr
+    unknown = lab.run("hold", cluster.name, "nobody")
+    assert unknown.code == 2, unknown
+    assert "no change of nobody" in unknown.stderr
 
 
 def test_several_changes_of_one_name(lab):
@@ -288,10 +277,9 @@ def waiting_removal(lab: Lab, verb: Verb, cluster: Cluster, name: str) -> str:
 @pytest.mark.parametrize("way_out", ["resume", "cancel"])
 def test_a_removal_held_while_it_waits(lab, way_out):
     """Resumed the member goes; cancelled it stays, and is asked for its status again."""
-    cluster = lab.cluster(fresh=True)
+    cluster = lab.cluster()
     cluster.policy = LOOSE
-    leader = cluster.leader()
-    target = next(m for m in cluster.members if m is not leader)
+    target = follower(cluster)
     target_id = cluster.id_of(target)
     cluster.inject(Fault("MemberRemove", "refuse", times=None))
     removal = cluster.remove(target.name)
@@ -316,32 +304,49 @@ def asked_again(lab: Lab, cluster: Cluster, member_id: str) -> bool:
     return member_id in lab.run("status", cluster.name, "--json").answer["status"]["statuses"]
 
 
-def test_a_removal_cancelled_as_it_is_sent_comes_too_late(lab):
-    """It took effect: exit 1 for who cancelled, and the removal is what it is."""
-    cluster = lab.cluster(fresh=True)
-    cluster.policy = LOOSE
-    leader = cluster.leader()
-    target = next(m for m in cluster.members if m is not leader)
-    workflow_id = change_id(cluster.name, "remove", target.name)
-    asked = []
+def cancelled_as_it_is_sent(lab: Lab, cluster: Cluster, method: str, workflow_id: str) -> list[Command]:
+    """A `memberflow cancel` that begins as the call arrives at etcd; the call goes on once Temporal knows of it."""
+    asked: list[Command] = []
 
     def ask() -> None:
-        asked.append(lab.command("cancel", cluster.name, target.name, "--json"))
+        asked.append(lab.command("cancel", cluster.name, workflow_id.rsplit(":", 1)[-1], "--json"))
         requested = "EVENT_TYPE_WORKFLOW_EXECUTION_CANCEL_REQUESTED"
         eventually(lambda: requested in lab.events(workflow_id), "the cancel")
 
-    cluster.inject(Fault("MemberRemove", "pass", arrives=ask))
+    cluster.inject(Fault(method, "pass", arrives=ask))
+    return asked
+
+
+def test_a_removal_cancelled_as_it_is_sent(lab):
+    """It takes effect, so that is what is told; exit 1 for who cancelled."""
+    cluster = lab.cluster(fresh=True)
+    cluster.policy = LOOSE
+    target = follower(cluster)
+    asked = cancelled_as_it_is_sent(lab, cluster, "MemberRemove", change_id(cluster.name, "remove", target.name))
     end = cluster.remove(target.name).wait()
     assert (end.code, end.answer["outcome"]) == (0, "removed"), end
     late = asked[0].wait()
     assert (late.code, late.answer["outcome"]) == (1, "removed"), late
 
 
+def test_a_replace_cancelled_as_the_old_one_is_removed(lab):
+    """It takes effect: the cluster is not as before, and the replace doesn't say that it is."""
+    cluster = lab.cluster(fresh=True)
+    old = follower(cluster)
+    old.kill()
+    new = cluster.new_member()
+    asked = cancelled_as_it_is_sent(lab, cluster, "MemberRemove", cluster.workflow_id(new, "replace"))
+    end = cluster.replace(old.name, new).wait()
+    assert len(cluster.rows()) == 2
+    assert (end.code, end.answer["outcome"]) == (1, "failed"), end
+    assert "old removed, new not joined" in end.answer["reason"]
+    assert asked[0].wait().code == 1
+
+
 def test_a_replace_cancelled_between_its_halves(lab):
     """The old one is gone, so it can't end as if nothing had been: it says what stands, and goes on when run again."""
     cluster = lab.cluster(fresh=True)
-    leader = cluster.leader()
-    old = next(m for m in cluster.members if m is not leader)
+    old = follower(cluster)
     old_id = cluster.id_of(old)
     old.kill()
     new = cluster.new_member()
@@ -368,8 +373,7 @@ def test_a_replace_cancelled_before_anything_stands(lab):
     """The new one is only a learner yet: all of it is taken back."""
     cluster = lab.cluster()
     before = cluster.roles()
-    leader = cluster.leader()
-    old = next(m for m in cluster.members if m is not leader)
+    old = follower(cluster)
     replace = cluster.replace(old.name, cluster.new_member(), "--hold-before", "promote")
     replace.start_member()
     workflow_id = cluster.workflow_id(replace.new, "replace")
@@ -383,8 +387,7 @@ def test_a_replace_cancelled_before_anything_stands(lab):
 def test_a_replace_cancelled_after_the_join(lab):
     """The new one is a voter and stays one; the old one stays too, and goes when the same command is run again."""
     cluster = lab.cluster(fresh=True)
-    leader = cluster.leader()
-    old = next(m for m in cluster.members if m is not leader)
+    old = follower(cluster)
     cluster.inject(Fault("MemberRemove", "refuse", times=None))
     replace = cluster.replace(old.name, cluster.new_member())
     replace.start_member()
@@ -402,10 +405,9 @@ def test_a_replace_cancelled_after_the_join(lab):
 
 
 def test_a_replace_is_held_or_says_that_it_is_not(lab):
-    """A hold asked for while the promote is under way finds the next safe point: between the halves."""
+    """A hold asked for while the promote is under way: whoever is told that it came too late is not held later."""
     cluster = lab.cluster(fresh=True)
-    leader = cluster.leader()
-    old = next(m for m in cluster.members if m is not leader)
+    old = follower(cluster)
     new = cluster.new_member()
     workflow_id = cluster.workflow_id(new, "replace")
     asked = []
@@ -415,13 +417,14 @@ def test_a_replace_is_held_or_says_that_it_is_not(lab):
         update = "EVENT_TYPE_WORKFLOW_EXECUTION_UPDATE_ACCEPTED"
         eventually(lambda: update in lab.events(workflow_id), "the hold")
 
-    cluster.inject(Fault("MemberPromote", "pass", arrives=ask))
+    cluster.inject(Fault("MemberPromote", "pass", arrives=ask, answered=new.freeze))
     replace = cluster.replace(old.name, new)
     replace.start_member()
-    eventually(lambda: asked and not asked[0].is_running(), "the answer to the hold", 60)
-    hold = asked[0].wait()
+    eventually(lambda: lab.view(workflow_id)["stage"] == "verify", "the promote", 60)
+    new.thaw()
+    hold = asked[0].wait(60)
     if hold.code == 0:
         assert lab.held(workflow_id)
         assert lab.run("resume", cluster.name, new.name).code == 0
-    end = replace.wait(60)
+    end = replace.wait(40)
     assert (end.code, end.answer["outcome"]) == (0, "replaced"), (hold, end)

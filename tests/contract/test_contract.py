@@ -4,46 +4,9 @@ from __future__ import annotations
 
 import pytest
 from lab import eventually
-from worlds import MemoryWorld, RealWorld
+from worlds import DEADLINE, add, add_started
 
 from membership import errors as e
-
-DEADLINE = 5.0
-
-
-@pytest.fixture(params=["memory", "real"])
-def world(request):
-    """A cluster of as many voters as the test's `voters` marker says, three by default."""
-    marker = request.node.get_closest_marker("voters")
-    size = marker.args[0] if marker else 3
-    if request.param == "memory":
-        made = MemoryWorld(size)
-    else:
-        made = RealWorld(request.getfixturevalue("lab").cluster(size))
-    yield made
-    made.close()
-
-
-def synced(world, member):
-    """The look in which the learner has caught up and answers."""
-
-    def find():
-        status = world.etcd.look()
-        own, leader = status.progress.get(member.id), status.progress.get(status.leader)
-        return status if member.id in status.statuses and own and own.match == leader.match else None
-
-    return eventually(find, "the learner to catch up")
-
-
-def add(world):
-    return world.etcd.add_learner((world.new_url(),), DEADLINE)
-
-
-def add_started(world):
-    member = add(world)
-    world.start(member)
-    synced(world, member)
-    return member
 
 
 def test_a_look_at_a_healthy_cluster(world):

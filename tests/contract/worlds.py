@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from lab import Cluster
+from lab import Cluster, eventually
 from memory_etcd import MemoryCluster, MemoryEtcd
 
 from etcdapi.client import EtcdClient
-from membership.model import Member, handover
+from membership.errors import Unhealthy
+from membership.model import ClusterStatus, Member, handover
 from membership.ports import Access, Etcd
+
+DEADLINE = 5.0
 
 
 class MemoryWorld:
@@ -58,3 +61,36 @@ class RealWorld:
 
     def close(self) -> None:
         self._client.close()
+
+
+World = MemoryWorld | RealWorld
+
+
+def synced(world: World, member: Member) -> ClusterStatus:
+    """The look in which the learner has caught up and answers."""
+
+    def find():
+        status = world.etcd.look()
+        own, leader = status.progress.get(member.id), status.progress.get(status.leader)
+        return status if member.id in status.statuses and own and own.match == leader.match else None
+
+    return eventually(find, "the learner to catch up")
+
+
+def add(world: World) -> Member:
+    return world.etcd.add_learner((world.new_url(),), DEADLINE)
+
+
+def add_started(world: World) -> Member:
+    """A learner that has caught up; etcd takes it once links that an earlier test broke are five seconds old."""
+
+    def try_to_add() -> Member | None:
+        try:
+            return add(world)
+        except Unhealthy:
+            return None
+
+    member = eventually(try_to_add, "the cluster to be healthy")
+    world.start(member)
+    synced(world, member)
+    return member

@@ -1,0 +1,117 @@
+"""--preempt: a dead voter leaves before a held join goes on; nothing else is passed."""
+
+from __future__ import annotations
+
+import pytest
+from lab import Cluster, Command, Join, Lab, eventually
+from test_removals import LOOSE, follower
+
+from etcdapi.relay import Fault
+from local.etcd_cluster import LocalMember
+from membership.requests import change_id
+
+
+def held_join(lab: Lab, cluster: Cluster) -> Join:
+    """One that has the turn and a learner in the cluster."""
+    join = cluster.join(cluster.new_member(), "--hold-before", "promote")
+    join.start_member()
+    eventually(lambda: lab.held(cluster.workflow_id(join.new)), "the join to be held")
+    return join
+
+
+def waits_behind(lab: Lab, cluster: Cluster, removal: Command, target: LocalMember, join: Join) -> None:
+    """In the heartbeat, and for the one at the command line."""
+    behind = f"waits for its turn behind {cluster.workflow_id(join.new)}"
+    workflow_id = change_id(cluster.name, "remove", target.name)
+    eventually(lambda: behind in lab.heartbeat(workflow_id), "the removal to wait in line")
+    eventually(lambda: behind in removal.said(), "the removal to say so")
+    assert removal.is_running()
+    assert lab.status(cluster.workflow_id(join.new)) == "WORKFLOW_EXECUTION_STATUS_RUNNING"
+
+
+def lists_at_removals(cluster: Cluster) -> list[dict[str, str]]:
+    """The member list as each removal arrives at etcd."""
+    seen: list[dict[str, str]] = []
+    cluster.inject(Fault("MemberRemove", "pass", times=None, arrives=lambda: seen.append(cluster.roles())))
+    return seen
+
+
+def dead(cluster: Cluster) -> LocalMember:
+    """A voter that just died; one of the first three."""
+    leader = cluster.leader()
+    member = next(m for m in cluster.members[:3] if m is not leader)
+    member.kill()
+    return member
+
+
+@pytest.mark.parametrize("verb", ["remove", "replace"])
+def test_a_dead_voter_passes_a_held_join(lab, verb):
+    """The join is cancelled and rolled back first; only then does the dead voter go."""
+    cluster = lab.cluster(fresh=True)
+    cluster.policy = LOOSE
+    join = held_join(lab, cluster)
+    learner = cluster.id_of(join.new)
+    target = dead(cluster)
+    target_id = cluster.id_of(target)
+    seen = lists_at_removals(cluster)
+    if verb == "remove":
+        change = cluster.remove(target.name, "--preempt")
+    else:
+        replace = cluster.replace(target.name, cluster.new_member(), "--preempt")
+        replace.start_member()
+        change = replace.command
+    end = change.wait()
+    assert (end.code, end.answer["outcome"]) == (0, f"{verb}d"), end
+    passed = join.wait()
+    assert (passed.code, passed.answer["outcome"]) == (1, "cancelled"), passed
+    assert [{learner, target_id} & set(roles) for roles in seen] == [{learner, target_id}, {target_id}]
+    assert not {learner, target_id} & set(cluster.roles())
+
+
+def test_without_preempt_it_waits(lab):
+    """Behind the held join, visibly, for as long as nobody decides."""
+    cluster = lab.cluster()
+    cluster.policy = LOOSE
+    join = held_join(lab, cluster)
+    target = dead(cluster)
+    removal = cluster.remove(target.name)
+    waits_behind(lab, cluster, removal, target, join)
+    assert lab.run("cancel", cluster.name, target.name).code == 0
+    assert removal.wait().answer["outcome"] == "cancelled"
+    assert lab.held(cluster.workflow_id(join.new))
+    assert not cluster.sent("MemberRemove")
+    lab.cancel(cluster.workflow_id(join.new))
+    join.wait_quietly()
+    target.start()
+
+
+def test_a_healthy_voter_passes_nothing(lab):
+    """--preempt is for the dead; the join goes on when it is resumed, and then the healthy one leaves."""
+    cluster = lab.cluster(fresh=True)
+    cluster.policy = LOOSE
+    join = held_join(lab, cluster)
+    target = follower(cluster)
+    removal = cluster.remove(target.name, "--preempt")
+    waits_behind(lab, cluster, removal, target, join)
+    assert lab.run("resume", cluster.name, join.new.name).code == 0
+    assert join.wait().code == 0
+    end = removal.wait()
+    assert (end.code, end.answer["outcome"]) == (0, "removed"), end
+    assert cluster.counts() == (1, 1, 1)
+
+
+def test_a_join_that_is_not_held_is_not_passed(lab):
+    """It may end well by itself; once somebody holds it, it is passed."""
+    cluster = lab.cluster(fresh=True)
+    cluster.policy = LOOSE
+    join = cluster.join(cluster.new_member())
+    join.handover()
+    target = dead(cluster)
+    removal = cluster.remove(target.name, "--preempt")
+    waits_behind(lab, cluster, removal, target, join)
+    assert not cluster.sent("MemberRemove")
+    assert lab.run("hold", cluster.name, join.new.name).code == 0
+    end = removal.wait()
+    assert (end.code, end.answer["outcome"]) == (0, "removed"), end
+    assert join.wait().answer["outcome"] == "cancelled"
+    assert len(cluster.rows()) == 2
