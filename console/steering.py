@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+import asyncio
 
-from temporalio.client import Client, WorkflowUpdateFailedError, WorkflowUpdateRPCTimeoutOrCancelledError
+from temporalio.client import Client, WorkflowUpdateFailedError
 
 from console.changes import Ended, Handle
 from console.display import Display
@@ -13,7 +13,7 @@ from console.output import DONE, FAILED, OUT_OF_REACH, Leave, print_json, say
 from console.running import find_change, tell
 
 # An act under way comes to its end first.
-_PATIENCE = timedelta(seconds=45)
+_PATIENCE = 45.0
 
 
 async def steer(update: str, cluster: str, name: str, verb: str | None, *, json: bool) -> int:
@@ -47,9 +47,9 @@ async def _open_change(cluster: str, name: str, verb: str | None) -> tuple[Clien
 
 async def _send(handle: Handle, update: str) -> None:
     try:
-        await handle.execute_update(update, rpc_timeout=_PATIENCE)
+        await asyncio.wait_for(handle.execute_update(update), _PATIENCE)
     except WorkflowUpdateFailedError as refused:
         raise Leave(FAILED, f"{handle.id}: {getattr(refused.cause, 'message', refused)}") from None
-    except WorkflowUpdateRPCTimeoutOrCancelledError:
+    except TimeoutError:
         hint = "is a worker running? The request stays with Temporal and is carried out when one is back"
-        raise Leave(OUT_OF_REACH, f"{handle.id} did not answer in {_PATIENCE.total_seconds():.0f} s", hint) from None
+        raise Leave(OUT_OF_REACH, f"{handle.id} did not answer in {_PATIENCE:.0f} s", hint) from None

@@ -14,6 +14,7 @@ import sys
 import time
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from threading import Lock, Thread
 from typing import Any, Literal, TypeVar
 
@@ -220,9 +221,8 @@ class _Everything(grpc.GenericRpcHandler):
     def service(self, details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler[Any, Any]:
         path: str = details.method
         if path.rsplit("/", 1)[1] in _STREAMS:
-            return grpc.stream_stream_rpc_method_handler(
-                lambda requests, context: self._relay.stream(path, requests, context)
-            )
+            # A lambda around it would not be seen as the async generator that it is.
+            return grpc.stream_stream_rpc_method_handler(partial(self._relay.stream, path))
         return grpc.unary_unary_rpc_method_handler(self._unary(path))
 
     def _unary(self, path: str) -> Callable[[bytes, Any], Awaitable[bytes]]:
