@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import signal
 import subprocess
 import sys
 import tempfile
@@ -22,11 +21,6 @@ def eventually(condition: Callable[[], Any], what: str, timeout: float = 60.0, p
             return value
         assert time.monotonic() < deadline, f"waited {timeout} s for: {what}"
         time.sleep(pause)
-
-
-def hears_ctrl_c() -> None:
-    """Whatever started the tests may ignore SIGINT, as shells do for what runs in their background."""
-    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @dataclass
@@ -52,9 +46,7 @@ class Command:
         folder = Path(tempfile.mkdtemp(prefix="memberflow-test-"))
         self._out, self._err = folder / "stdout", folder / "stderr"
         with self._out.open("w") as out, self._err.open("w") as err:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "cli", *args], env=env, stdout=out, stderr=err, preexec_fn=hears_ctrl_c
-            )
+            self._process = subprocess.Popen([sys.executable, "-m", "cli", *args], env=env, stdout=out, stderr=err)
 
     def wait(self, timeout: float = 120) -> Ended:
         try:

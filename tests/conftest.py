@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+
 import pytest
 from lab import Lab
 
@@ -10,6 +12,9 @@ from local.binary import find_etcd
 from local.deployment import WorkerProcess
 from local.temporal_server import DevServer
 from settings import cache_dir, quiet_runtime
+
+# What starts the tests may ignore SIGINT, as shells do for their background; the commands under test must hear it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
