@@ -49,7 +49,7 @@ def judge_supported(status: ClusterStatus) -> Refuse | None:
                 f"member {answer.member_id} runs etcd {answer.version}; 3.5 is the oldest supported version",
                 "upgrade etcd: 3.4 is end of life and ignores linearizable member lists",
             )
-    corrupt = sorted(a.member_id for a in status.alarms if a.kind == "CORRUPT")
+    corrupt = sorted(a.member_id for a in status.alarms if a.kind == "CORRUPT" and status.member(a.member_id))
     if corrupt:
         return Refuse(
             "CorruptAlarm",

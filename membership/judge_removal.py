@@ -35,7 +35,10 @@ def _judge_safety(status: ClusterStatus, target: Member, facts: Facts) -> Refuse
             "remove the corrupt member first; --force if you know better",
         )
     final = voters - 1 + facts.returning
-    if final < facts.policy.min_voters and not facts.force:
+    least = facts.policy.min_voters
+    if facts.began_with:
+        least = min(least, facts.began_with[0])
+    if final < least and not facts.force:
         return Refuse(
             "TooFewVoters",
             f"{voters} voters would become {final}, and min_voters is {facts.policy.min_voters}",
@@ -48,6 +51,8 @@ def _judge_spare(status: ClusterStatus, target: Member, facts: Facts) -> Refuse 
     voters = len(status.voters)
     live = sum(m.id != target.id for m in status.live_voters)
     before, after = spare(voters, live + facts.was_alive), spare(voters - 1, live)
+    if facts.began_with:
+        before = min(before, facts.began_with[1])
     if after >= 0 and (facts.force or safe_after(facts.policy, before, after)):
         return None
     others = tell_down(status.without(target.id))

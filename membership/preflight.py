@@ -105,7 +105,9 @@ def check_replace(
         return tuple(checks)
     checks.append(_order(order, old, request))
     if order.first == "remove-first":
-        checks += _removal(status, replace(facts, force=request.force), old, returning=1)
+        began_with = (len(status.voters), spare(len(status.voters), len(status.live_voters)))
+        facts = replace(facts, force=request.force, began_with=began_with)
+        checks += _removal(status, facts, old, returning=1)
     return tuple(checks)
 
 

@@ -78,10 +78,10 @@ class Policy(_Frozen):
     def _snapshot_path(cls, value: str) -> str:
         if value and not value.startswith("/"):
             raise ValueError(f"{value!r} is no absolute path; e.g. /var/backups/{{cluster}}-{{time}}.db")
-        if value and "{time}" not in value:
-            raise ValueError(f"{value!r} lacks {{time}}: every snapshot needs a name of its own")
         if set(re.findall(r"\{(.*?)\}", value)) - {"cluster", "time"}:
             raise ValueError(f"{value!r}: only {{cluster}} and {{time}} can be filled in")
+        if value and "{time}" not in value:
+            raise ValueError(f"{value!r} lacks {{time}}: every snapshot needs a name of its own")
         return value
 
 

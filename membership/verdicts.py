@@ -51,6 +51,8 @@ class Facts:
     `name` and `peer_urls` are those of the member that joins; `member_id` is the member that the step is about,
     empty until it is in the list. Of a removal: whether the member `was_alive` when it was last asked (it is not
     asked any more), how many voters are `returning` later in the same change, and whether the operator forces it.
+    `began_with` are voters and spare that a replace began with: its removal is judged by its final size, not by
+    what is between the halves.
     `avoid` holds the ID and the client URLs of a member that is being removed: nobody may ask it for anything.
     """
 
@@ -63,6 +65,7 @@ class Facts:
     was_alive: bool = False
     returning: int = 0
     force: bool = False
+    began_with: tuple[int, int] | None = None
     avoid: tuple[str, ...] = ()
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
@@ -99,13 +99,17 @@ class Change:
             stop, self._stop = self._stop, None
             raise stop
 
-    async def interruptible(self, start: Callable[[], workflow.ActivityHandle[T]]) -> T:
+    async def interruptible(
+        self, start: Callable[[], workflow.ActivityHandle[T]], on_hold: Callable[[], Awaitable[None]] | None = None
+    ) -> T:
         """
-        The result of an activity that only reads or waits.
+        The result of an activity that only reads or waits; `on_hold` is called before it is held meanwhile.
 
         When interrupted it is cancelled and has ended before this raises Stop; after being held it starts again.
         """
         while True:
+            if on_hold and self._hold and self._stop is None:
+                await on_hold()
             await self.safe_point()
             handle = await self._ended_or_interrupted(start())
             if handle.cancelled() or (handle.exception() is not None and self._interrupted()):

@@ -136,7 +136,11 @@ class Joining:
             change=workflow.info().workflow_id,
             members=tuple(m.id for m in status.members),
         )
-        self._launched = order = LaunchOrder(self.request.launcher, launch)
+        order = LaunchOrder(self.request.launcher, launch)
+        if member.name and not await self.change.start(Launching.describe_launched, order, LAUNCH, "is it launched?"):
+            self.board.warn("the member runs already, and was not launched by this service: nothing was launched")
+            return
+        self._launched = order
         self.board.waits_for(f"launcher {order.launcher} to start the member")
         try:
             await self.change.interruptible(

@@ -20,7 +20,7 @@ with workflow.unsafe.imports_passed_through():
     from membership.preflight import Check, check_replace, find_member, is_down, order_of
     from membership.requests import Outcome, ReplaceRequest
     from membership.stop import Stop
-    from membership.verdicts import Facts
+    from membership.verdicts import Facts, spare
 
 
 class Replacement(Course[ReplaceRequest]):
@@ -50,7 +50,9 @@ class Replacement(Course[ReplaceRequest]):
             self.board.warn(f"no member {self.request.old} is in the list: taken as removed already")
         await self.joining.check_launcher()
         seen = await self.take_turn(preempt=self.request.preempt and old is not None and is_down(seen, old))
-        before = self.change.facts
+        voters, live = len(seen.voters), len(seen.live_voters)
+        before = replace(self.change.facts, began_with=(voters, spare(voters, live)))
+        self.change.facts = before
         if order_of(seen, old, self.request).first == "remove-first":
             seen = await self._remove(seen, returning=1)
             self.change.facts = before

@@ -34,7 +34,10 @@ class Turn:
         self._claim = replace(self._claim, preempt=preempt)
         self._change.board.waits_for("its turn: one change of a cluster at a time")
         what = f"{self._change.member}: the turn to change {self._change.cluster}"
-        self._state = await self._change.interruptible(lambda: WAIT.start(Turns.request_turn, self._claim, what))
+        # One that is held in line lets those behind it go first, and queues again afterwards.
+        self._state = await self._change.interruptible(
+            lambda: WAIT.start(Turns.request_turn, self._claim, what), on_hold=self.give_back
+        )
         self._claim = replace(self._claim, holding=True, preempt=False)
         self._change.board.waits_for("")
         self._keep()

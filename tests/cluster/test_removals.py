@@ -215,7 +215,7 @@ def test_a_snapshot_comes_before_the_removal(lab, tmp_path):
 def test_a_snapshot_that_fails_stops_the_removal(lab):
     """Nothing is removed without the snapshot that the policy wants."""
     cluster = lab.cluster(fresh=True)
-    cluster.policy = {**LOOSE, "snapshot_before_removal": "/no/such/folder/x.db"}
+    cluster.policy = {**LOOSE, "snapshot_before_removal": "/no/such/folder/{time}.db"}
     end = cluster.remove(follower(cluster).name).wait()
     assert end.code == 5, end
     assert "/no/such/folder" in end.answer["reason"]
