@@ -135,7 +135,12 @@ class ClusterStatus:
         return replace(self, members=tuple(m for m in self.members if m.id != member_id))
 
     def endpoints_of(self, member_id: str) -> tuple[str, ...]:
-        """The client URLs that a member advertises, and those at which it answered."""
+        """The client URLs that a member advertises or answers at; not those that lead to another member as well."""
+        urls = self._endpoints(member_id)
+        others = {url for m in self.members if m.id != member_id for url in self._endpoints(m.id)}
+        return tuple(url for url in urls if url not in others)
+
+    def _endpoints(self, member_id: str) -> tuple[str, ...]:
         member, own = self.member(member_id), self.statuses.get(member_id)
         return tuple(dict.fromkeys((*(member.client_urls if member else ()), *(own.urls if own else ()))))
 

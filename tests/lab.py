@@ -26,6 +26,10 @@ from membership.requests import Verb, change_id
 LINK_AGE = 5.1
 
 
+# A policy under which a test's small cluster may lose a voter.
+LOOSE = {"min_voters": 1, "min_spare": 0}
+
+
 @dataclass
 class Cluster:
     """A real cluster; every member has a relay in front, and changes see the relays only."""
@@ -95,6 +99,12 @@ class Cluster:
             return None
 
         return eventually(find, "a leader")
+
+    def revive(self, member: LocalMember) -> None:
+        """Starts a killed member again; the cluster counts as new then, because links are."""
+        member.start()
+        member.wait_until_serving()
+        self.born = time.monotonic()
 
     # ---- relays ----
 
@@ -404,3 +414,14 @@ class Lab:
         bootstrap(cluster.members, cluster.name)
         cluster.born = time.monotonic()
         return cluster
+
+
+def follower(cluster: Cluster) -> LocalMember:
+    leader = cluster.leader()
+    return next(m for m in cluster.members if m is not leader)
+
+
+def dead_follower(cluster: Cluster) -> LocalMember:
+    member = follower(cluster)
+    member.kill()
+    return member

@@ -8,8 +8,7 @@ from collections.abc import Callable
 from functools import partial
 
 import pytest
-from lab import Cluster, Ended, Join, Lab, eventually
-from test_removals import LOOSE, follower
+from lab import LOOSE, Cluster, Ended, Join, Lab, eventually, follower
 
 from etcdapi.relay import Fault
 from local.binary import MODULE, _build

@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from lab import Cluster, Ended, Lab, eventually
-from test_removals import LOOSE, dead_follower, follower
+from lab import LOOSE, Cluster, Ended, Lab, dead_follower, eventually, follower
 
 from etcdapi.stubs import rpc_pb2
 from local.etcd_cluster import LocalMember
@@ -42,10 +41,12 @@ def nothing_was_sent(cluster: Cluster) -> bool:
     return cluster.counts() == NOTHING and not cluster.sent("MoveLeader") and not cluster.sent("Alarm")
 
 
-def not_by_turns(lab: Lab, cluster: Cluster) -> None:
-    """Nobody was asked for a turn."""
-    with pytest.raises(AssertionError, match="not found"):
-        lab.describe(turns_id(cluster.name))
+def turns_asked(lab: Lab, cluster: Cluster) -> str:
+    """The latest run of the cluster's turns; the same as before when nobody asked for one meanwhile."""
+    try:
+        return lab.describe(turns_id(cluster.name))["workflowExecutionInfo"]["execution"]["runId"]
+    except AssertionError:
+        return ""
 
 
 EVERY_CHECK = {"leader", "voters", "member lists", "versions", "alarms", "database", "links", "turn"}
@@ -53,8 +54,9 @@ EVERY_CHECK = {"leader", "voters", "member lists", "versions", "alarms", "databa
 
 def test_a_healthy_cluster(lab):
     """Each change would run now; every check says what it saw, as JSON and as a table."""
-    cluster = lab.cluster(fresh=True)
+    cluster = lab.cluster()
     cluster.policy = LOOSE
+    before = turns_asked(lab, cluster)
     new, old = cluster.new_member(), follower(cluster)
     ends = {
         "join": plan_join(cluster, new),
@@ -77,12 +79,12 @@ def test_a_healthy_cluster(lab):
     for word in ("member lists", "versions", "database", "links"):
         assert word in table.stdout
     assert nothing_was_sent(cluster)
-    not_by_turns(lab, cluster)
+    assert before == turns_asked(lab, cluster)
 
 
 def test_a_voter_is_down(lab):
     """A join would wait, naming it; it can go, or be replaced with the removal first; a healthy one can't go."""
-    cluster = lab.cluster(fresh=True)
+    cluster = lab.cluster()
     cluster.policy = {"min_voters": 2}
     dead = dead_follower(cluster)
     new = cluster.new_member()
@@ -104,7 +106,7 @@ def test_a_voter_is_down(lab):
         "remove-first: the old member is down, and etcd may refuse an add while a voter is down",
     ), replace
     assert nothing_was_sent(cluster)
-    not_by_turns(lab, cluster)
+    cluster.revive(dead)
 
 
 def follower_but(cluster: Cluster, dead: LocalMember) -> LocalMember:
@@ -168,16 +170,20 @@ def test_young_links(lab):
     member = follower(cluster)
     member_id = cluster.id_of(member)
     new = cluster.new_member()
-    member.stop()
-    member.start()
-    member.wait_until_serving()
-    end = plan_join(cluster, new)
-    links = check(end, "links")
-    assert (links["verdict"], verdict(end)) == ("wait", (0, "wait")), end
-    assert member_id in links["evidence"]
+    end = eventually(lambda: planned_at_once(cluster, member, new), "a plan within 5 s of a member's start", 60)
+    assert verdict(end) == (0, "wait"), end
+    assert member_id in check(end, "links")["evidence"]
     older = eventually(lambda: no_wait(cluster, new), "the links to be old enough", 15)
     assert check(older, "links")["verdict"] == "ok"
     assert nothing_was_sent(cluster)
+
+
+def planned_at_once(cluster: Cluster, member: LocalMember, new: LocalMember) -> Ended | None:
+    """A slow machine may need several attempts."""
+    member.stop()
+    cluster.revive(member)
+    end = plan_join(cluster, new)
+    return end if check(end, "links")["verdict"] == "wait" else None
 
 
 def no_wait(cluster: Cluster, new: LocalMember) -> Ended | None:
@@ -246,16 +252,20 @@ def test_the_orders_of_a_replace(lab):
     assert nothing_was_sent(cluster)
 
 
+def alarm(cluster: Cluster, member: LocalMember, action: str) -> None:
+    client = cluster.client(cluster.leader())
+    request = rpc_pb2.AlarmRequest(action=action, memberID=int(cluster.id_of(member), 16), alarm="CORRUPT")
+    client.maintenancestub.Alarm(request, timeout=5)
+    client.close()
+
+
 def test_a_corrupt_member(lab):
     """Nothing may copy from it and nobody else may leave beside it; its own removal is the cure."""
-    cluster = lab.cluster(fresh=True)
+    cluster = lab.cluster()
     cluster.policy = LOOSE
     corrupt = follower(cluster)
-    client = cluster.client(cluster.leader())
-    client.maintenancestub.Alarm(
-        rpc_pb2.AlarmRequest(action="ACTIVATE", memberID=int(cluster.id_of(corrupt), 16), alarm="CORRUPT"), timeout=5
-    )
-    client.close()
+    alarm(cluster, corrupt, "ACTIVATE")
+    cluster.at_end.append(lambda: alarm(cluster, corrupt, "DEACTIVATE"))
     join = plan_join(cluster, cluster.new_member())
     assert (verdict(join), check(join, "join")["error"]) == ((5, "refuse"), "CorruptAlarm"), join
     assert cluster.id_of(corrupt) in check(join, "alarms")["evidence"]

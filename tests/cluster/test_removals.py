@@ -7,25 +7,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-from lab import Cluster, eventually
+from lab import LOOSE, Cluster, dead_follower, eventually, follower
 from puts import ELECTION, Puts
 
 from etcdapi.relay import Fault
 from etcdapi.stubs import rpc_pb2
 from local.etcd_cluster import LocalMember
-
-LOOSE = {"min_voters": 1, "min_spare": 0}
-
-
-def follower(cluster: Cluster) -> LocalMember:
-    leader = cluster.leader()
-    return next(m for m in cluster.members if m is not leader)
-
-
-def dead_follower(cluster: Cluster) -> LocalMember:
-    member = follower(cluster)
-    member.kill()
-    return member
 
 
 def nothing(cluster: Cluster) -> None:

@@ -5,9 +5,8 @@ from __future__ import annotations
 import shutil
 
 import pytest
-from lab import Cluster, eventually
+from lab import Cluster, dead_follower, eventually, follower
 from puts import ELECTION, Puts
-from test_removals import dead_follower, follower
 
 from etcdapi.relay import Fault
 

@@ -6,8 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import pytest
-from lab import Cluster, Command, Join, Lab, eventually
-from test_removals import LOOSE, follower
+from lab import LOOSE, Cluster, Command, Join, Lab, eventually, follower
 
 from etcdapi.relay import Fault
 from membership.requests import Verb, change_id
@@ -274,7 +273,7 @@ def waiting_removal(lab: Lab, verb: Verb, cluster: Cluster, name: str) -> str:
     return workflow_id
 
 
-@pytest.mark.parametrize("way_out", ["resume", "cancel"])
+@pytest.mark.parametrize("way_out", ["cancel", "resume"])
 def test_a_removal_held_while_it_waits(lab, way_out):
     """Resumed the member goes; cancelled it stays, and is asked for its status again."""
     cluster = lab.cluster()

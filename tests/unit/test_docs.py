@@ -189,6 +189,12 @@ def test_what_is_too_long_is_found():
     assert list(too_long("\n" * 11, 10)) == ["11 lines: split the file by purpose"]
 
 
+def test_no_two_test_files_share_a_name():
+    """Of two modules with one name pytest collects one, wherever they are."""
+    names = [path.name for path in files("test_*.py")]
+    assert sorted(names) == sorted(set(names))
+
+
 # ---- nothing of a developer's machine ----
 
 # Written so that this file doesn't match itself.

@@ -219,3 +219,10 @@ def test_members_that_only_published_a_name_do_not_conflict():
     """Our own learner, started by its handover, is still ours."""
     assert Done() == judge_add(cluster(3, learner("etcd-9")), facts())
     assert voter(1).label == "etcd-1 (1)"
+
+
+def test_an_endpoint_that_leads_to_another_member_stays_in_use():
+    """A learner may advertise a voter's client URL: the voter is still asked while the learner is removed."""
+    wrong = replace(learner(), client_urls=("http://10.0.0.1:2379", "http://10.0.0.9:2379"))
+    assert cluster(3, wrong).endpoints_of(NEW_ID) == ("http://10.0.0.9:2379",)
+    assert cluster(3, learner()).endpoints_of("1") == ("http://10.0.0.1:2379",)
