@@ -7,7 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from pydantic import ValidationError
-from temporalio.client import Client, WorkflowExecutionStatus, WorkflowFailureError, WorkflowHandle
+from temporalio.client import (
+    Client,
+    WorkflowExecutionStatus,
+    WorkflowFailureError,
+    WorkflowHandle,
+)
 from temporalio.exceptions import ApplicationError, WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
@@ -22,6 +27,7 @@ from membership.requests import (
     Verb,
     change_id,
 )
+from membership.view import ChangeView
 from settings import Settings
 
 Handle = WorkflowHandle[Any, Any]
@@ -83,7 +89,7 @@ def _asked(request: ChangeRequest) -> str:
 
 async def _same_request(client: Client, running: Handle, request: ChangeRequest) -> None:
     try:
-        other = type(request).model_validate(await _request_of(client, running))
+        other = type(request).model_validate(await request_of(client, running))
     except ValidationError:
         other = None
     if other is None or not request.same_change(other):
@@ -94,12 +100,12 @@ async def _same_request(client: Client, running: Handle, request: ChangeRequest)
         )
 
 
-async def _request_of(client: Client, running: Handle) -> Any:
-    """The running change's request: from its memo, or its first event when another client started it."""
-    memo = await (await running.describe()).memo()
+async def request_of(client: Client, change: Handle) -> Any:
+    """The change's request: from its memo, or its first event when another client started it."""
+    memo = await (await change.describe()).memo()
     if "request" in memo:
         return memo["request"]
-    async for event in running.fetch_history_events(page_size=1):
+    async for event in change.fetch_history_events(page_size=1):
         payloads = event.workflow_execution_started_event_attributes.input.payloads
         return (await client.data_converter.decode(payloads))[0] if payloads else None
     return None
@@ -107,35 +113,36 @@ async def _request_of(client: Client, running: Handle) -> Any:
 
 async def find(client: Client, cluster: str, name: str, verbs: Sequence[Verb]) -> Handle:
     """
-    The change of this name, running or else recent.
+    The change of this name that runs, or else the latest.
 
-    Raises Leave with USAGE when there is none, or several and no verb decides.
+    Raises Leave with USAGE when there is none, or several run and no verb decides.
     """
     found = {}
     for each in verbs:
         handle = client.get_workflow_handle(change_id(cluster, each, name))
         try:
-            found[each] = (await handle.describe()).status
+            found[each] = await handle.describe()
         except RPCError as error:
             if error.status is not RPCStatusCode.NOT_FOUND:
                 raise
-    running = [v for v, status in found.items() if status is WorkflowExecutionStatus.RUNNING]
-    candidates = running or list(found)
-    if len(candidates) == 1:
-        return client.get_workflow_handle(change_id(cluster, candidates[0], name))
-    if not candidates:
+    if not found:
         raise Leave(USAGE, f"no change of {name} in cluster {cluster} is known", "`memberflow join` starts one")
-    raise Leave(USAGE, f"several changes of {name}: {', '.join(candidates)}", "say which with --verb")
+    running = [v for v, seen in found.items() if seen.status is WorkflowExecutionStatus.RUNNING]
+    if len(running) > 1:
+        raise Leave(USAGE, f"several changes of {name}: {', '.join(running)}", "say which with --verb")
+    verb = running[0] if running else max(found, key=lambda v: found[v].start_time)
+    return client.get_workflow_handle(change_id(cluster, verb, name))
 
 
-async def how_it_ended(handle: Handle, status: WorkflowExecutionStatus, run_id: str) -> Ended:
-    """The outcome of a closed change, whatever closed it."""
+async def how_it_ended(
+    handle: Handle, status: WorkflowExecutionStatus, run_id: str, view: ChangeView | None = None
+) -> Ended:
+    """The outcome of a closed change, whatever closed it; of a cancelled one only its last `view` tells more."""
     cluster, member = _parts(handle.id)
 
-    def made_up(kind: OutcomeKind, reason: str, hint: str | None = None) -> Outcome:
-        return Outcome(
-            cluster=cluster, member=member, outcome=kind, reason=reason, hint=hint, workflow_id=handle.id, run_id=run_id
-        )
+    def made_up(kind: OutcomeKind, reason: str, **more: Any) -> Outcome:
+        ids = {"workflow_id": handle.id, "run_id": run_id}
+        return Outcome(cluster=cluster, member=member, outcome=kind, reason=reason, **ids, **more)
 
     try:
         return Ended(Outcome.model_validate(await handle.result()))
@@ -147,9 +154,16 @@ async def how_it_ended(handle: Handle, status: WorkflowExecutionStatus, run_id: 
             kind: OutcomeKind = "refused" if error.type == "InvalidRequest" else "failed"
             return Ended(made_up(kind, error.message), error.type or "")
     if status is WorkflowExecutionStatus.CANCELED:
-        return Ended(made_up("cancelled", "cancelled; nothing of it is left"))
-    hint = "its learner, if it added one, is still there: run the same join again to take it over (see the runbook)"
-    return Ended(made_up("failed", f"the workflow was ended from outside ({status.name.lower()})", hint))
+        return Ended(made_up("cancelled", "cancelled; nothing of it is left", **_figures(view)))
+    hint = "its learner, if it added one, is still there: run the same command again to take it over (see the runbook)"
+    return Ended(made_up("failed", f"the workflow was ended from outside ({status.name.lower()})", hint=hint))
+
+
+def _figures(view: ChangeView | None) -> dict[str, Any]:
+    if view is None:
+        return {}
+    shown = {"attempts": view.attempts, "seconds": view.seconds, "warnings": view.warnings}
+    return {"member_id": view.member_id or None, **shown}
 
 
 def _parts(workflow_id: str) -> tuple[str, str]:

@@ -12,8 +12,8 @@ from rich.table import Table
 from temporalio.client import Client, WorkflowExecution, WorkflowExecutionStatus
 from temporalio.service import RPCError
 
-from console.changes import Ended, Handle, how_it_ended, start_change
-from console.follow import Sight, see
+from console.changes import Ended, Handle, how_it_ended, request_of, start_change
+from console.follow import Sight, end_of, see
 from console.output import DONE, FAILED, STILL_RUNNING, USAGE, Leave, print_json, say, stderr, stdout
 from console.running import make_request, write_env
 from console.temporal import connect, require_worker
@@ -121,8 +121,8 @@ async def _look(client: Client, row: _Row, env_dir: Path | None) -> None:
     if row.seen.handover and env_dir and not row.wrote_env:
         write_env(env_dir / f"{row.request.subject}.env", row.seen.handover)
         row.wrote_env = True
-    if not row.seen.is_running and row.seen.description.status:
-        row.end = await how_it_ended(row.handle, row.seen.description.status, row.seen.description.run_id or "")
+    if not row.seen.is_running:
+        row.end = await end_of(row.handle, row.seen)
 
 
 def _tell_news(rows: list[_Row], told: dict[str, str]) -> None:
@@ -163,11 +163,11 @@ async def changes(cluster: str, limit: int, *, json: bool) -> int:
 async def _audit(client: Client, execution: WorkflowExecution) -> dict[str, object]:
     _, _, verb, member = execution.id.split(":")
     outcome, reason = "running", ""
+    handle = client.get_workflow_handle(execution.id, run_id=execution.run_id)
     if execution.status and execution.status is not WorkflowExecutionStatus.RUNNING:
-        handle = client.get_workflow_handle(execution.id, run_id=execution.run_id)
         end = await how_it_ended(handle, execution.status, execution.run_id)
         outcome, reason = end.outcome.outcome, end.outcome.reason or ""
-    request = (await execution.memo()).get("request", {})
+    request = (await execution.memo()).get("request") or await request_of(client, handle)
     took = (execution.close_time or datetime.now(UTC)) - execution.start_time
     return {
         "began": execution.start_time.astimezone().isoformat(timespec="seconds"),
@@ -176,7 +176,7 @@ async def _audit(client: Client, execution: WorkflowExecution) -> dict[str, obje
         "outcome": outcome,
         "took": f"{took.total_seconds():.1f} s",
         "seconds": round(took.total_seconds(), 3),
-        "by": request.get("requested_by", ""),
+        "by": request.get("requested_by", "") if isinstance(request, dict) else "",
         "reason": reason,
         "workflow_id": execution.id,
         "run_id": execution.run_id,

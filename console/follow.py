@@ -45,8 +45,9 @@ class Sight:
 async def see(client: Client, handle: Handle) -> Sight:
     """Looks at a change once."""
     description = await handle.describe()
-    running = description.status is WorkflowExecutionStatus.RUNNING
-    view = await _view(handle) if running else None
+    # Only a cancelled change ends without an outcome that has its figures.
+    asked = description.status in (WorkflowExecutionStatus.RUNNING, WorkflowExecutionStatus.CANCELED)
+    view = await _view(handle) if asked else None
     progress, waits_for = await _heartbeat(client, description)
     memo = await description.memo()
     handover = Handover(**memo["handover"]) if "handover" in memo else None
@@ -74,6 +75,12 @@ async def _heartbeat(client: Client, description: WorkflowExecutionDescription) 
         except ValidationError:
             continue
     return None, ""
+
+
+async def end_of(handle: Handle, seen: Sight) -> Ended:
+    """How a change ended that was seen to be closed."""
+    assert seen.description.status
+    return await how_it_ended(handle, seen.description.status, seen.description.run_id or "", seen.view)
 
 
 async def follow(
@@ -109,8 +116,7 @@ async def follow(
             handed_over = True
             on_handover(seen.handover)
         if not seen.is_running:
-            assert seen.description.status
-            return await how_it_ended(handle, seen.description.status, seen.description.run_id or "")
+            return await end_of(handle, seen)
         if (until_added and handed_over) or time.monotonic() >= deadline:
             return seen
         await asyncio.sleep(min(0.2 if now - started < 10 else 1.0, max(0.0, deadline - now)))

@@ -21,7 +21,7 @@ from console.setup import register
 from console.temporal import caller, require_worker
 from local.binary import find_etcd
 from local.deployment import RelayProcess, WorkerProcess, write_clusters_file
-from local.etcd_cluster import LocalFailure, LocalMember, bootstrap
+from local.etcd_cluster import LocalFailure, LocalMember, bootstrap, stop_all
 from local.metrics import promotes
 from local.temporal_server import DevServer
 from membership.errors import MemberflowError
@@ -75,8 +75,8 @@ async def _set_up(folder: Path, ending: AsyncExitStack) -> Scene:
     relays = [RelayProcess(m.client_port, "MemberPromote", folder) for m in members]
     for member, relay in zip(members, relays, strict=True):
         ending.callback(relay.stop)
-        ending.callback(member.stop)
         member.advertised = relay.url
+    ending.callback(stop_all, members)
     await _until(lambda: all(relay.is_ready() for relay in relays), "the relays do not come up")
     await asyncio.to_thread(bootstrap, members[:3], "memberflow-demo")
     say("2. Temporal's dev server starts, and a memberflow worker: the only process that speaks to etcd.")

@@ -97,6 +97,16 @@ class LocalMember:
             time.sleep(0.02)
 
 
+def stop_all(members: list[LocalMember]) -> None:
+    """Stops them together: one after the other, the leader among the rest would look for an heir each time."""
+    for member in members:
+        if member.process:
+            member.process.send(signal.SIGCONT)
+            member.process.send(signal.SIGTERM)
+    for member in members:
+        member.stop()
+
+
 def bootstrap(members: list[LocalMember], token: str) -> None:
     """Starts a new cluster of these members and waits until all of them serve."""
     cluster = ",".join(f"{m.name}={m.peer_url}" for m in members)

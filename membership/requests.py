@@ -33,17 +33,19 @@ def check_url(value: str) -> str:
     Raises ValueError, with the reason, for a URL that etcd would refuse as peer or client URL.
     """
     expected = "write scheme://host:port, e.g. https://10.0.0.14:2380"
+    # An error is logged and kept: what may be a password does not go into it.
+    shown = repr(re.sub(r"//.*@", "//…@", value))
     try:
         parts = urlsplit(value)
         port = parts.port
-    except ValueError as error:
-        raise ValueError(f"{value!r} is no valid URL ({error}); {expected}") from None
+    except ValueError:
+        raise ValueError(f"{shown} is no valid URL; {expected}") from None
     if parts.scheme not in ("http", "https"):
-        raise ValueError(f"{value!r} has the scheme {parts.scheme!r}, not http or https; {expected}")
+        raise ValueError(f"{shown} has the scheme {parts.scheme!r}, not http or https; {expected}")
     if not parts.hostname or port is None:
-        raise ValueError(f"{value!r} lacks a host or a port; {expected}")
+        raise ValueError(f"{shown} lacks a host or a port; {expected}")
     if parts.path not in ("", "/") or parts.query or parts.fragment or parts.username is not None:
-        raise ValueError(f"{value!r} has more than scheme, host and port; {expected}")
+        raise ValueError(f"{shown} has more than scheme, host and port; {expected}")
     return value.rstrip("/")
 
 

@@ -17,7 +17,7 @@ from etcdapi.connection import etcd3
 from etcdapi.relay import Call, Fault, Relay
 from etcdapi.stubs import rpc_pb2
 from local.deployment import WorkerProcess
-from local.etcd_cluster import LocalMember, bootstrap
+from local.etcd_cluster import LocalMember, bootstrap, stop_all
 from local.processes import clean_environment, free_port
 from local.temporal_server import DevServer, temporal_cli
 from membership.requests import Verb, change_id
@@ -187,8 +187,7 @@ class Cluster:
         client.close()
 
     def stop(self) -> None:
-        for member in self.members:
-            member.stop()
+        stop_all(self.members)
         for relay in self.relays.values():
             relay.stop()
 
@@ -274,7 +273,7 @@ class Lab:
 
     # ---- Temporal, past the command line; tests run in the loop's thread and wait by polling ----
 
-    def _cli(self, *args: str) -> Any:
+    def temporal(self, *args: str) -> Any:
         """The Temporal CLI, as an operator would use it."""
         command = [str(temporal_cli()), *args, "--address", self.server.address, "--output", "json"]
         ran = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
@@ -287,7 +286,7 @@ class Lab:
 
     def _view(self, workflow_id: str) -> dict[str, Any] | None:
         try:
-            asked = self._cli("workflow", "query", "--workflow-id", workflow_id, "--name", "progress")
+            asked = self.temporal("workflow", "query", "--workflow-id", workflow_id, "--name", "progress")
         except AssertionError as refused:
             if "query buffer is full" in str(refused):
                 return None
@@ -307,10 +306,10 @@ class Lab:
 
     def cancel(self, workflow_id: str) -> None:
         """As the UI's Cancel button does."""
-        self._cli("workflow", "cancel", "--workflow-id", workflow_id)
+        self.temporal("workflow", "cancel", "--workflow-id", workflow_id)
 
     def describe(self, workflow_id: str) -> dict[str, Any]:
-        return self._cli("workflow", "describe", "--workflow-id", workflow_id)
+        return self.temporal("workflow", "describe", "--workflow-id", workflow_id)
 
     def status(self, workflow_id: str) -> str:
         return self.describe(workflow_id)["workflowExecutionInfo"]["status"]
@@ -330,19 +329,19 @@ class Lab:
 
     def metadata(self, workflow_id: str) -> dict[str, Any]:
         """What the UI shows of a workflow beside its history: current details, handlers and their descriptions."""
-        return self._cli("workflow", "metadata", "--workflow-id", workflow_id)["queryResult"][0]
+        return self.temporal("workflow", "metadata", "--workflow-id", workflow_id)["queryResult"][0]
 
     def terminate(self, workflow_id: str) -> None:
-        self._cli("workflow", "terminate", "--workflow-id", workflow_id, "--reason", "a test")
+        self.temporal("workflow", "terminate", "--workflow-id", workflow_id, "--reason", "a test")
 
     def reset(self, workflow_id: str) -> None:
         """To its first task, as an operator may: everything runs again."""
         args = ("--workflow-id", workflow_id, "--type", "FirstWorkflowTask", "--reason", "a test")
-        self._cli("workflow", "reset", *args)
+        self.temporal("workflow", "reset", *args)
 
     def events(self, workflow_id: str) -> list[str]:
         """The types of the events in a workflow's history."""
-        return [e["eventType"] for e in self._cli("workflow", "show", "--workflow-id", workflow_id)["events"]]
+        return [e["eventType"] for e in self.temporal("workflow", "show", "--workflow-id", workflow_id)["events"]]
 
     def timer_fired(self, workflow_id: str) -> bool:
         return "EVENT_TYPE_TIMER_FIRED" in self.events(workflow_id)
@@ -357,7 +356,7 @@ class Lab:
         self.server.start_process()
 
     def update(self, workflow_id: str, name: str) -> Any:
-        return self._cli("workflow", "update", "execute", "--workflow-id", workflow_id, "--name", name)
+        return self.temporal("workflow", "update", "execute", "--workflow-id", workflow_id, "--name", name)
 
     def write_clusters_file(self) -> None:
         text = ""
@@ -395,7 +394,7 @@ class Lab:
 
     def _end_changes(self, cluster: Cluster) -> None:
         """A test that leaves a change running is a test that failed; the next one starts clean."""
-        running = self._cli(
+        running = self.temporal(
             "workflow", "list", "--query", f"ExecutionStatus = 'Running' AND EtcdCluster = '{cluster.name}'"
         )
         for workflow in running or []:

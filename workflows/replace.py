@@ -37,7 +37,9 @@ class Replacement(Course[ReplaceRequest]):
         return replace(super().facts(status), peer_urls=self.request.peer_urls)
 
     def checks(self, status: ClusterStatus, facts: Facts) -> tuple[Check, ...]:
-        return check_replace(status, facts, self._old or self.request.old, self.request)
+        checks = check_replace(status, facts, self._old or self.request.old, self.request)
+        # Resumed after its own removal: that the old member is gone is no news then.
+        return tuple(c for c in checks if not (self._was_removed and c.name == "old member"))
 
     async def forward(self) -> Outcome:
         seen = await self.preflight()
@@ -46,8 +48,6 @@ class Replacement(Course[ReplaceRequest]):
         if self.joining.is_voter(seen) and old is None:
             self.joining.hand_over(seen)
             return self.end("replaced", seen)
-        if old is None:
-            self.board.warn(f"no member {self.request.old} is in the list: taken as removed already")
         await self.joining.check_launcher()
         seen = await self.take_turn(preempt=self.request.preempt and old is not None and is_down(seen, old))
         voters, live = len(seen.voters), len(seen.live_voters)

@@ -114,7 +114,7 @@ async def _wait(change: Change, turn: Turn, step: Step, wait: Wait, launch: Laun
     if wait.foreign:
         limit = change.facts.policy.foreign_learner_timeout
         reason = f"{wait.reason}, for longer than foreign_learner_timeout ({format_duration(limit)})"
-        hint = "it is not this service's to remove: promote or remove it with etcdctl, then run the same command again"
+        hint = "not this service's to take away: promote it with etcdctl or `memberflow remove` it, then try again"
         change.clocks.start("foreign_learner_timeout", limit, Stop("clock", "ForeignLearner", reason, hint))
     await change.wait(step.wait, step.name, f"wait: {wait.reason}")
     change.clocks.end("foreign_learner_timeout")

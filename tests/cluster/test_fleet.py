@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from lab import Cluster, Command, Lab, eventually
 from puts import ELECTION, Puts
 
 from local.etcd_cluster import LocalMember
-from membership.requests import change_id
+from membership.requests import TASK_QUEUE, change_id
 
 
 class Growth:
@@ -201,6 +202,17 @@ def test_changes(lab):
         assert word in table.stdout
     lab.cancel(cluster.workflow_id(running.new))
     running.wait_quietly()
+
+
+def test_changes_of_another_client(lab):
+    """One that was started without our memo says in its input who asked."""
+    cluster = lab.cluster()
+    workflow_id = change_id(cluster.name, "remove", "nobody")
+    request = {"cluster": cluster.name, "member": "nobody", "requested_by": "carol"}
+    args = ("--workflow-id", workflow_id, "--type", "RemoveMember", "--task-queue", TASK_QUEUE)
+    lab.temporal("workflow", "execute", *args, "--input", json.dumps(request))
+    row = eventually(lambda: changes(lab, cluster, "--limit", "1"), "the change to be visible")[0]
+    assert (row["workflow_id"], row["by"]) == (workflow_id, "carol")
 
 
 def latest(lab: Lab, cluster: Cluster) -> list[dict[str, Any]]:

@@ -103,6 +103,8 @@ def test_cancel_while_the_member_is_waited_for(lab):
     join.handover()
     ended = lab.run("cancel", cluster.name, join.new.name, "--json")
     assert (ended.code, ended.answer["outcome"]) == (0, "cancelled"), ended
+    assert ended.answer["member_id"] not in before
+    assert (ended.answer["attempts"]["add"], ended.answer["seconds"]["turn"] >= 0) == (1, True), ended
     assert join.wait().code == 1
     assert before == cluster.roles()
     assert cluster.counts() == (1, 0, 1)

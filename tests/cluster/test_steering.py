@@ -239,6 +239,8 @@ def test_several_changes_of_one_name(lab):
     assert removal.wait().code == 1
     assert lab.run("resume", cluster.name, name, "--verb", "join").code == 0
     assert stage.join.wait().code == 0
+    # Of those that have ended, the latest to start.
+    assert '"cancelled"' in lab.run("watch", cluster.name, name, "--json").stdout
 
 
 # ---- on_failure = hold ----

@@ -44,6 +44,7 @@ REQUEST_OF = {"join": GOOD, "remove": REMOVE, "replace": REPLACE}
         ({"peer_urls": ["https://a"]}, "peer_urls[0]: 'https://a' lacks a host or a port"),
         ({"peer_urls": ["https://a:1", "ftp://b:2"]}, "peer_urls[1]: 'ftp://b:2' has the scheme 'ftp'"),
         ({"peer_urls": ["https://a:1/x"]}, "peer_urls[0]: 'https://a:1/x' has more than"),
+        ({"peer_urls": ["https://root:pass@a:1"]}, "peer_urls[0]: 'https://…@a:1' has more than"),
         ({"peer_urls": ["https://a:99999"]}, "peer_urls[0]: 'https://a:99999' is no valid URL"),
         ({"hold_before": "add"}, "hold_before: Input should be 'promote'"),
         ({"peer_url": "x"}, "peer_url: unknown key"),
