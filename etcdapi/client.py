@@ -40,6 +40,7 @@ class _Map:
     voter_urls: tuple[str, ...] = ()
     readers: tuple[str, ...] = ()
     leader: str = ""
+    # Where it answered; or, when it is not to be looked at, what it advertises.
     leader_url: str = ""
 
 
@@ -75,7 +76,7 @@ class EtcdClient:
         statuses, silent = reading.identify(members, answers, cluster_id, avoid)
         if uptimes:
             statuses = {i: replace(s, uptime=self._uptime(s.urls)) for i, s in statuses.items()}
-        self._map = _draw_map(members, answers, tuple(lists), leader)
+        self._map = _draw_map(members, answers, tuple(lists), leader, avoid)
         return ClusterStatus(
             cluster_id=reading.hex_id(cluster_id),
             leader=leader,
@@ -85,7 +86,7 @@ class EtcdClient:
             silent=silent,
             readers=tuple(sorted({who for who, _ in listed.values()})),
             dissent=dissent,
-            progress=self._progress(),
+            progress={} if leader in avoid else self._progress(),
         )
 
     def members(self) -> tuple[Member, ...]:
@@ -200,15 +201,19 @@ def _still_to_ask(members: tuple[Member, ...], asked: list[str], avoid: Collecti
     return [url for url, is_learner in urls.items() if is_learner or url not in asked]
 
 
-def _draw_map(members: tuple[Member, ...], answers: Answers, readers: tuple[str, ...], leader: str) -> _Map:
+def _draw_map(
+    members: tuple[Member, ...], answers: Answers, readers: tuple[str, ...], leader: str, avoid: Collection[str]
+) -> _Map:
     owner = {url: m.id for m in members for url in m.client_urls}
     owner |= {url: reading.hex_id(a.header.member_id) for url, a in _good(answers).items()}
+    # A leader that isn't looked at, because it is being removed, must still commit and hand its lead over.
+    at_leader = [url for url, who in owner.items() if who == leader and (leader in avoid or url in _good(answers))]
     return _Map(
         owner=owner,
         voter_urls=tuple(url for m in members if not m.is_learner for url in m.client_urls),
         readers=readers,
         leader=leader,
-        leader_url=next((url for url in answers if owner.get(url) == leader and url in _good(answers)), ""),
+        leader_url=next(iter(at_leader), ""),
     )
 
 

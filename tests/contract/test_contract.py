@@ -30,6 +30,18 @@ def test_a_member_to_be_avoided_is_not_asked(world):
     assert avoided.id not in status.readers
 
 
+def test_a_leader_to_be_avoided_still_commits_and_hands_over(world):
+    """It is not looked at; what must be sent to it still gets there."""
+    before = world.etcd.look()
+    status = world.etcd.look(avoid=[before.leader, *before.endpoints_of(before.leader)])
+    assert status.leader == before.leader
+    assert status.leader not in status.statuses
+    world.etcd.commit()
+    heir = next(m for m in status.voters if m.id != status.leader)
+    world.etcd.move_leader(heir.id, DEADLINE)
+    eventually(lambda: world.etcd.look().leader == heir.id, "the heir to lead")
+
+
 def test_an_added_learner_is_in_the_list_and_has_not_started(world):
     """Without a name, without a client URL, without a word of its own."""
     member = add(world)
