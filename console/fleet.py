@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from rich.live import Live
 from rich.table import Table
-from temporalio.client import Client, WorkflowExecution, WorkflowExecutionStatus
+from temporalio.client import Client, WorkflowExecution, WorkflowExecutionStatus, WorkflowQueryFailedError
 from temporalio.service import RPCError
 
 from console.changes import Ended, Handle, how_it_ended, request_of, start_change
@@ -18,10 +19,14 @@ from console.output import DONE, FAILED, STILL_RUNNING, USAGE, Leave, print_json
 from console.running import make_request, write_env
 from console.temporal import connect, require_worker
 from membership.requests import ChangeRequest, turns_id
+from membership.turns import TurnsState
 from membership.view import percent_text
 from settings import read_settings
 
 Members = list[tuple[str, list[str]]]
+
+# Seconds.
+_IN_LINE = 10.0
 
 _GOOD = ("promoted", "already-voter")
 
@@ -52,13 +57,14 @@ def read_members(path: Path) -> Members:
     """
     Names and peer URLs: a line each, `NAME PEER-URL[,PEER-URL...]`; `#` begins a comment.
 
-    Raises Leave with USAGE, naming file and line, for anything else.
+    Raises Leave with USAGE, naming file and line, for anything else, and for a name or URL that is there twice.
     """
     try:
         lines = path.read_text().splitlines()
     except OSError as error:
         raise Leave(USAGE, f"--from: {path}: {error.strerror}") from None
-    members = []
+    members: Members = []
+    seen: dict[str, int] = {}
     for number, line in enumerate(lines, 1):
         words = line.split("#")[0].split()
         if not words:
@@ -68,6 +74,10 @@ def read_members(path: Path) -> Members:
                 USAGE, f"--from: {path}:{number}: expected a name and its peer URLs, e.g. `etcd-4 https://h:2380`"
             )
         members.append((words[0], words[1].split(",")))
+        for what, value in (("name", words[0]), *(("peer URL", url) for url in members[-1][1])):
+            if first := seen.get(value):
+                raise Leave(USAGE, f"--from: {path}:{number}: the {what} {value} is in line {first} already")
+            seen[value] = number
     if not members:
         raise Leave(USAGE, f"--from: {path}: no members in it")
     return members
@@ -87,7 +97,10 @@ async def grow(
     settings = read_settings()
     client = await connect(settings)
     await require_worker(client, settings)
-    rows = [_Row(r, (await start_change(client, settings, r))[0]) for r in requests]
+    rows = []
+    for request in requests:
+        rows.append(_Row(request, (await start_change(client, settings, request))[0]))
+        await _until_in_line(client, rows[-1])
     await _follow(client, rows, env_dir, timeout)
     ends = [row.end.outcome for row in rows if row.end]
     if json:
@@ -95,6 +108,21 @@ async def grow(
     if len(ends) < len(rows):
         return STILL_RUNNING
     return DONE if all(e.outcome in _GOOD for e in ends) else FAILED
+
+
+async def _until_in_line(client: Client, row: _Row) -> None:
+    """The next one starts behind it; but nobody waits long for a join that can't look at its cluster."""
+    turns = client.get_workflow_handle(turns_id(row.request.cluster))
+    with suppress(TimeoutError):
+        async with asyncio.timeout(_IN_LINE):
+            while True:
+                with suppress(RPCError, WorkflowQueryFailedError):
+                    if (await row.handle.describe()).status is not WorkflowExecutionStatus.RUNNING:
+                        return
+                    state = await turns.query("turns", result_type=TurnsState)
+                    if any(t and t.workflow_id == row.handle.id for t in (state.holder, *state.waiting)):
+                        return
+                await asyncio.sleep(0.1)
 
 
 async def _follow(client: Client, rows: list[_Row], env_dir: Path | None, timeout: timedelta | None) -> None:

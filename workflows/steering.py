@@ -51,6 +51,7 @@ class Steered:
         change.hold("asked for by an operator")
         await workflow.wait_condition(lambda: bool(self._running().board.view.held) or self._too_late)
         if not self._running().board.view.held:
+            change.resume()  # a replace has safe points again later, and whoever was told no is not held there
             raise ApplicationError("too late: the change came past its last safe point", type="TooLate")
         return self._running().board.view
 

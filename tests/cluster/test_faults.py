@@ -149,7 +149,7 @@ def while_held(do: Callable[[Join], None]) -> Callable[[Join], None]:
     def meanwhile(join: Join) -> None:
         join.start_member()
         lab, workflow_id = join.cluster.lab, join.cluster.workflow_id(join.new)
-        eventually(lambda: lab.held(workflow_id), "the join to be held")
+        eventually(lambda: lab.held(workflow_id), f"the join to be held: {join.command.said()}")
         do(join)
         lab.update(workflow_id, "resume")
 

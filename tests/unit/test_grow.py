@@ -46,6 +46,20 @@ def test_a_bad_line_names_file_and_line(file, line):
     assert refused(file) == f"--from: {file}:3: expected a name and its peer URLs, e.g. `etcd-4 https://h:2380`"
 
 
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ("etcd-1 http://b:2380", "the name etcd-1 is in line 1 already"),
+        ("etcd-2 http://b:2380,http://a:2380", "the peer URL http://a:2380 is in line 1 already"),
+        ("etcd-2 http://b:2380,http://b:2380", "the peer URL http://b:2380 is in line 3 already"),
+    ],
+)
+def test_what_is_there_twice(file, line, says):
+    """Two joins of one name would be one, and two of one URL never end well."""
+    file.write_text(f"etcd-1 http://a:2380\n\n{line}\n")
+    assert refused(file) == f"--from: {file}:3: {says}"
+
+
 @pytest.mark.parametrize("content", ["", "\n\n", "# nobody yet\n"])
 def test_a_file_without_members(file, content):
     """A growth by nobody is a mistake."""
