@@ -149,7 +149,7 @@ def while_held(do: Callable[[Join], None]) -> Callable[[Join], None]:
     def meanwhile(join: Join) -> None:
         join.start_member()
         lab, workflow_id = join.cluster.lab, join.cluster.workflow_id(join.new)
-        eventually(lambda: lab.held(workflow_id), f"the join to be held: {join.command.said()}")
+        eventually(lambda: lab.held(workflow_id), "the join to be held")
         do(join)
         lab.update(workflow_id, "resume")
 
@@ -159,6 +159,7 @@ def while_held(do: Callable[[Join], None]) -> Callable[[Join], None]:
 def under_puts(join: Join) -> None:
     """As many puts as this machine sustains, from the add until the end."""
     stop, cluster = Event(), join.cluster
+    cluster.heavy = True
     leader = cluster.leader()
 
     def put() -> None:
