@@ -14,7 +14,7 @@ from membership.judge_join import judge_add
 from membership.judge_removal import judge_removal
 from membership.known_bugs import bugs_of
 from membership.model import ClusterStatus, Member
-from membership.requests import ReplaceRequest
+from membership.requests import ChangeRequest, JoinRequest, RemoveRequest, ReplaceRequest
 from membership.verdicts import Facts, Refuse, Verdict, Wait, spare, tell_down, version_of
 
 CheckVerdict = Literal["ok", "warn", "wait", "refuse"]
@@ -62,6 +62,19 @@ def find_member(status: ClusterStatus, wanted: str) -> Member | None:
 def is_down(status: ClusterStatus, member: Member) -> bool:
     """Whether a voter doesn't answer or doesn't follow the leader."""
     return any(m.id == member.id for m in status.down_voters)
+
+
+def meant_by(request: ChangeRequest, status: ClusterStatus) -> set[str]:
+    """The IDs of members that a request is about."""
+    name, urls = "", set[str]()
+    if isinstance(request, RemoveRequest):
+        name = request.member
+    if isinstance(request, ReplaceRequest):
+        name = request.old
+    if isinstance(request, JoinRequest | ReplaceRequest):
+        urls = set(request.peer_urls)
+    named = find_member(status, name) if name else None
+    return {m.id for m in status.members if m is named or set(m.peer_urls) == urls}
 
 
 # ---- by change ----

@@ -39,7 +39,9 @@ class Cluster:
     members: list[LocalMember]
     relays: dict[str, Relay]
     born: float = 0.0
-    heavy: bool = False  # holds so much that the members of later tests would be slow to start
+    binary: Path | None = None  # of another version than the lab's
+    single_use: bool = False  # nothing for later tests: full, locked or old
+    access: dict[str, str] = field(default_factory=dict)
     policy: dict[str, Any] = field(default_factory=dict)
     numbers: Any = field(default_factory=lambda: count(1))
     at_end: list[Callable[[], None]] = field(default_factory=list)
@@ -49,7 +51,7 @@ class Cluster:
     def new_member(self, name: str = "", **changes: Any) -> LocalMember:
         """A member that is not in the cluster yet, with its relay."""
         name = name or f"new-{next(self.numbers)}"
-        member = LocalMember(name, self.lab.binary, self.lab.folder / self.name / name, **changes)
+        member = LocalMember(name, self.binary or self.lab.binary, self.lab.folder / self.name / name, **changes)
         relay = Relay(free_port(), member.client_port)
         relay.start()
         member.advertised = member.advertised or f"http://127.0.0.1:{relay.port}"
@@ -148,7 +150,7 @@ class Cluster:
 
     def fill(self, megabytes: int) -> None:
         """Puts this much data into the cluster."""
-        self.heavy = True
+        self.single_use = True
         client = self.client(self.leader())
         value = b"x" * 100_000
         for number in range(megabytes * 10):
@@ -364,6 +366,7 @@ class Lab:
         text = ""
         for cluster in [*self.pool, *self.in_use]:
             text += f"[clusters.{cluster.name}]\nendpoints = {json.dumps(cluster.endpoints())}\n"
+            text += "".join(f"{key} = {json.dumps(value)}\n" for key, value in cluster.access.items())
             text += f"[clusters.{cluster.name}.policy]\n"
             text += "".join(f"{key} = {json.dumps(value)}\n" for key, value in cluster.policy.items())
         new = self.clusters_file.with_suffix(".new")
@@ -371,13 +374,19 @@ class Lab:
         new.replace(self.clusters_file)
 
     def cluster(
-        self, size: int = 3, *, fresh: bool = False, settled: bool = True, flags: tuple[str, ...] = ()
+        self,
+        size: int = 3,
+        *,
+        fresh: bool = False,
+        settled: bool = True,
+        flags: tuple[str, ...] = (),
+        binary: Path | None = None,
     ) -> Cluster:
-        """A healthy cluster; one that an earlier test left healthy, unless it must be `fresh`."""
-        if size == 3 and not fresh and self.pool:
+        """A healthy cluster; one that an earlier test left healthy, unless it must be `fresh` or is of its own kind."""
+        if size == 3 and not (fresh or flags or binary) and self.pool:
             cluster = self.pool.pop()
         else:
-            cluster = self._new_cluster(size, flags)
+            cluster = self._new_cluster(size, flags, binary)
         self.in_use.append(cluster)
         if settled:
             time.sleep(max(0.0, cluster.born + LINK_AGE - time.monotonic()))
@@ -389,7 +398,7 @@ class Lab:
         self._end_changes(cluster)
         while cluster.at_end:
             cluster.at_end.pop()()
-        if not cluster.heavy and len(cluster.endpoints()) == 3 and cluster.heal():
+        if not cluster.single_use and len(cluster.endpoints()) == 3 and cluster.heal():
             self.pool.append(cluster)
         else:
             cluster.stop()
@@ -408,8 +417,8 @@ class Lab:
         if self.worker:
             self.worker.stop()
 
-    def _new_cluster(self, size: int, flags: tuple[str, ...]) -> Cluster:
-        cluster = Cluster(self, f"lab{next(self.numbers)}", [], {})
+    def _new_cluster(self, size: int, flags: tuple[str, ...], binary: Path | None) -> Cluster:
+        cluster = Cluster(self, f"lab{next(self.numbers)}", [], {}, binary=binary, single_use=binary is not None)
         for number in range(1, size + 1):
             cluster.new_member(f"etcd-{number}", flags=flags)
         bootstrap(cluster.members, cluster.name)

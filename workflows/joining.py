@@ -9,7 +9,8 @@ from temporalio.exceptions import ActivityError
 
 from workflows.change import stop_of
 from workflows.course import Course
-from workflows.steps import ADD, CLEAR, PROMOTE, ROLLBACK, SYNC, settle
+from workflows.orphans import clear_orphans
+from workflows.steps import ADD, PROMOTE, ROLLBACK, SYNC, settle
 from workflows.timeouts import LAUNCH
 
 with workflow.unsafe.imports_passed_through():
@@ -91,7 +92,7 @@ class Joining:
     async def _add(self, status: ClusterStatus) -> ClusterStatus:
         self.board.enter("add")
         change = self.change
-        status = await settle(change, self.turn, ADD, await self._clear_slot(status))
+        status = await settle(change, self.turn, ADD, await clear_orphans(change, self.turn, self.request, status))
         member = self.knows_member(status)
         if not member.is_learner:
             return status
@@ -104,22 +105,6 @@ class Joining:
             reason = f"member {member.id} did not start within start_timeout ({format_duration(limit)})"
             hint = "was it started with the ETCD_* values that `memberflow env` prints?"
             change.clocks.start("start_timeout", limit, Stop("clock", "StartTimeout", reason, hint))
-        return status
-
-    async def _clear_slot(self, status: ClusterStatus) -> ClusterStatus:
-        """Removes learners that changes of ours left behind, unless it is the one that this join takes over."""
-        change, facts = self.change, self.change.facts
-        for orphan in self.turn.orphans(status):
-            learner = status.member(orphan.member_id)
-            if learner is None or set(learner.peer_urls) == set(self.request.peer_urls):
-                continue
-            change.facts = replace(facts, member_id=learner.id)
-            await change.stop_asking(self.turn, status)
-            await settle(change, self.turn, CLEAR)
-            status = await change.look("look without the learner that was left behind")
-            self.board.warn(f"learner {learner.label}, left behind by {orphan.ticket.workflow_id}, was removed first")
-            self.turn.report(status)
-        change.facts = facts
         return status
 
     async def _start_member(self, status: ClusterStatus) -> None:
@@ -220,8 +205,7 @@ class Joining:
                 status = await settle(self.change, self.turn, ROLLBACK)
             except Stop as late:
                 self.board.warn(f"too late to roll back ({stop.reason}): {late.reason}")
-                self.change.facts = replace(self.change.facts, avoid=())
-                await self.turn.announce_removal(())
+                await self.change.ask_again(self.turn)
                 return await self._verify(await self.change.look("look at the new voter")), True
             if self._launched:
                 await self._stop(self._launched, "stop what was launched")

@@ -18,9 +18,9 @@ with workflow.unsafe.imports_passed_through():
     from membership.acts import Look
     from membership.inspection import Plan
     from membership.model import ClusterStatus
-    from membership.preflight import Check, check_join, check_remove, check_replace
-    from membership.requests import JoinRequest, PlanRequest, RemoveRequest, ReplaceRequest
-    from membership.turns import TurnsState
+    from membership.preflight import Check, check_join, check_remove, check_replace, meant_by
+    from membership.requests import ChangeRequest, JoinRequest, PlanRequest, RemoveRequest, ReplaceRequest
+    from membership.turns import AddedLearner, TurnsState
     from membership.verdicts import Facts
 
 
@@ -41,11 +41,14 @@ class PlanChange:
             stop = stop_of(error, "failed")
             raise ApplicationError(stop.reason, stop.hint, type=stop.error, non_retryable=True) from error
         facts = Facts(request.cluster, status.cluster_id, profile.policy, request.subject)
-        checks = (*_checks(status, facts, request), *_turns(turns, status))
+        orphans = _to_be_cleared(turns, status, request)
+        for orphan in orphans:
+            status = status.without(orphan.member_id)
+        checks = (*_checks(status, facts, request), _turn(turns), *_tell(orphans))
         return Plan(request.cluster, plan.verb, request.subject, checks)
 
 
-def _checks(status: ClusterStatus, facts: Facts, request: object) -> tuple[Check, ...]:
+def _checks(status: ClusterStatus, facts: Facts, request: ChangeRequest) -> tuple[Check, ...]:
     match request:
         case JoinRequest():
             return check_join(status, replace(facts, peer_urls=request.peer_urls))
@@ -56,16 +59,21 @@ def _checks(status: ClusterStatus, facts: Facts, request: object) -> tuple[Check
     raise AssertionError(request)
 
 
-def _turns(turns: TurnsState, status: ClusterStatus) -> list[Check]:
-    checks = []
+def _to_be_cleared(turns: TurnsState, status: ClusterStatus, request: ChangeRequest) -> list[AddedLearner]:
+    """Learners that changes of ours left behind; whatever comes next removes them first."""
+    learners = {m.id for m in status.learners} - meant_by(request, status)
+    return [x for x in turns.orphans if x.member_id in learners]
+
+
+def _tell(orphans: list[AddedLearner]) -> list[Check]:
+    return [
+        Check("orphan", "warn", f"learner {x.member_id}, left behind by {x.ticket.workflow_id}, would be removed first")
+        for x in orphans
+    ]
+
+
+def _turn(turns: TurnsState) -> Check:
     ahead = [t.workflow_id for t in (turns.holder, *turns.waiting) if t]
     if ahead:
-        checks.append(Check("turn", "wait", f"behind {', '.join(ahead)}"))
-    else:
-        checks.append(Check("turn", "ok", "nobody changes the cluster"))
-    checks += [
-        Check("orphan", "warn", f"learner {x.member_id}, left behind by {x.ticket.workflow_id}, would be removed first")
-        for x in turns.orphans
-        if status.member(x.member_id)
-    ]
-    return checks
+        return Check("turn", "wait", f"behind {', '.join(ahead)}")
+    return Check("turn", "ok", "nobody changes the cluster")

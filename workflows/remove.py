@@ -7,6 +7,7 @@ from temporalio.common import RawValue
 
 from workflows.course import Course
 from workflows.ends import NOTHING, parse
+from workflows.orphans import clear_orphans
 from workflows.removing import STAGES, Removing
 from workflows.steering import Steered
 
@@ -36,6 +37,7 @@ class Removal(Course[RemoveRequest]):
         self.board.knows_member(self._target.id)
         removing = Removing(self, self._target)
         seen = await self.take_turn(preempt=self.request.preempt and is_down(seen, self._target))
+        seen = await clear_orphans(self.change, self.turn, self.request, seen)
         gone = seen.member(self._target.id) is None
         if gone:
             self.board.warn("the member was removed, and not by this change")

@@ -159,7 +159,7 @@ def while_held(do: Callable[[Join], None]) -> Callable[[Join], None]:
 def under_puts(join: Join) -> None:
     """As many puts as this machine sustains, from the add until the end."""
     stop, cluster = Event(), join.cluster
-    cluster.heavy = True
+    cluster.single_use = True
     leader = cluster.leader()
 
     def put() -> None:

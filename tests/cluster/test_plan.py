@@ -156,6 +156,12 @@ def test_a_learner_left_behind(lab):
     assert verdict(same) == (0, "go"), same
     assert "would be removed first" not in same.stdout
     assert cluster.counts() == (1, 0, 0)
+    cluster.policy = LOOSE
+    removal = cluster.remove(follower(cluster).name).wait()
+    assert (removal.code, removal.answer["outcome"]) == (0, "removed"), removal
+    assert any(f"learner {orphan}" in w and "was removed first" in w for w in removal.answer["warnings"]), removal
+    assert cluster.counts() == (1, 0, 2)
+    assert list(cluster.roles().values()) == ["voter"] * 2
 
 
 def left_behind(cluster: Cluster, new: LocalMember) -> Ended | None:

@@ -16,10 +16,11 @@ from membership.preflight import (
     check_replace,
     find_member,
     is_down,
+    meant_by,
     refusal,
     warnings,
 )
-from membership.requests import Policy, ReplaceRequest
+from membership.requests import JoinRequest, Policy, RemoveRequest, ReplaceRequest
 
 LOOSE = Policy(min_voters=1, min_spare=0)
 MB100 = 100_000_000
@@ -232,3 +233,19 @@ def test_a_wait_is_told_in_the_words_of_the_judgement():
     check = the("join", check_join(status, facts()))
     assert (check.verdict, check.evidence) == ("wait", judge_add(status, facts()).reason)
     assert refusal(check_join(status, facts())) is None
+
+
+@pytest.mark.parametrize(
+    ("request_", "meant"),
+    [
+        (JoinRequest(cluster="prod", name="etcd-9", peer_urls=(NEW_URL,)), {NEW_ID}),
+        (JoinRequest(cluster="prod", name="etcd-8", peer_urls=("http://a:1",)), set()),
+        (RemoveRequest(cluster="prod", member="etcd-2"), {"2"}),
+        (RemoveRequest(cluster="prod", member=NEW_ID), {NEW_ID}),
+        (RemoveRequest(cluster="prod", member="etcd-7"), set()),
+        (ReplaceRequest(cluster="prod", old="etcd-2", name="etcd-9", peer_urls=(NEW_URL,)), {"2", NEW_ID}),
+    ],
+)
+def test_whom_a_request_means(request_, meant):
+    """A learner that did not start has no name, and nobody means it by that."""
+    assert meant == meant_by(request_, cluster(3, learner(name="")))

@@ -1,0 +1,87 @@
+"""A password is told to etcd and to nobody else: no history, log line, answer or error has it."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from lab import LOOSE, Cluster, Lab
+
+from etcdapi.stubs import rpc_pb2, rpc_pb2_grpc
+from membership.requests import change_id, turns_id
+
+PASSWORD = "correct-horse-battery-staple"
+WRONG = "wrong-horse-battery-staple"
+
+
+def lock(cluster: Cluster) -> None:
+    """From now on only `root` may change the cluster."""
+    cluster.single_use = True
+    client = cluster.client(cluster.leader())
+    auth = rpc_pb2_grpc.AuthStub(client.channel)
+    auth.UserAdd(rpc_pb2.AuthUserAddRequest(name="root", password=PASSWORD))
+    auth.RoleAdd(rpc_pb2.AuthRoleAddRequest(name="root"))
+    auth.UserGrantRole(rpc_pb2.AuthUserGrantRoleRequest(user="root", role="root"))
+    auth.AuthEnable(rpc_pb2.AuthEnableRequest())
+    client.close()
+
+
+def test_the_password_stays_with_the_worker(lab, tmp_path):
+    """Through a wrong one, its correction, a join, a removal, and everything that can be asked meanwhile."""
+    cluster = lab.cluster(fresh=True)
+    lock(cluster)
+    secret = tmp_path / "password"
+    cluster.access = {"username": "root", "password_file": str(secret)}
+    cluster.policy = LOOSE
+    secret.write_text(WRONG)
+    new = cluster.new_member()
+    refused = cluster.join(new).wait()
+    assert (refused.code, "AuthFailed" in refused.answer["reason"]) == (5, True), refused
+    secret.write_text(PASSWORD)
+    join = cluster.join(new)
+    join.start_member()
+    promoted = join.wait()
+    assert (promoted.code, promoted.answer["outcome"]) == (0, "promoted"), promoted
+    removed = cluster.remove(new.name).wait()
+    assert (removed.code, removed.answer["outcome"]) == (0, "removed"), removed
+    asked = [lab.run("status", cluster.name), lab.run("doctor"), lab.run("changes", cluster.name, "--json")]
+    ids = [change_id(cluster.name, verb, new.name) for verb in ("join", "remove")]
+    said = [end.stdout + end.stderr for end in (refused, promoted, removed, *asked)]
+    kept = [text for workflow_id in (*ids, turns_id(cluster.name)) for text in history(lab, workflow_id)]
+    logged = lab.worker.process.log.read_text()
+    assert new.name in " ".join(said)
+    assert any(new.name in text for text in kept)
+    assert new.name in logged
+    for place in (*said, *kept, logged, *files(lab.folder / cluster.name)):
+        assert PASSWORD not in place
+        assert WRONG not in place
+
+
+def history(lab: Lab, workflow_id: str) -> Iterator[str]:
+    """A workflow's history as the Temporal CLI prints it, and each of its payloads."""
+    shown = lab.temporal("workflow", "show", "--workflow-id", workflow_id)
+    yield json.dumps(shown)
+    yield from payloads(shown)
+
+
+def payloads(node: Any) -> Iterator[str]:
+    match node:
+        case {"data": str(data)}:
+            yield base64.b64decode(data).decode(errors="replace")
+        case dict():
+            for value in node.values():
+                yield from payloads(value)
+        case list():
+            for value in node:
+                yield from payloads(value)
+
+
+def files(folder: Path) -> Iterator[str]:
+    """What was written for the members: their logs, the handover."""
+    for path in folder.rglob("*.log"):
+        yield path.read_text(errors="replace")
+    for path in folder.glob("*.env"):
+        yield path.read_text()
