@@ -22,12 +22,16 @@ from membership.acts import Order
 from membership.errors import MemberflowError
 from membership.judge_join import contradicts
 from membership.judgements import judge
-from membership.model import ClusterStatus, SyncProgress
+from membership.model import ClusterStatus, RaftProgress, SyncProgress
 from membership.ports import Clusters, Etcd
 from membership.verdicts import Done, Wait
 
-# Seconds between looks: hardly any at first, when every look may be the one that lets a member in.
-_INTERVALS = ((5.0, 0.05), (60.0, 0.25), (float("inf"), 0.5))
+# Seconds between looks: hardly any at first, when every look may be the one that lets a member in. After a snapshot
+# etcd may keep a learner silent for its 7 s, and whoever speaks again is not to wait for us.
+_INTERVALS = ((10.0, 0.05), (60.0, 0.25), (float("inf"), 0.5))
+# A linearizable read makes the leader send heartbeats, and those that meet the start of a member make that silence
+# likelier (docs/benchmarks.md), so as long as the leader has nothing from the member, a look is this rare.
+LOOK_ANYHOW = 1.0
 # A learner that the leader sees fully matched, but that stays silent this long, is nudged: etcd 3.6 and 3.7 can
 # leave it silent for ever in an idle cluster, and one more raft entry frees it (measured; no upstream issue).
 NUDGE_AFTER = 12.0
@@ -96,7 +100,7 @@ class Watch:
         nudges = _Nudges(order.facts.member_id)
         container = _Container(self._clusters, order)
         confirmed = False
-        for etcd, status in self._looks(order, meter):
+        for etcd, status in self._looks(order, meter, until_moves=order.facts.member_id):
             verdict = judge(order.step, status, order.facts)
             if not isinstance(verdict, Wait):
                 learner = status.member(order.facts.member_id)
@@ -155,14 +159,19 @@ class Watch:
 
         return send
 
-    def _looks(self, order: Order, meter: ProgressMeter) -> Iterator[tuple[Etcd, ClusterStatus]]:
-        """Looks again and again, ever less often, until the consumer has seen enough."""
+    def _looks(self, order: Order, meter: ProgressMeter, until_moves: str = "") -> Iterator[tuple[Etcd, ClusterStatus]]:
+        """
+        Looks again and again, ever less often, until the consumer has seen enough.
+
+        While the leader has nothing from the member `until_moves`, it is asked about that alone, and looks are rare.
+        """
         started = self._clock()
         while True:
             _leave_if_asked()
             passed = self._clock() - started
             if passed > self._patience:
                 raise again_later("StillWaiting", "the wait goes on in a new attempt", self._pause)
+            pause = next(pause for until, pause in _INTERVALS if passed < until)
             try:
                 etcd = self._clusters.connect(order.cluster)
                 status = etcd.look({*order.facts.avoid, *self._temporal.shunned(order.cluster)})
@@ -170,7 +179,19 @@ class Watch:
                 activity.heartbeat(meter.blind(self._clock(), f"cannot look: {error.name}: {error}"))
             else:
                 yield etcd, status
-            activity.wait_for_cancelled_sync(next(pause for until, pause in _INTERVALS if passed < until))
+                before = status.progress.get(until_moves)
+                if before and before.match == 0:
+                    self._peek(etcd, before, until_moves, pause)
+                    continue
+            activity.wait_for_cancelled_sync(pause)
+
+    def _peek(self, etcd: Etcd, before: RaftProgress, member_id: str, pause: float) -> None:
+        """Returns when the leader knows something else of the member than `before`, or after LOOK_ANYHOW seconds."""
+        until = self._clock() + LOOK_ANYHOW
+        while self._clock() < until and not activity.is_cancelled():
+            activity.wait_for_cancelled_sync(pause)
+            if etcd.progress().get(member_id) != before:
+                return
 
 
 class _Nudges:

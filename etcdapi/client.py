@@ -86,7 +86,7 @@ class EtcdClient:
             silent=silent,
             readers=tuple(sorted({who for who, _ in listed.values()})),
             dissent=dissent,
-            progress={} if leader in avoid else self._progress(),
+            progress={} if leader in avoid else self.progress(),
         )
 
     def members(self) -> tuple[Member, ...]:
@@ -98,6 +98,15 @@ class EtcdClient:
                 return reading.read_members(good[url])
             failures |= answer
         raise ClusterUnreachable(_reasons(failures, list(failures)))
+
+    def progress(self) -> dict[str, RaftProgress]:
+        """See `Etcd.progress`."""
+        if not self._map.leader_url:
+            return {}
+        try:
+            return parse_progress(self._calls.connection(self._map.leader_url).get("/debug/vars"))
+        except MemberflowError:
+            return {}
 
     def commit(self) -> None:
         """See `Etcd.commit`."""
@@ -168,14 +177,6 @@ class EtcdClient:
             except (MemberflowError, ValueError):
                 continue
         return -1.0
-
-    def _progress(self) -> dict[str, RaftProgress]:
-        if not self._map.leader_url:
-            return {}
-        try:
-            return parse_progress(self._calls.connection(self._map.leader_url).get("/debug/vars"))
-        except MemberflowError:
-            return {}
 
 
 def _voters(statuses: Answers) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Protocol
 
 from membership.launching import Launcher
-from membership.model import ClusterStatus, Member
+from membership.model import ClusterStatus, Member, RaftProgress
 from membership.requests import Policy
 
 
@@ -43,6 +43,13 @@ class Etcd(Protocol):
 
     def members(self) -> tuple[Member, ...]:
         """A linearizable member list from any voter of the last look."""
+
+    def progress(self) -> dict[str, RaftProgress]:
+        """
+        What the leader of the last look knows of every member's log at this moment, by member ID; empty if not told.
+
+        It costs etcd nothing: no read of it goes through raft.
+        """
 
     def commit(self) -> None:
         """Returns when the leader has committed one more raft entry (an `Alarm` GET is one)."""

@@ -213,7 +213,6 @@ class MemoryEtcd:
             members = self.members()
             asked = [m for m in cluster.members.values() if m.id not in avoid]
             statuses = {m.id: self._status(m) for m in asked if m.alive and m.match}
-            known = {m.id: RaftProgress(m.match, self._state(m)) for m in cluster.members.values()}
             return ClusterStatus(
                 cluster_id=CLUSTER_ID,
                 leader=cluster.leader,
@@ -222,8 +221,17 @@ class MemoryEtcd:
                 statuses=statuses,
                 silent={m.id: "not alive" for m in members if m.id not in statuses},
                 readers=tuple(sorted(m.id for m in asked if m.alive and not m.is_learner)),
-                progress=known if cluster.leader else {},
+                progress=self._progress(),
             )
+
+    def progress(self) -> dict[str, RaftProgress]:
+        with self.cluster.lock:
+            self.cluster.sync()
+            return self._progress()
+
+    def _progress(self) -> dict[str, RaftProgress]:
+        members = self.cluster.members.values()
+        return {m.id: RaftProgress(m.match, self._state(m)) for m in members} if self.cluster.leader else {}
 
     def members(self) -> tuple[Member, ...]:
         with self.cluster.lock:

@@ -30,6 +30,14 @@ def test_a_member_to_be_avoided_is_not_asked(world):
     assert avoided.id not in status.readers
 
 
+def test_progress_is_what_the_last_looks_leader_knows(world):
+    """Without a read through raft: of everybody, also of a learner that was never heard of."""
+    status, member = world.etcd.look(), add(world)
+    known = eventually(lambda: (found := world.etcd.progress()) and member.id in found and found, "the learner's log")
+    assert set(known) == {*status.progress, member.id}
+    assert (known[member.id].match, known[status.leader].match > 0) == (0, True)
+
+
 def test_a_leader_to_be_avoided_still_commits_and_hands_over(world):
     """It is not looked at; what must be sent to it still gets there."""
     before = world.etcd.look()

@@ -12,7 +12,7 @@ from memory_etcd import MemoryCluster, MemoryEtcd
 
 from membership import errors as e
 from membership.launching import Launcher
-from membership.model import ClusterStatus, Member
+from membership.model import ClusterStatus, Member, RaftProgress
 from membership.ports import Etcd
 from membership.requests import Policy
 
@@ -46,6 +46,9 @@ class FaultyEtcd:
 
     def members(self) -> tuple[Member, ...]:
         return self._call("members", self._etcd.members)
+
+    def progress(self) -> dict[str, RaftProgress]:
+        return self._etcd.progress()
 
     def commit(self) -> None:
         return self._call("commit", self._etcd.commit)

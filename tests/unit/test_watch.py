@@ -115,6 +115,7 @@ class Script:
         self._looks = list(looks)
         self.now = 0.0
         self.commits = []
+        self.peeks = []
 
     def clock(self):
         return self.now
@@ -125,6 +126,15 @@ class Script:
         if isinstance(look, Exception):
             raise look
         return look
+
+    def progress(self):
+        return {}
+
+    def peek(self, progress):
+        """What the leader knows of the learner, twenty times a second."""
+        self.now += 0.05
+        self.peeks.append(self.now)
+        return {NEW_ID: progress}
 
     def commit(self):
         self.commits.append(self.now)
@@ -170,6 +180,16 @@ def test_caught_up_must_be_seen_twice():
     status, _ = watch(script, "wait_for_sync")
     assert lucky == status
     assert script.now == 5
+
+
+@pytest.mark.parametrize(("peeks", "looks"), [(3, 3), (30, 4)], ids=["it moves soon", "it moves after a while"])
+def test_a_member_that_has_nothing_yet_is_left_in_peace(peeks, looks):
+    """Looks are a second apart until the leader knows something of it; then the next follows at once."""
+    script = Script(at(0), *[at(0)] * (looks - 3), at(1000), at(1000))
+    script.progress = lambda: script.peek(RaftProgress(0 if len(script.peeks) < peeks else 5, "StateReplicate"))
+    watch(script, "wait_for_sync")
+    assert len(script.peeks) == peeks + 1
+    assert script.now == pytest.approx(looks + len(script.peeks) * 0.05)
 
 
 def test_somebody_elses_promote_ends_the_wait_at_once():
