@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from membership.model import ClusterStatus, Member, MemberStatus, RaftProgress
-from membership.requests import Policy
+from membership.preflight import check_replace
+from membership.requests import Policy, ReplaceRequest
 from membership.verdicts import Facts
 
 CLUSTER_ID = "c0ffee"
@@ -48,3 +49,24 @@ def cluster(voters: int = 3, *more: Member, down=(), leader: str = "1", **change
 
 def facts(member_id: str = "", policy: Policy | None = None, name: str = "etcd-9", url: str = NEW_URL, **more) -> Facts:
     return Facts("prod", CLUSTER_ID, policy or Policy(), name, (url,), member_id, **more)
+
+
+LOOSE = Policy(min_voters=1, min_spare=0)
+
+
+def asked(old: str = "etcd-3", name: str = "etcd-9", url: str = NEW_URL, **more) -> ReplaceRequest:
+    """A replacement as it is asked for."""
+    return ReplaceRequest(cluster="prod", old=old, name=name, peer_urls=(url,), **more)
+
+
+def checked(status, request=None, policy=LOOSE, wanted=None):
+    """The preflight of a replacement."""
+    request = request or asked()
+    known = facts(policy=policy, name=request.name, url=request.peer_urls[0])
+    return check_replace(status, known, wanted or request.old, request)
+
+
+def the(name: str, checks):
+    """The one check of this name."""
+    [check] = [c for c in checks if c.name == name]
+    return check

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from looks import NEW_ID, NEW_URL, cluster, facts, learner, own_word, voter
+from looks import LOOSE, NEW_ID, NEW_URL, checked, cluster, facts, learner, own_word, the, voter
 
 from membership.judge_join import judge_add
 from membership.judge_removal import judge_removal
@@ -13,7 +13,6 @@ from membership.model import Alarm
 from membership.preflight import (
     check_join,
     check_remove,
-    check_replace,
     find_member,
     is_down,
     meant_by,
@@ -22,24 +21,8 @@ from membership.preflight import (
 )
 from membership.requests import JoinRequest, Policy, RemoveRequest, ReplaceRequest
 
-LOOSE = Policy(min_voters=1, min_spare=0)
 MB100 = 100_000_000
 DISSENT = ("2 lists more",)
-
-
-def asked(old: str = "etcd-3", name: str = "etcd-9", url: str = NEW_URL, **more) -> ReplaceRequest:
-    return ReplaceRequest(cluster="prod", old=old, name=name, peer_urls=(url,), **more)
-
-
-def replacing(status, wanted=None, request=None, policy=LOOSE):
-    request = request or asked()
-    known = facts(policy=policy, name=request.name, url=request.peer_urls[0])
-    return check_replace(status, known, wanted or request.old, request)
-
-
-def the(name: str, checks):
-    [check] = [c for c in checks if c.name == name]
-    return check
 
 
 def words(**changes):
@@ -85,7 +68,7 @@ def test_the_checks_of_every_change(name, verdict, evidence, status):
         check_join(status, known),
         check_remove(status, known, "etcd-3", force=False),
         check_remove(status, known, "nobody", force=False),
-        replacing(status),
+        checked(status),
     ):
         check = the(name, checks)
         assert verdict == check.verdict
@@ -125,7 +108,7 @@ TWINS = cluster(3, learner("etcd-3"))
 
 def test_a_name_of_two_members_is_refused():
     """By name it would be a guess; by ID, and once pinned, it is none."""
-    for checks in (check_remove(TWINS, facts(policy=LOOSE), "etcd-3", force=True), replacing(TWINS)):
+    for checks in (check_remove(TWINS, facts(policy=LOOSE), "etcd-3", force=True), checked(TWINS)):
         assert [(c.verdict, c.error) for c in checks] == [("refuse", "AmbiguousMember")]
         assert f"several members are called etcd-3: 3, {NEW_ID}" in checks[0].evidence
     for wanted in ("3", NEW_ID, voter(3)):
@@ -221,7 +204,7 @@ REFUSED_JOINS = {
 def test_a_refused_join_says_what_its_judgement_says(error):
     """And so does a replace, of the member that would come."""
     verdict = judge_add(REFUSED_JOINS[error], facts())
-    for checks in (check_join(REFUSED_JOINS[error], facts()), replacing(REFUSED_JOINS[error])):
+    for checks in (check_join(REFUSED_JOINS[error], facts()), checked(REFUSED_JOINS[error])):
         check = refusal(checks)
         assert (verdict.error, verdict.reason, verdict.hint) == (check.error, check.evidence, check.hint)
     assert error == verdict.error

@@ -5,33 +5,17 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from looks import NEW_ID, NEW_URL, cluster, facts, learner, own_word, voter
+from looks import LOOSE, NEW_ID, asked, checked, cluster, facts, learner, own_word, the, voter
 
 from membership.judge_join import judge_add
 from membership.judge_removal import judge_removal
 from membership.model import Alarm
-from membership.preflight import check_replace, find_member, order_of, refusal, warnings
-from membership.requests import Policy, ReplaceRequest
+from membership.preflight import find_member, order_of, refusal, warnings
+from membership.requests import Policy
 
-LOOSE = Policy(min_voters=1, min_spare=0)
 OLD_URL = "http://10.0.0.3:2380"
 LEARNER = learner("old", "8", "http://10.0.0.8:2380")
 NEW_VOTER = replace(learner(), is_learner=False)
-
-
-def asked(old: str = "etcd-3", name: str = "etcd-9", url: str = NEW_URL, **more) -> ReplaceRequest:
-    return ReplaceRequest(cluster="prod", old=old, name=name, peer_urls=(url,), **more)
-
-
-def checked(status, request=None, policy=LOOSE, wanted=None):
-    request = request or asked()
-    known = facts(policy=policy, name=request.name, url=request.peer_urls[0])
-    return check_replace(status, known, wanted or request.old, request)
-
-
-def the(name: str, checks):
-    [check] = [c for c in checks if c.name == name]
-    return check
 
 
 HEALTHY = ("add-first", "the old member is healthy, so the margin never shrinks")
