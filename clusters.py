@@ -137,9 +137,9 @@ class ClustersFile:
         try:
             file = _File.model_validate(tomllib.loads(self._path.read_text()))
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise InvalidConfiguration(f"{self._path}: not TOML: {error}") from error
+            raise InvalidConfiguration(f"{self._path}: not TOML: {error}") from None
         except ValidationError as error:
-            raise InvalidConfiguration(f"{self._path}: {explain(error)}") from error
+            raise InvalidConfiguration(f"{self._path}: {explain(error)}") from None  # it quotes the values
         for name, cluster in file.clusters.items():
             if (cluster.task_queue or self._default_queue) in self._serves:
                 self._check_files(name, cluster.access(self._path.parent))

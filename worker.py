@@ -21,6 +21,7 @@ from temporalio.worker import Worker
 from activities.change import Change
 from activities.launch import Launching
 from activities.observe import Observe
+from activities.past import Past
 from activities.snapshot import Snapshots
 from activities.temporal import Temporal
 from activities.turns import Turns
@@ -81,13 +82,14 @@ def _activities(client: Client, clusters: Clusters, waits: dict[str, Any]) -> li
     launching, snapshots = Launching(clusters), Snapshots(clusters)
     turns = Turns(temporal, **{name: value for name, value in waits.items() if name != "clock"})
     return [
-        *(observe.read_profile, observe.list_clusters, observe.check_status, observe.check_after_barrier),
+        *(observe.read_profile, observe.list_clusters, observe.look_beforehand),
+        *(observe.check_status, observe.check_after_barrier),
         *(watch.wait_for_cluster, watch.wait_for_sync, watch.wait_for_verification),
         *(change.add_learner, change.promote_learner, change.remove_member, change.move_leader),
         *(launching.check_launcher, launching.launch_member, launching.describe_launched, launching.stop_launched),
         snapshots.save_snapshot,
         *(turns.request_turn, turns.keep_turn, turns.send_claim, turns.read_turns),
-        *(turns.watch_holder, turns.cancel_change),
+        *(turns.watch_holder, turns.cancel_change, Past(temporal).began_with),
     ]
 
 

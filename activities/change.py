@@ -99,7 +99,7 @@ class Change:
         started = self._clock()
         info = activity.info()
         if info.attempt > 1:
-            return not_sent("an act has one attempt")
+            return ActReport(sent=True, applied="maybe", error="Repeated", reason="an earlier attempt may have sent it")
         try:
             etcd = self._clusters.connect(order.cluster)
             status = etcd.look(order.facts.avoid)

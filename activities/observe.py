@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from datetime import timedelta
 
 from temporalio import activity
 from temporalio.api.enums.v1 import IndexedValueType
@@ -10,16 +11,19 @@ from temporalio.api.operatorservice.v1 import ListSearchAttributesRequest
 from temporalio.service import RPCError
 
 from activities.failures import named_failures
+from activities.heartbeat import beating
 from activities.temporal import Temporal
-from membership.acts import Look
+from membership.acts import Beforehand, Look
 from membership.errors import ClusterUnreachable, MemberflowError
 from membership.inspection import Reachability
 from membership.model import ClusterStatus
 from membership.ports import ClusterProfile, Clusters, Etcd
 from membership.requests import SEARCH_ATTRIBUTES
+from membership.turns import TurnsState
 
 # Seconds between two looks of one activity.
 PAUSE = 0.1
+LOOK_BEAT = timedelta(seconds=1)
 
 
 class Observe:
@@ -45,8 +49,15 @@ class Observe:
     @activity.defn(no_thread_cancel_exception=True)
     def check_status(self, look: Look) -> ClusterStatus:
         """One look: a linearizable member list, every member's own status, the leader's view of their logs."""
-        with named_failures():
+        with named_failures(), beating(LOOK_BEAT):
             return self._look(self._clusters.connect(look.cluster), look)
+
+    @activity.defn(no_thread_cancel_exception=True)
+    def look_beforehand(self, look: Look) -> Beforehand:
+        """One look, and the turns: which learners were left behind is part of what a change begins with."""
+        with named_failures(), beating(LOOK_BEAT):
+            turns = self._temporal.call(self._temporal.turns_state(look.cluster))
+            return Beforehand(self._look(self._clusters.connect(look.cluster), look), turns or TurnsState())
 
     @activity.defn(no_thread_cancel_exception=True)
     def check_after_barrier(self, look: Look) -> ClusterStatus:
@@ -56,7 +67,7 @@ class Observe:
         What an earlier, ambiguous call proposed is then either in this look or will never be: entries commit in
         order, and a proposal that a new leader's log doesn't have is lost.
         """
-        with named_failures():
+        with named_failures(), beating(LOOK_BEAT):
             etcd = self._clusters.connect(look.cluster)
             self._look(etcd, look)
             etcd.commit()
@@ -67,7 +78,7 @@ class Observe:
         deadline = time.monotonic() + look.patience
         while True:
             try:
-                return etcd.look({*look.avoid, *self._temporal.shunned(look.cluster)}, uptimes=look.uptimes)
+                return etcd.look(self._temporal.avoided(look.cluster, look.avoid), uptimes=look.uptimes)
             except ClusterUnreachable:
                 if time.monotonic() >= deadline or activity.is_cancelled():
                     raise

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Coroutine
-from contextlib import suppress
+from collections.abc import Callable, Collection, Coroutine, Iterator
 from typing import Any, TypeVar
 
 from temporalio.client import AsyncActivityCancelledError, Client, WorkflowHandle, WorkflowQueryRejectedError
@@ -19,6 +18,24 @@ T = TypeVar("T")
 
 ASK_DEADLINE = 3.0
 SHUN_FOR = 1.0
+ASK_AGAIN_AFTER = 3.0
+
+
+class Avoided(Collection[str]):
+    """`known`, and what `live` says at the moment of the question: a look in two parts asks before each of them."""
+
+    def __init__(self, known: Collection[str], live: Callable[[], tuple[str, ...]]) -> None:
+        self._known = known
+        self._live = live
+
+    def __contains__(self, item: object) -> bool:
+        return item in self._known or item in self._live()
+
+    def __iter__(self) -> Iterator[str]:
+        return iter({*self._known, *self._live()})
+
+    def __len__(self) -> int:
+        return len(list(iter(self)))
 
 
 class Temporal:
@@ -33,19 +50,27 @@ class Temporal:
         """The answer to `question`, for a caller in a thread; raises TimeoutError after ASK_DEADLINE seconds."""
         return asyncio.run_coroutine_threadsafe(question, self._loop).result(ASK_DEADLINE)
 
-    def shunned(self, cluster: str) -> tuple[str, ...]:
+    def avoided(self, cluster: str, known: Collection[str]) -> Avoided:
+        """`known`, and the member that is being removed at this moment; for a caller in a thread."""
+        return Avoided(known, lambda: self._shunned_of(cluster))
+
+    def _shunned_of(self, cluster: str) -> tuple[str, ...]:
         """
-        ID and client URLs of the member that is being removed at this moment; for a caller in a thread.
+        ID and client URLs of the member that is being removed.
 
         Known for SHUN_FOR seconds; where Temporal can't be asked, what was known last (no removal is sent without it).
         """
-        now = time.monotonic()
-        asked, known = self._shunned.get(cluster, (float("-inf"), ()))
-        if now - asked >= SHUN_FOR:
-            with suppress(RPCError, TimeoutError):
+        asked, (until, known) = time.monotonic(), self._shunned.get(cluster, (float("-inf"), ()))
+        if asked >= until:
+            try:
                 state = self.call(self.turns_state(cluster))
+            except (RPCError, TimeoutError):
+                until = time.monotonic() + ASK_AGAIN_AFTER
+            else:
                 known = state.removing if state else ()
-            self._shunned[cluster] = (now, known)
+                # A slow answer holds for a moment too: a look asks several times.
+                until = max(asked + SHUN_FOR, time.monotonic() + SHUN_FOR / 2)
+            self._shunned[cluster] = (until, known)
         return known
 
     def turns(self, cluster: str) -> WorkflowHandle[Any, Any]:

@@ -174,7 +174,7 @@ class Watch:
             pause = next(pause for until, pause in _INTERVALS if passed < until)
             try:
                 etcd = self._clusters.connect(order.cluster)
-                status = etcd.look({*order.facts.avoid, *self._temporal.shunned(order.cluster)})
+                status = etcd.look(self._temporal.avoided(order.cluster, order.facts.avoid))
             except MemberflowError as error:
                 activity.heartbeat(meter.blind(self._clock(), f"cannot look: {error.name}: {error}"))
             else:

@@ -50,7 +50,7 @@ class Calls:
             unknown = [url for url, a in answers.items() if isinstance(a, InvalidAuthToken | UserEmpty)]
             if not unknown or self._access.username is None:
                 break
-            failure = self._renew_token()
+            failure = self._renew_token(unknown)
             if failure is not None:
                 answers |= dict.fromkeys(unknown, failure)
                 break
@@ -59,12 +59,22 @@ class Calls:
         return answers
 
     def send(self, url: str, method: str, request: Any, deadline: float) -> Any:
-        """Sends a change, once; raises the named error of whatever comes back."""
+        """
+        Sends a change, once; raises the named error of whatever comes back.
+
+        Authenticates before it: some servers let every read pass without a token (CVE-2026-33413). After a token
+        that was refused the next change has a new one.
+        """
+        if self._access.username is not None and self._token is None and (failure := self._renew_token([url])):
+            raise failure
         future = self._start(url, method, request, deadline)
         try:
             return future.result()
         except grpc.RpcError as error:
-            raise from_rpc(error, url) from error
+            named = from_rpc(error, url)
+            if isinstance(named, InvalidAuthToken | UserEmpty):
+                self._token = None
+            raise named from error
 
     def stream(self, url: str, method: str, request: Any, deadline: float) -> Iterator[Any]:
         """What comes of a streamed read; raises the named error of whatever breaks it."""
@@ -79,7 +89,7 @@ class Calls:
                 # A token that is too old is said before the first piece.
                 if attempt or not isinstance(named, InvalidAuthToken | UserEmpty) or self._access.username is None:
                     raise named from error
-                self._renew_token()
+                self._renew_token([url])
             else:
                 return
 
@@ -115,8 +125,8 @@ class Calls:
         except grpc.RpcError as error:
             return from_rpc(error, url)
 
-    def _renew_token(self) -> MemberflowError | None:
-        """Authenticates at the first endpoint that answers; a learner would refuse."""
+    def _renew_token(self, alive: Sequence[str]) -> MemberflowError | None:
+        """Authenticates at the first endpoint that answers, those that have just answered first; learners refuse."""
         assert self._access.password_file
         try:
             password = self._access.password_file.read_text().rstrip("\n")
@@ -124,7 +134,7 @@ class Calls:
             return InvalidConfiguration(f"cannot read {self._access.password_file}: {error.strerror}")
         request = rpc_pb2.AuthenticateRequest(name=self._access.username, password=password)
         failure: MemberflowError | None = None
-        for url in self._access.endpoints:
+        for url in dict.fromkeys((*alive, *self._access.endpoints)):
             try:
                 self._token = self.connection(url).auth.Authenticate(request, timeout=AUTH_DEADLINE).token
             except grpc.RpcError as error:

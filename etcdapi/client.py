@@ -36,6 +36,7 @@ _ALARMS = rpc_pb2.AlarmRequest(action=rpc_pb2.AlarmRequest.GET)
 class _Map:
     """What the last look learnt of where members are; replaced as a whole."""
 
+    cluster_id: int = 0
     owner: dict[str, str] = field(default_factory=dict)
     voter_urls: tuple[str, ...] = ()
     readers: tuple[str, ...] = ()
@@ -59,24 +60,22 @@ class EtcdClient:
         """See `Etcd.look`. Voters first, learners after them: writes in between never overstate a lag."""
         known = self._known_urls(avoid)
         answers = self._calls.read(known, "Status", _STATUS, STATUS_DEADLINE)
+        cluster_id = reading.agree_on_cluster(answers, self._seeds) or self._map.cluster_id
+        answers = reading.of_cluster(answers, cluster_id)
         leader, term = reading.agree_on_leader(reading.read_status(a) for a in _voters(answers).values())
-        lists = self._lists(answers, leader)
+        lists = self._lists(answers, leader, cluster_id)
         if not lists:
             raise ClusterUnreachable(_reasons(answers, list(_voters(answers))))
-        first = next(iter(lists.values()))
-        cluster_id = first.header.cluster_id
-        reading.agree_on_cluster(answers, cluster_id, self._seeds)
-        found = self._calls.read(
-            _still_to_ask(reading.read_members(first), known, avoid), "Status", _STATUS, STATUS_DEADLINE
-        )
+        unasked = _still_to_ask(reading.read_members(next(iter(lists.values()))), known, avoid)
+        found = reading.of_cluster(self._calls.read(unasked, "Status", _STATUS, STATUS_DEADLINE), cluster_id)
         answers |= found
-        lists |= self._lists(found, leader)
+        lists |= self._lists(found, leader, cluster_id)
         listed = {url: (reading.hex_id(a.header.member_id), reading.read_members(a)) for url, a in lists.items()}
         members, dissent = reading.agree_on_members(listed)
-        statuses, silent = reading.identify(members, answers, cluster_id, avoid)
+        statuses, silent = reading.identify(members, answers, avoid)
         if uptimes:
             statuses = {i: replace(s, uptime=self._uptime(s.urls)) for i, s in statuses.items()}
-        self._map = _draw_map(members, answers, tuple(lists), leader, avoid)
+        self._map = replace(_draw_map(members, answers, tuple(lists), leader, avoid), cluster_id=cluster_id)
         return ClusterStatus(
             cluster_id=reading.hex_id(cluster_id),
             leader=leader,
@@ -94,6 +93,7 @@ class EtcdClient:
         failures: Answers = {}
         for url in self._map.readers or self._seeds:
             answer = self._calls.read([url], "MemberList", _LIST, WATCH_DEADLINE)
+            answer = reading.of_cluster(answer, self._map.cluster_id)
             if good := _good(answer):
                 return reading.read_members(good[url])
             failures |= answer
@@ -158,11 +158,11 @@ class EtcdClient:
             raise NoLeader("the last look found no leader that answers")
         return where.leader, where.leader_url
 
-    def _lists(self, statuses: Answers, leader: str) -> dict[str, Any]:
+    def _lists(self, statuses: Answers, leader: str, cluster_id: int) -> dict[str, Any]:
         """The lists of the voters among those that answered, the leader's first."""
         voters = _voters(statuses)
         urls = sorted(voters, key=lambda url: reading.hex_id(voters[url].header.member_id) != leader)
-        return _good(self._calls.read(urls, "MemberList", _LIST, LIST_DEADLINE))
+        return _good(reading.of_cluster(self._calls.read(urls, "MemberList", _LIST, LIST_DEADLINE), cluster_id))
 
     def _known_urls(self, avoid: Collection[str]) -> list[str]:
         where = self._map

@@ -31,19 +31,23 @@ class Connection:
     """The calls of one endpoint. Not for use after `close`."""
 
     def __init__(self, url: str, access: Access) -> None:
-        parts = urlsplit(url)
-        if not parts.hostname or not parts.port:
+        try:
+            parts = urlsplit(url)
+            port = parts.port
+        except ValueError:
+            port = None
+        if not port or not parts.hostname:
             raise Unreachable(f"no client URL: {url!r}", endpoint=url)
         self.url = url
         tls = parts.scheme == "https"
         host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
         files = {"ca_cert": access.ca, "cert_cert": access.cert, "cert_key": access.key} if tls else {}
-        client = etcd3.client(host=host, port=parts.port, grpc_options=_OPTIONS, **files)
+        client = etcd3.client(host=host, port=port, grpc_options=_OPTIONS, **files)
         self.cluster: stubs.rpc_pb2_grpc.ClusterStub = client.clusterstub
         self.maintenance: stubs.rpc_pb2_grpc.MaintenanceStub = client.maintenancestub
         self.auth = stubs.rpc_pb2_grpc.AuthStub(client.channel)  # type: ignore[no-untyped-call]  # generated
         self._channel = client
-        self._http = _http(parts.hostname, parts.port, access if tls else None)
+        self._http = _http(parts.hostname, port, access if tls else None)
         self._http_lock = Lock()
 
     def close(self) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from etcdapi.stubs import rpc_pb2
-from membership.errors import MemberflowError, WrongCluster, WrongMember
+from membership.errors import EtcdError, MemberflowError, WrongCluster, WrongMember
 from membership.model import Alarm, Member, MemberStatus
 
 # The text differs in white space between 3.6 and 3.7: "memberID:123  alarm:NOSPACE".
@@ -79,45 +79,57 @@ def _shape(members: tuple[Member, ...]) -> set[str]:
     return {f"{m.id} {'learner' if m.is_learner else 'voter'} {'+'.join(m.peer_urls)}" for m in members}
 
 
-def agree_on_cluster(answers: Mapping[str, Any], cluster_id: int, seeds: Collection[str]) -> None:
-    """Raises WrongCluster when a configured endpoint answers for another cluster than the list's."""
-    for url in seeds:
-        answer = answers.get(url)
-        if answer is not None and not isinstance(answer, MemberflowError) and answer.header.cluster_id != cluster_id:
-            raise WrongCluster(f"{url} answers for cluster {answer.header.cluster_id:x}, others for {cluster_id:x}")
+def agree_on_cluster(answers: Mapping[str, Any], seeds: Collection[str]) -> int:
+    """
+    The ID of the cluster that the configured endpoints belong to; 0 when none of them answered.
+
+    Raises WrongCluster when they belong to different ones.
+    """
+    told = {
+        url: answers[url].header.cluster_id
+        for url in seeds
+        if url in answers and not isinstance(answers[url], MemberflowError)
+    }
+    if len(set(told.values())) > 1:
+        raise WrongCluster("; ".join(f"{url} answers for cluster {cluster_id:x}" for url, cluster_id in told.items()))
+    return next(iter(told.values()), 0)
+
+
+def of_cluster(answers: Mapping[str, Any], cluster_id: int) -> dict[str, Any]:
+    """The same answers, but those of another cluster's members are a WrongCluster error: never evidence."""
+    return {
+        url: WrongCluster(f"{url} answers for cluster {a.header.cluster_id:x}")
+        if not isinstance(a, MemberflowError) and a.header.cluster_id != cluster_id
+        else a
+        for url, a in answers.items()
+    }
 
 
 def identify(
-    members: tuple[Member, ...], answers: Mapping[str, Any], cluster_id: int, avoid: Collection[str]
+    members: tuple[Member, ...], answers: Mapping[str, Any], avoid: Collection[str]
 ) -> tuple[dict[str, MemberStatus], dict[str, str]]:
     """Statuses by member, of those that answered as themselves, and the reason for every other one's silence."""
     own: dict[str, MemberStatus] = {}
     for url, a in answers.items():
-        if not isinstance(a, MemberflowError) and a.header.cluster_id == cluster_id:
+        if not isinstance(a, MemberflowError):
             who = hex_id(a.header.member_id)
             own[who] = read_status(a, (*(own[who].urls if who in own else ()), url))
     statuses = {m.id: own[m.id] for m in members if m.id in own and m.id not in avoid}
-    silent = {m.id: _why(m, answers, cluster_id, avoid) for m in members if m.id not in statuses}
+    silent = {m.id: _why(m, answers, avoid) for m in members if m.id not in statuses}
     return statuses, silent
 
 
-def _why(member: Member, answers: Mapping[str, Any], cluster_id: int, avoid: Collection[str]) -> str:
+def _why(member: Member, answers: Mapping[str, Any], avoid: Collection[str]) -> str:
     if member.id in avoid:
         return "not asked, because it is being removed"
     if not member.client_urls:
         return "has published no client URL yet"
-    return "; ".join(_what_came(url, answers.get(url), cluster_id) for url in member.client_urls)
+    return "; ".join(_what_came(url, answers.get(url)) for url in member.client_urls)
 
 
-def _what_came(url: str, answer: Any, cluster_id: int) -> str:
+def _what_came(url: str, answer: Any) -> str:
     if answer is None:
         return f"{url} was not asked"
-    if isinstance(answer, MemberflowError):
-        return str(answer)
-    if answer.header.cluster_id != cluster_id:
-        return _named(WrongCluster(f"{url} answers for cluster {answer.header.cluster_id:x}"))
-    return _named(WrongMember(f"{url} answers as member {answer.header.member_id:x}"))
-
-
-def _named(error: MemberflowError) -> str:
-    return f"{error.name}: {error}"
+    if not isinstance(answer, MemberflowError):
+        answer = WrongMember(f"{url} answers as member {answer.header.member_id:x}")
+    return str(answer) if isinstance(answer, EtcdError) else f"{answer.name}: {answer}"

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from membership.launching import Launch
-from membership.turns import Ticket
+from membership.model import ClusterStatus
+from membership.turns import Ticket, TurnsState
 from membership.verdicts import Facts
 
 
@@ -23,6 +24,14 @@ class Look:
     avoid: tuple[str, ...] = ()
     patience: float = 0.0
     uptimes: bool = False
+
+
+@dataclass(frozen=True)
+class Beforehand:
+    """What a change is up against before it has the turn: the cluster, and who changes it."""
+
+    status: ClusterStatus
+    turns: TurnsState
 
 
 @dataclass(frozen=True)

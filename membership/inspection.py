@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from membership.checks import Check
 from membership.model import ClusterStatus
-from membership.preflight import Check
 from membership.requests import Verb
 from membership.turns import TurnsState
 

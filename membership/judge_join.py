@@ -40,8 +40,8 @@ def judge_add(status: ClusterStatus, facts: Facts) -> Verdict:
     return judge_supported(status) or _judge_slot(status)
 
 
-def judge_supported(status: ClusterStatus) -> Refuse | None:
-    """Refuses what no waiting will mend: servers older than 3.5, and clusters with corrupt data."""
+def judge_version(status: ClusterStatus) -> Refuse | None:
+    """Refuses servers older than 3.5, for every kind of change."""
     for answer in status.statuses.values():
         if version_of(answer.version) < (3, 5):
             return Refuse(
@@ -49,8 +49,14 @@ def judge_supported(status: ClusterStatus) -> Refuse | None:
                 f"member {answer.member_id} runs etcd {answer.version}; 3.5 is the oldest supported version",
                 "upgrade etcd: 3.4 is end of life and ignores linearizable member lists",
             )
-    corrupt = sorted(a.member_id for a in status.alarms if a.kind == "CORRUPT" and status.member(a.member_id))
-    if corrupt:
+    return None
+
+
+def judge_supported(status: ClusterStatus) -> Refuse | None:
+    """Refuses what no waiting will mend: servers older than 3.5, and clusters with corrupt data."""
+    if refused := judge_version(status):
+        return refused
+    if corrupt := status.corrupt:
         return Refuse(
             "CorruptAlarm",
             f"a CORRUPT alarm is active on {', '.join(corrupt)}",
@@ -65,9 +71,11 @@ def _judge_slot(status: ClusterStatus) -> Verdict:
         return Wait(f"learner {other.label} at {', '.join(other.peer_urls)} takes the learner slot", foreign=other.id)
     if not_now := unsettled(status):
         return not_now
-    # etcd's strict check before an add (3.5.30+, 3.6.11+); older servers ask for every voter and say so themselves.
+    # etcd's strict check before an add; servers before 3.5.30 and 3.6.11 want every voter.
     voters, live = len(status.voters), len(status.live_voters)
-    if voters > 1 and live < quorum(voters + 1):
+    version = version_of(status.statuses[status.leader].version)
+    wants_all = version < (3, 5, 30) or (3, 6) <= version < (3, 6, 11)
+    if voters > 1 and live < (voters if wants_all else quorum(voters + 1)):
         return Wait(f"etcd refuses an add while {tell_down(status)}")
     return Ready()
 
@@ -91,6 +99,9 @@ def judge_sync(status: ClusterStatus, facts: Facts) -> Verdict:
         return Wait(f"the learner does not answer: {status.why_silent(member.id)}", phase)
     if not own.is_learner:
         return Wait("the learner has not applied its own add yet", phase)
+    seen = status.progress.get(member.id)
+    if seen is not None and seen.state != "StateReplicate":
+        return Wait(f"the leader does not replicate to the learner ({seen.state})", phase)
     behind = lag(status, member)
     if behind > facts.policy.max_lag_entries:
         return Wait(f"the learner is {behind} raft entries behind", phase)

@@ -27,7 +27,7 @@ def _judge_safety(status: ClusterStatus, target: Member, facts: Facts) -> Refuse
     voters = len(status.voters)
     if voters == 1:
         return Refuse("LastVoter", f"{target.label} is the last voter: without it there is no cluster")
-    corrupt = sorted({a.member_id for a in status.alarms if a.kind == "CORRUPT"} - {target.id})
+    corrupt = [member_id for member_id in status.corrupt if member_id != target.id]
     if corrupt and not facts.force:
         return Refuse(
             "CorruptAlarm",
@@ -81,13 +81,13 @@ def judge_move(status: ClusterStatus, facts: Facts) -> Verdict:
 
 
 def transferee(status: ClusterStatus, leader: str) -> Member | None:
-    """The healthy voter that is most caught up; never a learner."""
+    """The healthy voter that is most caught up; never a learner, nor one whose data is corrupt."""
 
     def position(member: Member) -> int:
         seen = status.progress.get(member.id)
         return seen.match if seen else status.statuses[member.id].applied_index
 
-    candidates = [m for m in status.live_voters if m.id != leader]
+    candidates = [m for m in status.live_voters if m.id != leader and m.id not in status.corrupt]
     return max(candidates, key=position, default=None)
 
 

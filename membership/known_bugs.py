@@ -27,6 +27,10 @@ _BUGS = (
         "go through the latest 3.5 before 3.6",
         (((3, 5, 1), (3, 5, 24)),),
     ),
+    Bug(
+        "removed members may come back after an upgrade to 3.6; go through 3.5.26 or later before it",
+        (((3, 5, 0), (3, 5, 26)),),
+    ),
     Bug("a learner that never started can be promoted", (((3, 5, 0), (3, 5, 7)),)),
     Bug("data may become inconsistent", (((3, 5, 0), (3, 5, 6)),)),
     Bug("defragmenting while a learner syncs may corrupt data", (((3, 5, 0), (3, 5, 23)), ((3, 6, 0), (3, 6, 5)))),

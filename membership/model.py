@@ -127,12 +127,17 @@ class ClusterStatus:
     def alarms(self) -> tuple[Alarm, ...]:
         return tuple(sorted({a for s in self.statuses.values() for a in s.alarms}, key=repr))
 
+    @property
+    def corrupt(self) -> list[str]:
+        """The IDs of members with a CORRUPT alarm; etcd keeps alarms of members that are gone."""
+        return sorted({a.member_id for a in self.alarms if a.kind == "CORRUPT" and self.member(a.member_id)})
+
     def member(self, member_id: str) -> Member | None:
         return next((m for m in self.members if m.id == member_id), None)
 
-    def without(self, member_id: str) -> ClusterStatus:
-        """The same look at a cluster that doesn't have this member."""
-        return replace(self, members=tuple(m for m in self.members if m.id != member_id))
+    def without(self, *member_ids: str) -> ClusterStatus:
+        """The same look at a cluster that doesn't have these members."""
+        return replace(self, members=tuple(m for m in self.members if m.id not in member_ids))
 
     def endpoints_of(self, member_id: str) -> tuple[str, ...]:
         """The client URLs that a member advertises or answers at; not those that lead to another member as well."""

@@ -10,30 +10,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from membership.acts import Beforehand
+from membership.checks import Check, check_cluster
 from membership.judge_join import judge_add
 from membership.judge_removal import judge_removal
-from membership.known_bugs import bugs_of
 from membership.model import ClusterStatus, Member
 from membership.requests import ChangeRequest, JoinRequest, RemoveRequest, ReplaceRequest
-from membership.verdicts import Facts, Refuse, Verdict, Wait, spare, tell_down, version_of
-
-CheckVerdict = Literal["ok", "warn", "wait", "refuse"]
-
-# Of the quota; etcd raises NOSPACE at all of it.
-_FULL = 0.8
-# etcd counts a link as healthy after 5 s (its HealthInterval), and refuses adds and removals until then.
-_YOUNG = 5.0
-
-
-@dataclass(frozen=True)
-class Check:
-    """One thing that was checked. `error` names a refusal."""
-
-    name: str
-    verdict: CheckVerdict
-    evidence: str
-    hint: str = ""
-    error: str = ""
+from membership.turns import AddedLearner
+from membership.verdicts import Facts, Refuse, Verdict, Wait, spare
 
 
 @dataclass(frozen=True)
@@ -77,13 +61,21 @@ def meant_by(request: ChangeRequest, status: ClusterStatus) -> set[str]:
     return {m.id for m in status.members if m is named or set(m.peer_urls) == urls}
 
 
+def orphans_beside(request: ChangeRequest, seen: Beforehand) -> dict[str, AddedLearner]:
+    """Learners that changes of ours left behind, by ID; this change removes them first, but for its own."""
+    others = {m.id for m in seen.status.learners} - meant_by(request, seen.status)
+    return {x.member_id: x for x in seen.turns.orphans if x.member_id in others}
+
+
 # ---- by change ----
 
 
 def check_join(status: ClusterStatus, facts: Facts) -> tuple[Check, ...]:
     voters, live = len(status.voters), len(status.live_voters)
+    if _joined(status, facts):
+        return (*check_cluster(status), Check("join", "ok", f"{facts.name} is a voter already"))
     return (
-        *_cluster(status),
+        *check_cluster(status),
         _judged("join", judge_add(status, facts), f"{facts.name} can be added at {', '.join(facts.peer_urls)}"),
         _spare(status, "after the join", voters + 1, live + 1),
     )
@@ -95,8 +87,8 @@ def check_remove(status: ClusterStatus, facts: Facts, wanted: Member | str, *, f
         return (found,)
     target = find_member(status, wanted) if isinstance(wanted, str) else status.member(wanted.id)
     if target is None:
-        return (*_cluster(status), Check("member", "ok", "is not in the member list: removed already"))
-    return (*_cluster(status), *_removal(status, replace(facts, force=force), target, returning=0))
+        return (*check_cluster(status), Check("member", "ok", "is not in the member list: removed already"))
+    return (*check_cluster(status), *_removal(status, replace(facts, force=force), target, returning=0))
 
 
 def check_replace(
@@ -111,17 +103,41 @@ def check_replace(
         reason = f"the old member {old.label} has a peer URL of the new one, and is given by its name"
         return (Check("old member", "refuse", reason, hint, "AmbiguousMember"),)
     order = order_of(status, old, request)
-    newcomer = judge_add(status.without(old.id) if old and order.first == "remove-first" else status, facts)
-    checks = [*_cluster(status), _judged("join", newcomer, f"{facts.name} can be added")]
+    beside = status.without(old.id) if old and order.first == "remove-first" else status
+    newcomer = judge_add(beside, facts)
+    joined = _joined(beside, facts)
+    good = f"{facts.name} is a voter already" if joined else f"{facts.name} can be added"
+    checks = [*check_cluster(status), _judged("join", newcomer, good)]
     if old is None:
-        checks.append(Check("old member", "warn", f"no member {request.old} is in the list: taken as removed already"))
-        return tuple(checks)
+        evidence = f"no member {request.old} is in the list: taken as removed already"
+        hint = f"if that is a slip of the pen, cancel: this replace would only join {facts.name}"
+        return (*checks, Check("old member", "warn", evidence, hint))
+    began_with = facts.began_with or (len(status.voters), spare(len(status.voters), len(status.live_voters)))
+    facts = replace(facts, force=request.force, began_with=began_with)
     checks.append(_order(order, old, request))
     if order.first == "remove-first":
-        began_with = (len(status.voters), spare(len(status.voters), len(status.live_voters)))
-        facts = replace(facts, force=request.force, began_with=began_with)
-        checks += _removal(status, facts, old, returning=1)
-    return tuple(checks)
+        return (*checks, *_removal(status, facts, old, returning=1))
+    if joined:
+        return (*checks, *_removal(status, facts, old, returning=0))
+    voters, live = len(status.voters), len(status.live_voters)
+    left = live + 1 - (not old.is_learner and not is_down(status, old))
+    return (
+        *checks,
+        _spare(status, "after the join", voters + 1, live + 1),
+        _spare(status, "after the removal", voters + old.is_learner, left),
+    )
+
+
+def is_between_halves(status: ClusterStatus, wanted: Member | str, request: ReplaceRequest) -> bool:
+    """Whether both members of a replace are there: it failed before its removal, or the new one was there before."""
+    old = find_member(status, wanted) if isinstance(wanted, str) else status.member(wanted.id)
+    return old is not None and any(not m.is_learner for m in status.with_peer_urls(request.peer_urls) if m.id != old.id)
+
+
+def _joined(status: ClusterStatus, facts: Facts) -> bool:
+    return any(
+        not m.is_learner and m.name == facts.name and set(m.peer_urls) == set(facts.peer_urls) for m in status.members
+    )
 
 
 def order_of(status: ClusterStatus, old: Member | None, request: ReplaceRequest) -> Order:
@@ -134,88 +150,13 @@ def order_of(status: ClusterStatus, old: Member | None, request: ReplaceRequest)
         return Order("add-first", "the new member is a voter already")
     if old.is_learner:
         return Order("remove-first", "the old member is a learner and takes the learner slot")
+    if old.id in status.corrupt:
+        return Order("remove-first", "the old member's data is corrupt, and nothing may be copied from it")
     if request.order != "auto":
         return Order(request.order, "asked for with --order")
     if is_down(status, old):
         return Order("remove-first", "the old member is down, and etcd may refuse an add while a voter is down")
     return Order("add-first", "the old member is healthy, so the margin never shrinks")
-
-
-# ---- of every change ----
-
-
-def _cluster(status: ClusterStatus) -> tuple[Check, ...]:
-    return (
-        _leader(status),
-        _voters(status),
-        _lists(status),
-        _versions(status),
-        _alarms(status),
-        _sizes(status),
-        _links(status),
-    )
-
-
-def _leader(status: ClusterStatus) -> Check:
-    leader = status.member(status.leader)
-    if leader is None:
-        return Check("leader", "wait", "the cluster has no leader")
-    return Check("leader", "ok", f"{leader.label}, term {status.term}")
-
-
-def _voters(status: ClusterStatus) -> Check:
-    down = status.down_voters
-    evidence = f"{len(status.live_voters)} of {len(status.voters)} alive"
-    return Check("voters", "warn" if down else "ok", f"{evidence}; {tell_down(status)}" if down else evidence)
-
-
-def _lists(status: ClusterStatus) -> Check:
-    if status.dissent:
-        return Check("member lists", "wait", f"voters disagree about the member list: {'; '.join(status.dissent)}")
-    return Check("member lists", "ok", f"{len(status.readers)} voters were asked and list the same members")
-
-
-def _versions(status: ClusterStatus) -> Check:
-    versions = sorted({s.version for s in status.statuses.values()}, key=version_of)
-    if not versions:
-        return Check("versions", "wait", "no member tells its version")
-    told = ", ".join(versions)
-    if len({version_of(v)[:2] for v in versions}) > 1:
-        hint = "finish the upgrade before changing the membership"
-        return Check("versions", "warn", f"members run different minor versions: {told}", hint)
-    if bugs := bugs_of(versions[0]):
-        return Check("versions", "warn", f"etcd {told}: {'; '.join(bugs)}", "upgrade to the latest patch release")
-    return Check("versions", "ok", told)
-
-
-def _alarms(status: ClusterStatus) -> Check:
-    if not status.alarms:
-        return Check("alarms", "ok", "none")
-    told = ", ".join(f"{a.kind} on {a.member_id}" for a in status.alarms)
-    return Check(
-        "alarms", "warn", f"alarms are active: {told}", "`etcdctl alarm list`; NOSPACE: compact and defragment"
-    )
-
-
-def _sizes(status: ClusterStatus) -> Check:
-    largest = max(status.statuses.values(), key=lambda s: s.db_size, default=None)
-    if largest is None:
-        return Check("database", "wait", "no member tells its size")
-    told = f"{largest.db_size / 1e6:.1f} MB"
-    if not largest.db_quota:
-        return Check("database", "ok", told)
-    told += f" of a quota of {largest.db_quota / 1e6:.0f} MB"
-    full = largest.db_size >= _FULL * largest.db_quota
-    return Check("database", "warn" if full else "ok", told, "compact and defragment" if full else "")
-
-
-def _links(status: ClusterStatus) -> Check:
-    young = [m.label for m in status.live_voters if 0 <= status.statuses[m.id].uptime < _YOUNG]
-    if young:
-        return Check(
-            "links", "wait", f"up for less than {_YOUNG:.0f} s, so etcd may refuse changes: {', '.join(young)}"
-        )
-    return Check("links", "ok", f"no voter is known to have started in the last {_YOUNG:.0f} s")
 
 
 def _spare(status: ClusterStatus, when: str, voters: int, live: int) -> Check:
@@ -245,7 +186,8 @@ def _removal(status: ClusterStatus, facts: Facts, target: Member, returning: int
     checks = [_judged("removal", verdict, f"{target.label} can be removed{lead}")]
     others = status.without(target.id).learners
     if others:
-        checks.append(Check("learners", "warn", f"learner {others[0].label} is in the cluster, and is left alone"))
+        evidence = f"learner {others[0].label} is in the cluster, and is left alone"
+        checks.append(Check("learners", "warn", evidence, "if nobody waits for it, `memberflow remove` it by its ID"))
     if not target.is_learner:
         checks.append(_spare(status, "after the removal", len(status.voters) - 1, len(status.live_voters) - alive))
     return checks
@@ -264,6 +206,7 @@ def _judged(name: str, verdict: Verdict | None, good: str) -> Check:
     match verdict:
         case Refuse(error, reason, hint):
             return Check(name, "refuse", reason, hint, error)
-        case Wait(reason):
-            return Check(name, "wait", reason)
+        case Wait(reason, foreign=foreign):
+            hint = "promote it with etcdctl, or `memberflow remove` it" if foreign else "the change waits until it can"
+            return Check(name, "wait", reason, hint)
     return Check(name, "ok", good)

@@ -28,7 +28,7 @@ def check_name(value: str) -> str:
 
 def check_url(value: str) -> str:
     """
-    An etcd URL (scheme, host and port), unchanged but for a slash at its end.
+    An etcd URL (scheme, host and port), spelled as etcd spells it: a lower-case scheme and nothing behind the port.
 
     Raises ValueError, with the reason, for a URL that etcd would refuse as peer or client URL.
     """
@@ -42,11 +42,13 @@ def check_url(value: str) -> str:
         raise ValueError(f"{shown} is no valid URL; {expected}") from None
     if parts.scheme not in ("http", "https"):
         raise ValueError(f"{shown} has the scheme {parts.scheme!r}, not http or https; {expected}")
+    if re.search(r"\s", value):
+        raise ValueError(f"{shown} has white space in it; {expected}")
     if not parts.hostname or port is None:
         raise ValueError(f"{shown} lacks a host or a port; {expected}")
     if parts.path not in ("", "/") or parts.query or parts.fragment or parts.username is not None:
         raise ValueError(f"{shown} has more than scheme, host and port; {expected}")
-    return value.rstrip("/")
+    return f"{parts.scheme}://{parts.netloc}"
 
 
 Name = Annotated[str, AfterValidator(check_name)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 # Seconds. A waiting change repeats its claim this often, and a holder says as often that it holds.
 REPEAT = 30.0
@@ -38,10 +38,12 @@ class Claim:
     the change has nothing of its own in the cluster and queues again later. `added` are the IDs of learners
     that the change added or took over, `gone` those that it saw to be gone. `removing` holds the ID and the client
     URLs of a member that it is about to remove. `preempt`: a held join that has the turn is to be cancelled.
+    `at`: when the change made it, by its workflow's time; one that was made earlier and comes late says nothing.
     """
 
     cluster: str
     ticket: Ticket
+    at: float = 0.0
     holding: bool = False
     giving_back: bool = False
     added: tuple[str, ...] = ()
@@ -56,12 +58,14 @@ class TurnsState:
     What ClusterTurns knows; carried over when it continues as new.
 
     `removing`: the ID and the client URLs of the member that the holder is about to remove; nobody may ask it.
+    `heard`: when the latest claim of a change was made, by its original run ID.
     """
 
     holder: Ticket | None = None
     waiting: tuple[Ticket, ...] = ()
     learners: tuple[AddedLearner, ...] = ()
     removing: tuple[str, ...] = ()
+    heard: dict[str, float] = field(default_factory=dict)
     rest_first: bool = False
     resting: bool = False
 

@@ -18,7 +18,7 @@ from workflows.timeouts import ACT, FIRST_LOOK, LOOK, LOOK_AGAIN, SHUN, WAIT, Li
 
 with workflow.unsafe.imports_passed_through():
     from activities.observe import Observe
-    from membership.acts import ActReport, LaunchOrder, Look, Order
+    from membership.acts import ActReport, Beforehand, LaunchOrder, Look, Order
     from membership.model import ClusterStatus
     from membership.ports import ClusterProfile
     from membership.stop import Stop, StopKind
@@ -111,17 +111,20 @@ class Change:
             if on_hold and self._hold and self._stop is None:
                 await on_hold()
             await self.safe_point()
-            handle = await self._ended_or_interrupted(start())
-            if handle.cancelled() or (handle.exception() is not None and self._interrupted()):
+            handle = start()
+            interrupted = await self._was_interrupted(handle)
+            if handle.cancelled() or (interrupted and handle.exception() is not None):
                 continue
             return handle.result()
 
-    async def _ended_or_interrupted(self, handle: workflow.ActivityHandle[T]) -> workflow.ActivityHandle[T]:
+    async def _was_interrupted(self, handle: workflow.ActivityHandle[T]) -> bool:
+        """Waits for the end; interrupted it stays, though whoever held the change lets it go on in the meantime."""
         await workflow.wait_condition(lambda: handle.done() or self._interrupted())
+        interrupted = self._interrupted()
         if not handle.done():
             handle.cancel()
             await workflow.wait_condition(handle.done)
-        return handle
+        return interrupted
 
     async def pause(self, until: float, why: str) -> None:
         """Waits before another attempt, until this moment of the workflow's time."""
@@ -139,11 +142,11 @@ class Change:
     # ---- a member that goes is not asked for anything any more ----
 
     async def stop_asking(self, turn: Turn, status: ClusterStatus) -> None:
-        """Has every worker stop asking the member; of one that is alive, the last look has then ended."""
+        """Has every worker stop asking the member; of one that can be asked, the last look has then ended."""
         member_id = self.facts.member_id
         self.facts = replace(self.facts, avoid=(member_id, *status.endpoints_of(member_id)))
         await turn.announce_removal(self.facts.avoid)
-        if member_id in status.statuses:
+        if status.endpoints_of(member_id):
             self.board.waits_for("the last look at the member to end")
             await workflow.sleep(SHUN, summary="the last look at the member ends")
 
@@ -154,11 +157,11 @@ class Change:
 
     # ---- activities, on the cluster's task queue ----
 
-    async def first_look(self) -> ClusterStatus:
+    async def first_look(self) -> Beforehand:
         """The first look of all: it fails after a while, where later ones go on trying."""
         try:
             return await self.interruptible(
-                lambda: self.start(Observe.check_status, Look(self.cluster), FIRST_LOOK, "first look at the cluster")
+                lambda: self.start(Observe.look_beforehand, Look(self.cluster), FIRST_LOOK, "first look at the cluster")
             )
         except ActivityError as error:
             raise stop_of(error, "refused") from error

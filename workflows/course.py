@@ -18,9 +18,10 @@ from workflows.turn import Turn
 
 with workflow.unsafe.imports_passed_through():
     from activities.observe import Observe
+    from membership.checks import Check
     from membership.duration import format_duration
     from membership.model import ClusterStatus, Handover
-    from membership.preflight import Check, refusal, warnings
+    from membership.preflight import orphans_beside, refusal, warnings
     from membership.requests import ChangeRequest, Outcome, OutcomeKind
     from membership.stop import Stop
     from membership.verdicts import Facts
@@ -32,7 +33,8 @@ class Course(Generic[R]):
     """
     One change. A kind of change says what it does (`forward`), what it takes back (`back`) and what it checks first.
 
-    `handover` is there once a learner is added, `ended` once nothing more will happen.
+    `handover` is there once a learner is added, `ended` once nothing more will happen; `rolled_back`: everything that
+    it did was taken back.
     """
 
     def __init__(self, request: R, what: str, stages: tuple[str, ...]) -> None:
@@ -42,6 +44,7 @@ class Course(Generic[R]):
         self.turn = Turn(self.change)
         self.handover: Handover | None = None
         self.ended = False
+        self.rolled_back = False
 
     async def run(self) -> Outcome:
         """The whole change; once more, after a failure that was held and then resumed."""
@@ -52,12 +55,21 @@ class Course(Generic[R]):
                     return await course()
                 except Stop as stop:
                     self.change.clocks.end()
+                    if stop.error == "JoinTimeout" and self.board.view.waits_for:
+                        stop.reason += f"; in the end it waited for: {self.board.view.waits_for}"
                     if stop.kind == "clock" and self.change.facts.policy.on_failure == "hold":
-                        self.change.hold(f"{stop.error}: {stop.reason}")
+                        self.explain(stop)
+                        self.change.hold("; ".join(filter(None, (f"{stop.error}: {stop.reason}", stop.hint))))
+                        course = self._forward_again
                     else:
                         course = partial(self._unwind, stop)
         finally:
             self.ended = True
+
+    async def _forward_again(self) -> Outcome:
+        """Held where it stands; resumed, it begins again and finds what is done already."""
+        await self.change.safe_point()
+        return await self.forward()
 
     async def forward(self) -> Outcome:
         raise NotImplementedError
@@ -65,6 +77,12 @@ class Course(Generic[R]):
     async def back(self, stop: Stop) -> ClusterStatus | Outcome | None:
         """Leaves nothing of ours behind: the last look, or the outcome after all when it was too late to go back."""
         raise NotImplementedError
+
+    async def remember(self, status: ClusterStatus) -> None:
+        """Looks up what an earlier run of the same change left to this one."""
+
+    def explain(self, stop: Stop) -> None:
+        """Adds to the reason what of the change stands, where that is not plain."""
 
     def checks(self, status: ClusterStatus, facts: Facts) -> tuple[Check, ...]:
         raise NotImplementedError
@@ -85,9 +103,12 @@ class Course(Generic[R]):
             except ActivityError as error:
                 raise stop_of(error, "refused") from error
             self.board.use_search_attributes(change.profile.search_attributes)
-        status = await change.first_look()
+        seen = await change.first_look()
+        status = seen.status
         change.facts = self.facts(status)
-        checks = self.checks(status, change.facts)
+        await self.remember(status)
+        orphans = orphans_beside(self.request, seen)
+        checks = self.checks(status.without(*orphans), change.facts)
         if refused := refusal(checks):
             raise Stop("refused", refused.error, refused.evidence, refused.hint)
         for warning in warnings(checks):
@@ -100,7 +121,8 @@ class Course(Generic[R]):
         await self.turn.take(preempt=preempt)
         limit = self.change.facts.policy.join_timeout
         reason = f"the change took longer than join_timeout ({format_duration(limit)})"
-        self.change.clocks.start("join_timeout", limit, Stop("clock", "JoinTimeout", reason))
+        hint = "`memberflow status` shows the cluster; run the same command again once what it waited for is mended"
+        self.change.clocks.start("join_timeout", limit, Stop("clock", "JoinTimeout", reason, hint))
         status = await self.change.look("look with the turn")
         self.turn.report(status)
         return status
@@ -121,11 +143,6 @@ class Course(Generic[R]):
         kind: OutcomeKind = "failed"
         if self.rolled_back:
             kind = "rolled-back"
-        elif stop.kind == "refused" and not change.reports:
+        elif stop.kind == "refused" and not any(r.sent for reports in change.reports.values() for r in reports):
             kind = "refused"
         raise failure(stop, outcome(kind, self.request, self.board, left, stop))
-
-    @property
-    def rolled_back(self) -> bool:
-        """Whether everything that this change did was taken back."""
-        return bool(self.change.reports.get("remove"))

@@ -14,8 +14,9 @@ from workflows.steering import Steered
 from workflows.steps import PROMOTE
 
 with workflow.unsafe.imports_passed_through():
+    from membership.checks import Check
     from membership.model import ClusterStatus, Handover, SyncProgress
-    from membership.preflight import Check, check_join
+    from membership.preflight import check_join
     from membership.requests import JoinRequest, Outcome
     from membership.stop import Stop
     from membership.verdicts import Facts
@@ -46,6 +47,7 @@ class Join(Course[JoinRequest]):
 
     async def back(self, stop: Stop) -> ClusterStatus | Outcome | None:
         status, is_in = await self.joining.back(stop)
+        self.rolled_back = self.joining.rolled_back
         if is_in and status:
             return self.end("promoted", status, verified=self.joining.verified)
         return status

@@ -10,20 +10,17 @@ from temporalio.exceptions import ActivityError
 from workflows.change import stop_of
 from workflows.course import Course
 from workflows.orphans import clear_orphans
-from workflows.steps import ADD, PROMOTE, ROLLBACK, SYNC, settle
+from workflows.steps import ADD, PROMOTE, ROLLBACK, SYNC, settle, verify
 from workflows.timeouts import LAUNCH
 
 with workflow.unsafe.imports_passed_through():
     from activities.launch import Launching
-    from activities.watch import Watch
     from membership.acts import LaunchOrder
     from membership.duration import format_duration
-    from membership.judgements import judge
     from membership.launching import Launch
     from membership.model import ClusterStatus, Member, SyncProgress, handover
     from membership.requests import JoinRequest, ReplaceRequest
     from membership.stop import Stop
-    from membership.verdicts import Done, Refuse, Wait
 
 STAGES = ("add", "sync", "promote", "verify")
 
@@ -36,14 +33,16 @@ class Joining:
         self.request: JoinRequest | ReplaceRequest = course.request
         self.board, self.change, self.turn = course.board, course.change, course.turn
         self.verified: bool | None = None
+        self.rolled_back = False
         self._member_id = ""
+        self._own_id = ""  # of the learner that a call of this change added
         self._released = False
         self._launched: LaunchOrder | None = None
 
     def note(self, progress: SyncProgress) -> None:
         """The sync watch tells of another phase: a member that has started is not waited for to start."""
         self.board.note(progress)
-        if progress.phase != "not started":
+        if progress.phase not in ("not started", "unknown"):
             self.change.clocks.end("start_timeout")
 
     # ---- forward ----
@@ -52,6 +51,9 @@ class Joining:
         """From the look with the turn to the look at the new voter."""
         seen = await self._add(seen)
         self.hand_over(seen)
+        if self.is_voter(seen) and not self._own_id:
+            self.board.warn(f"{self.request.name} is a voter already, and not by this run")
+            return await self._verify(seen)
         await self._start_member(seen)
         seen = await self._sync(seen)
         seen = await self._promote(seen)
@@ -92,8 +94,12 @@ class Joining:
     async def _add(self, status: ClusterStatus) -> ClusterStatus:
         self.board.enter("add")
         change = self.change
-        status = await settle(change, self.turn, ADD, await clear_orphans(change, self.turn, self.request, status))
+        status = await clear_orphans(change, self.turn, self.request, status)
+        earlier = len(change.reports.get(ADD.what, []))
+        status = await settle(change, self.turn, ADD, status)
         member = self.knows_member(status)
+        if any(report.applied != "no" for report in change.reports.get(ADD.what, [])[earlier:]):
+            self._own_id = member.id
         if not member.is_learner:
             return status
         if self._is_ours(member):
@@ -122,12 +128,14 @@ class Joining:
             members=tuple(m.id for m in status.members),
         )
         order = LaunchOrder(self.request.launcher, launch)
-        if member.name and not await self.change.start(Launching.describe_launched, order, LAUNCH, "is it launched?"):
-            self.board.warn("the member runs already, and was not launched by this service: nothing was launched")
-            return
-        self._launched = order
         self.board.waits_for(f"launcher {order.launcher} to start the member")
         try:
+            if member.name and not await self.change.start(
+                Launching.describe_launched, order, LAUNCH, "is it launched?"
+            ):
+                self.board.warn("the member runs already, and was not launched by this service: nothing was launched")
+                return
+            self._launched = order
             await self.change.interruptible(
                 lambda: self.change.start(Launching.launch_member, order, LAUNCH, f"launch with {order.launcher}")
             )
@@ -171,14 +179,7 @@ class Joining:
         self.change.unstoppable = True
         self.change.clocks.end()
         self.board.enter("verify")
-        if not isinstance(judge("verify", seen, self.change.facts), Done):
-            seen = await self.change.wait(Watch.wait_for_verification, "verify", "verify the new voter")
-        verdict = judge("verify", seen, self.change.facts)
-        self.verified = isinstance(verdict, Done)
-        if isinstance(verdict, Refuse):
-            raise Stop("failed", verdict.error, verdict.reason, verdict.hint)
-        if isinstance(verdict, Wait):
-            self.board.warn(f"promoted, but not verified: {verdict.reason}")
+        seen, self.verified = await verify(self.change, "verify", seen, "verify the new voter")
         return seen
 
     # ---- back ----
@@ -192,24 +193,39 @@ class Joining:
         if not (self._member_id or self.change.did(ADD.what)):
             return None, False
         self.board.enter("rollback")
+        self._take_back_handover()
         status = await self.change.look("is there anything of ours to remove?")
         left = next(iter(status.with_peer_urls(self.request.peer_urls)), None)
         if left and not left.is_learner and left.id == self._member_id and stop.kind in ("cancelled", "clock"):
-            self.board.warn(f"too late to roll back ({stop.reason}): the member is a voter by now")
-            return await self._verify(status), True
+            return await self._too_late(status, stop, "the member is a voter by now"), True
+        await self._tell_of_container(stop)
         if left and left.is_learner and self._is_ours(left):
             self.knows_member(status)
-            await self._tell_of_container(stop)
             await self.change.stop_asking(self.turn, status)
             try:
                 status = await settle(self.change, self.turn, ROLLBACK)
+                self.rolled_back = True
             except Stop as late:
-                self.board.warn(f"too late to roll back ({stop.reason}): {late.reason}")
                 await self.change.ask_again(self.turn)
-                return await self._verify(await self.change.look("look at the new voter")), True
-            if self._launched:
-                await self._stop(self._launched, "stop what was launched")
+                if late.error != "BecameVoter":
+                    stop.reason = f"{stop.reason}; and its learner could not be removed: {late.reason}"
+                    stop.hint = late.hint
+                    return status, False
+                return await self._too_late(await self.change.look("look at the new voter"), stop, late.reason), True
+        if self._launched and not self.is_voter(status):
+            await self._stop(self._launched, "stop what was launched")
         return status, False
+
+    def _take_back_handover(self) -> None:
+        """Nobody is to start a member with it any more."""
+        if self._course.handover:
+            self._course.handover = None
+            workflow.upsert_memo({"handover": None})
+
+    async def _too_late(self, status: ClusterStatus, stop: Stop, why: str) -> ClusterStatus:
+        self.board.warn(f"too late to roll back ({stop.reason}): {why}")
+        self.hand_over(status)
+        return await self._verify(status)
 
     async def _tell_of_container(self, stop: Stop) -> None:
         """Adds to the reason what the launched container says, where there is one."""
@@ -232,7 +248,7 @@ class Joining:
 
     def _is_ours(self, learner: Member) -> bool:
         """
-        Only our own learner may be removed: one that a call of ours added, or may have added, or that the turns
-        know as ours or as left behind by a change that ended unfinished.
+        Only our own learner may be removed: one that was there after a call of ours that added it, or may have, or
+        that the turns know as ours or as left behind by a change that ended unfinished.
         """
-        return self.change.did(ADD.what) or self.turn.owns(learner.id)
+        return learner.id == self._own_id or self.turn.owns(learner.id)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 
 from temporalio import workflow
@@ -14,12 +15,13 @@ from workflows.timeouts import ASK, GLANCE
 
 with workflow.unsafe.imports_passed_through():
     from activities.observe import Observe
-    from activities.turns import Turns
-    from membership.acts import Look
+    from activities.past import Earlier, Past
+    from membership.acts import Beforehand, Look
+    from membership.checks import Check
     from membership.inspection import Plan
     from membership.model import ClusterStatus
-    from membership.preflight import Check, check_join, check_remove, check_replace, meant_by
-    from membership.requests import ChangeRequest, JoinRequest, PlanRequest, RemoveRequest, ReplaceRequest
+    from membership.preflight import check_join, check_remove, check_replace, is_between_halves, orphans_beside
+    from membership.requests import ChangeRequest, JoinRequest, PlanRequest, RemoveRequest, ReplaceRequest, change_id
     from membership.turns import AddedLearner, TurnsState
     from membership.verdicts import Facts
 
@@ -34,18 +36,26 @@ class PlanChange:
         request = plan.change
         try:
             profile = await ASK.start(Observe.read_profile, request.cluster, f"read the profile of {request.cluster}")
-            turns = await ASK.start(Turns.read_turns, request.cluster, f"who changes {request.cluster}")
             look = Look(request.cluster, uptimes=True)
-            status = await GLANCE.start(Observe.check_status, look, f"look at {request.cluster}", profile.task_queue)
+            what = f"look at {request.cluster}"
+            seen: Beforehand = await GLANCE.start(Observe.look_beforehand, look, what, profile.task_queue)
+            facts = Facts(request.cluster, seen.status.cluster_id, profile.policy, request.subject)
+            facts = replace(facts, began_with=await _began_with(seen.status, request))
         except ActivityError as error:
             stop = stop_of(error, "failed")
             raise ApplicationError(stop.reason, stop.hint, type=stop.error, non_retryable=True) from error
-        facts = Facts(request.cluster, status.cluster_id, profile.policy, request.subject)
-        orphans = _to_be_cleared(turns, status, request)
-        for orphan in orphans:
-            status = status.without(orphan.member_id)
-        checks = (*_checks(status, facts, request), _turn(turns), *_tell(orphans))
-        return Plan(request.cluster, plan.verb, request.subject, checks)
+        orphans = orphans_beside(request, seen)
+        checks = _checks(seen.status.without(*orphans), facts, request)
+        return Plan(request.cluster, plan.verb, request.subject, (*checks, _turn(seen.turns), *_tell(orphans.values())))
+
+
+async def _began_with(status: ClusterStatus, request: ChangeRequest) -> tuple[int, int] | None:
+    """What the latest run of the same replace began with, where it failed between its halves."""
+    if not isinstance(request, ReplaceRequest) or not is_between_halves(status, request.old, request):
+        return None
+    earlier = Earlier(change_id(request.cluster, request.verb, request.subject), request)
+    began_with: tuple[int, int] | None = await ASK.start(Past.began_with, earlier, "what did the replace begin with?")
+    return began_with
 
 
 def _checks(status: ClusterStatus, facts: Facts, request: ChangeRequest) -> tuple[Check, ...]:
@@ -59,15 +69,14 @@ def _checks(status: ClusterStatus, facts: Facts, request: ChangeRequest) -> tupl
     raise AssertionError(request)
 
 
-def _to_be_cleared(turns: TurnsState, status: ClusterStatus, request: ChangeRequest) -> list[AddedLearner]:
-    """Learners that changes of ours left behind; whatever comes next removes them first."""
-    learners = {m.id for m in status.learners} - meant_by(request, status)
-    return [x for x in turns.orphans if x.member_id in learners]
-
-
-def _tell(orphans: list[AddedLearner]) -> list[Check]:
+def _tell(orphans: Iterable[AddedLearner]) -> list[Check]:
     return [
-        Check("orphan", "warn", f"learner {x.member_id}, left behind by {x.ticket.workflow_id}, would be removed first")
+        Check(
+            "orphan",
+            "warn",
+            f"learner {x.member_id}, left behind by {x.ticket.workflow_id}, would be removed first",
+            "to keep it, run the change that added it again before this one",
+        )
         for x in orphans
     ]
 
@@ -75,5 +84,5 @@ def _tell(orphans: list[AddedLearner]) -> list[Check]:
 def _turn(turns: TurnsState) -> Check:
     ahead = [t.workflow_id for t in (turns.holder, *turns.waiting) if t]
     if ahead:
-        return Check("turn", "wait", f"behind {', '.join(ahead)}")
+        return Check("turn", "wait", f"behind {', '.join(ahead)}", "`memberflow changes` shows what they wait for")
     return Check("turn", "ok", "nobody changes the cluster")

@@ -12,8 +12,9 @@ from workflows.removing import STAGES, Removing
 from workflows.steering import Steered
 
 with workflow.unsafe.imports_passed_through():
+    from membership.checks import Check
     from membership.model import ClusterStatus, Member
-    from membership.preflight import Check, check_remove, find_member, is_down
+    from membership.preflight import check_remove, find_member, is_down
     from membership.requests import Outcome, RemoveRequest
     from membership.stop import Stop
     from membership.verdicts import Facts
@@ -39,16 +40,11 @@ class Removal(Course[RemoveRequest]):
         seen = await self.take_turn(preempt=self.request.preempt and is_down(seen, self._target))
         seen = await clear_orphans(self.change, self.turn, self.request, seen)
         gone = seen.member(self._target.id) is None
-        if gone:
-            self.board.warn("the member was removed, and not by this change")
-        return self.end("already-removed" if gone else "removed", await removing.run(seen))
+        seen = await removing.run(seen)
+        return self.end("already-removed" if gone else "removed", seen, verified=removing.verified)
 
     async def back(self, stop: Stop) -> ClusterStatus | None:
         return None
-
-    @property
-    def rolled_back(self) -> bool:
-        return False
 
 
 @workflow.defn

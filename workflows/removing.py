@@ -9,14 +9,16 @@ from temporalio.exceptions import ActivityError
 
 from workflows.change import stop_of
 from workflows.course import Course
-from workflows.steps import GONE, MOVE, REMOVE, settle
+from workflows.steps import MOVE, REMOVE, settle, verify
 from workflows.timeouts import SNAPSHOT
 
 with workflow.unsafe.imports_passed_through():
     from activities.snapshot import Save, Snapshots
+    from membership.judgements import judge
     from membership.model import ClusterStatus, Member
     from membership.requests import RemoveRequest, ReplaceRequest
     from membership.stop import Stop
+    from membership.verdicts import Refuse
 
 STAGES = ("remove", "check")
 # Leadership may come back to the member while nobody asks it any more.
@@ -33,6 +35,7 @@ class Removing:
         self.request: RemoveRequest | ReplaceRequest = course.request
         self.target = target
         self._returning = returning
+        self.verified: bool | None = None
 
     async def run(self, seen: ClusterStatus) -> ClusterStatus:
         """From the look with the turn to the look that shows the member gone everywhere."""
@@ -40,23 +43,38 @@ class Removing:
         change.facts = replace(
             change.facts, member_id=self.target.id, returning=self._returning, force=self.request.force
         )
-        if seen.member(self.target.id) is not None:
+        if seen.member(self.target.id) is None:
+            self.board.warn(f"member {self.target.label} was removed, and not by this change")
+        else:
+            self._judge_beforehand(seen)
             await self._save_snapshot()
-            await self._remove(seen)
+            seen = await self._remove(seen)
         self.board.enter("check")
         change.unstoppable = True
-        return await settle(change, self.turn, GONE)
+        seen, self.verified = await verify(change, "gone", seen, "see the member gone from every list")
+        await self.turn.forget(self.target.id)
+        return seen
 
-    async def _remove(self, seen: ClusterStatus) -> None:
+    def _judge_beforehand(self, seen: ClusterStatus) -> None:
+        """What is refused is refused before a snapshot is taken and leadership moved for nothing."""
+        self._note_whether_alive(seen)
+        verdict = judge("remove", seen, self.change.facts)
+        if isinstance(verdict, Refuse) and verdict.error != "StillLeader":
+            raise Stop("refused", verdict.error, verdict.reason, verdict.hint)
+
+    def _note_whether_alive(self, seen: ClusterStatus) -> None:
+        alive = any(m.id == self.target.id for m in seen.live_voters)
+        self.change.facts = replace(self.change.facts, was_alive=alive)
+
+    async def _remove(self, seen: ClusterStatus) -> ClusterStatus:
         for left in reversed(range(_TRIES)):
             self.board.enter("lead")
             seen = await settle(self.change, self.turn, MOVE)
             self.board.enter("remove")
-            alive = any(m.id == self.target.id for m in seen.live_voters)
-            self.change.facts = replace(self.change.facts, was_alive=alive)
+            self._note_whether_alive(seen)
             await self.change.stop_asking(self.turn, seen)
             try:
-                await settle(self.change, self.turn, REMOVE)
+                seen = await settle(self.change, self.turn, REMOVE)
             except Stop as stop:
                 await self.change.ask_again(self.turn)
                 if stop.error != "StillLeader" or not left:
@@ -64,7 +82,8 @@ class Removing:
             else:
                 if not self.change.did(REMOVE.what):
                     self.board.warn("the member was removed, and not by this change")
-                return
+                break
+        return seen
 
     async def _save_snapshot(self) -> None:
         pattern = self.change.facts.policy.snapshot_before_removal

@@ -14,10 +14,13 @@ from workflows.joining import Joining
 from workflows.removing import STAGES as REMOVING
 from workflows.removing import Removing
 from workflows.steering import Steered
+from workflows.timeouts import ASK
 
 with workflow.unsafe.imports_passed_through():
+    from activities.past import Earlier, Past
+    from membership.checks import Check
     from membership.model import ClusterStatus, Handover, Member, SyncProgress
-    from membership.preflight import Check, check_replace, find_member, is_down, order_of
+    from membership.preflight import check_replace, find_member, is_between_halves, is_down, order_of
     from membership.requests import Outcome, ReplaceRequest
     from membership.stop import Stop
     from membership.verdicts import Facts, spare
@@ -31,7 +34,9 @@ class Replacement(Course[ReplaceRequest]):
         super().__init__(request, what, ("preflight", "turn", *JOINING, *REMOVING))
         self.joining = Joining(self)
         self._old: Member | None = None
+        self._began_with: tuple[int, int] | None = None
         self._was_removed = self._has_joined = False
+        self._seen_gone: bool | None = None
 
     def facts(self, status: ClusterStatus) -> Facts:
         return replace(super().facts(status), peer_urls=self.request.peer_urls)
@@ -40,6 +45,15 @@ class Replacement(Course[ReplaceRequest]):
         checks = check_replace(status, facts, self._old or self.request.old, self.request)
         # Resumed after its own removal: that the old member is gone is no news then.
         return tuple(c for c in checks if not (self._was_removed and c.name == "old member"))
+
+    async def remember(self, status: ClusterStatus) -> None:
+        """After a failure between the halves the removal is judged by what the first run began with."""
+        if self._began_with is None and is_between_halves(status, self._old or self.request.old, self.request):
+            question = Earlier(self.change.ticket.workflow_id, self.request)
+            self._began_with = await ASK.start(
+                Past.began_with, question, f"{self.request.name}: what did it begin with?"
+            )
+        self.change.facts = replace(self.change.facts, began_with=self._began_with)
 
     async def forward(self) -> Outcome:
         seen = await self.preflight()
@@ -50,9 +64,8 @@ class Replacement(Course[ReplaceRequest]):
             return self.end("replaced", seen)
         await self.joining.check_launcher()
         seen = await self.take_turn(preempt=self.request.preempt and old is not None and is_down(seen, old))
-        voters, live = len(seen.voters), len(seen.live_voters)
-        before = replace(self.change.facts, began_with=(voters, spare(voters, live)))
-        self.change.facts = before
+        self._begin(seen)
+        before = self.change.facts
         if order_of(seen, old, self.request).first == "remove-first":
             seen = await self._remove(seen, returning=1)
             self.change.facts = before
@@ -61,46 +74,63 @@ class Replacement(Course[ReplaceRequest]):
             seen = await self._join(seen)
             self.change.facts = before
             seen = await self._remove(seen, returning=0)
-        return self.end("replaced", seen, verified=self.joining.verified)
+        return self.end("replaced", seen, verified=self._verified())
+
+    def _begin(self, seen: ClusterStatus) -> None:
+        """Keeps what it began with, for itself after a hold, and for another run after a failure."""
+        if self._began_with is None:
+            voters = len(seen.voters)
+            self._began_with = (voters, spare(voters, len(seen.live_voters)))
+        request = self.request.model_dump(mode="json")
+        workflow.upsert_memo({"request": request, "began_with": list(self._began_with)})
+        self.change.facts = replace(self.change.facts, began_with=self._began_with)
 
     async def _join(self, seen: ClusterStatus) -> ClusterStatus:
-        if self.joining.is_voter(seen):
-            self.joining.hand_over(seen)
-        else:
-            seen = await self.joining.run(seen)
+        seen = await self.joining.run(seen)
         self._has_joined = True
         self.change.unstoppable = False
         return seen
 
     async def _remove(self, seen: ClusterStatus, returning: int) -> ClusterStatus:
-        if self._old is None or seen.member(self._old.id) is None:
+        if self._old is None or self._was_removed:
             return seen
-        seen = await Removing(self, self._old, returning).run(seen)
+        removing = Removing(self, self._old, returning)
+        seen = await removing.run(seen)
         self._was_removed = True
+        self._seen_gone = removing.verified
         self.change.unstoppable = False
         await self.change.ask_again(self.turn)
         await self.joining.stop_old(self._old)
         return seen
+
+    def _verified(self) -> bool | None:
+        """Of both halves, as far as this run did them."""
+        told = [v for v in (self.joining.verified, self._seen_gone) if v is not None]
+        return all(told) if told else None
 
     async def back(self, stop: Stop) -> ClusterStatus | None:
         """Takes back the half that can be taken back, and says which half stands."""
         status: ClusterStatus | None = None
         if not self._has_joined:
             status, self._has_joined = await self.joining.back(stop)
+        if self._half:
+            stop.kind = "failed"
+            self.explain(stop)
+            stop.hint = f"{stop.hint + '; ' if stop.hint else ''}run the same command again: it goes on from there"
+        self.rolled_back = self.joining.rolled_back and not self._half
+        return status
+
+    def explain(self, stop: Stop) -> None:
+        if self._half:
+            stop.reason = f"{self._half}: {stop.reason}"
+
+    @property
+    def _half(self) -> str:
         halves = {
             (True, False): "old removed, new not joined",
             (False, True): "new joined, old not removed",
         }
-        half = halves.get((self._was_removed, self._has_joined))
-        if half:
-            stop.kind = "failed"
-            stop.reason = f"{half}: {stop.reason}"
-            stop.hint = f"{stop.hint + '; ' if stop.hint else ''}run the same command again: it goes on from there"
-        return status
-
-    @property
-    def rolled_back(self) -> bool:
-        return not (self._was_removed or self._has_joined) and super().rolled_back
+        return halves.get((self._was_removed, self._has_joined), "")
 
 
 @workflow.defn

@@ -28,14 +28,12 @@ class Steered:
     async def follow(self, course: Course[Any]) -> Outcome:
         """Runs the course to its end. A cancel stops it at its next safe point, and never tears it out of an act."""
         self._course = course
-        body = asyncio.create_task(course.run())
+        body = asyncio.create_task(_to_end(course))
         try:
             return await asyncio.shield(body)
         except asyncio.CancelledError:
             course.change.stop(Stop("cancelled", "Cancelled", workflow.cancellation_reason() or "cancelled"))
             return await body
-        finally:
-            await workflow.wait_condition(workflow.all_handlers_finished)
 
     @workflow.query(description="Where the change is: stage, what it waits for, sync progress, calls sent")
     def progress(self) -> ChangeView:
@@ -48,12 +46,15 @@ class Steered:
     @workflow.update(description="Holds the change at its next safe point, until `resume` or a cancel")
     async def hold(self) -> ChangeView:
         change = self._running().change
+        board = self._running().board
         change.hold("asked for by an operator")
-        await workflow.wait_condition(lambda: bool(self._running().board.view.held) or self._too_late)
-        if not self._running().board.view.held:
-            change.resume()  # a replace has safe points again later, and whoever was told no is not held there
-            raise ApplicationError("too late: the change came past its last safe point", type="TooLate")
-        return self._running().board.view
+        await workflow.wait_condition(lambda: bool(board.view.held) or self._too_late or not change.is_held)
+        if board.view.held:
+            return board.view
+        if not change.is_held:
+            raise ApplicationError("it was let go on before it came to its next safe point", type="NotHeld")
+        change.resume()  # a replace has safe points again later, and whoever was told no is not held there
+        raise ApplicationError("too late: the change came past its last safe point", type="TooLate")
 
     @hold.validator
     def _may_hold(self) -> None:
@@ -86,7 +87,8 @@ class Steered:
         await workflow.wait_condition(lambda: bool(self._course and (self._course.handover or self._course.ended)))
         if handover := self._running().handover:
             return handover
-        raise ApplicationError("the change ended before it added a learner", type="NotAdded", non_retryable=True)
+        reason = "the change ended, and no learner of it is in the cluster"
+        raise ApplicationError(reason, type="NotAdded", non_retryable=True)
 
     @property
     def _too_late(self) -> bool:
@@ -102,3 +104,11 @@ class Steered:
         if self._course is None:
             raise ApplicationError("the change has not begun yet", type="NotBegun")
         return self._course
+
+
+async def _to_end(course: Course[Any]) -> Outcome:
+    """A cancel that comes while handlers still answer is too late, and must not take the outcome's place."""
+    try:
+        return await course.run()
+    finally:
+        await workflow.wait_condition(workflow.all_handlers_finished)

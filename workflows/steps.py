@@ -48,12 +48,14 @@ ROLLBACK = Step("rollback", Acts.remove_member, "remove")
 CLEAR = Step("rollback", Acts.remove_member, "remove of a learner left behind")
 MOVE = Step("move", Acts.move_leader, "move leader")
 REMOVE = Step("remove", Acts.remove_member, "remove")
-GONE = Step("gone")
 
 # Seconds before another attempt, by the name of what came back; each further pause is longer by half.
 _PAUSES = {"NotSent": 0.5, "LearnerNotReady": 0.5, "Unhealthy": 2.0, "TooManyLearners": 5.0}
 _PAUSE = 1.0
 _LONGEST_PAUSE = 60.0
+
+# What no waiting mends; the looks of this change succeed, so its user is known and may not do more.
+_HOPELESS = {"PermissionDenied": "the user in the clusters file needs etcd's role root to change the membership"}
 
 
 async def settle(
@@ -71,7 +73,7 @@ async def settle(
         await change.safe_point()
         status = seen or await change.look(f"look before {step.what or step.name}")
         seen = None
-        match judge(step.name, status, change.facts):
+        match _judged(change, step.name, status):
             case Done():
                 return status
             case Refuse(error, reason, hint):
@@ -81,14 +83,33 @@ async def settle(
             case Ready():
                 report, ended, seen = await _act(change, step)
                 # What took effect is never called interrupted: nothing comes between the act and its effect.
-                if isinstance(_judged(change, step, seen), Done):
+                if isinstance(_judged(change, step.name, seen), Done):
                     return seen
+                if report.error in _HOPELESS:
+                    raise Stop("failed", report.error, report.reason, _HOPELESS[report.error])
                 if report.turn_lost:
                     await turn.take()
                 else:
-                    await _pause(change, step, report, ended, refusals)
+                    await _pause(change, turn, step, _Refused(report, ended, refusals))
                     refusals += 1
                 seen = None
+
+
+async def verify(change: Change, step: str, seen: ClusterStatus, why: str) -> tuple[ClusterStatus, bool]:
+    """
+    Waits, for a while, until all who can say it say that the step's effect is there: the look, and whether they do.
+
+    Raises Stop where they contradict; silence is no failure, and the board warns of it.
+    """
+    if not isinstance(_judged(change, step, seen), Done):
+        seen = await change.wait(Watch.wait_for_verification, step, why)
+    match _judged(change, step, seen):
+        case Refuse(error, reason, hint):
+            raise Stop("failed", error, reason, hint)
+        case Wait(reason):
+            change.board.warn(f"it took effect, but is not verified: {reason}")
+            return seen, False
+    return seen, True
 
 
 async def _act(change: Change, step: Step) -> tuple[ActReport, float, ClusterStatus]:
@@ -100,7 +121,7 @@ async def _act(change: Change, step: Step) -> tuple[ActReport, float, ClusterSta
     if report.answer_lost:
         change.board.warn(f"the answer to {step.what} was lost on the way; the member list shows its effect")
     status = await change.look_after(step.what)
-    if report.applied != "no" and not isinstance(_judged(change, step, status), Done):
+    if report.applied != "no" and not isinstance(_judged(change, step.name, status), Done):
         status = await change.look_after_barrier(step.what)
     return report, ended, status
 
@@ -122,13 +143,27 @@ async def _wait(change: Change, turn: Turn, step: Step, wait: Wait, launch: Laun
     return None
 
 
-async def _pause(change: Change, step: Step, report: ActReport, ended: float, refusals: int) -> None:
-    """The time that the looks after the act took counts."""
-    seconds = min(_LONGEST_PAUSE, _PAUSES.get(report.error, _PAUSE) * 1.5**refusals)
-    await change.pause(
-        ended + seconds, f"{seconds:.1f} s before another {step.what}: {report.reason or 'no effect seen'}"
-    )
+@dataclass(frozen=True)
+class _Refused:
+    """An act without effect, when it ended (workflow time), and how many there were before it."""
+
+    report: ActReport
+    ended: float
+    before: int
 
 
-def _judged(change: Change, step: Step, status: ClusterStatus) -> Verdict:
-    return judge(step.name, status, change.facts)
+async def _pause(change: Change, turn: Turn, step: Step, refused: _Refused) -> None:
+    """The time that the looks after the act took counts. Others go first where the cluster is what must get well."""
+    report = refused.report
+    seconds = min(_LONGEST_PAUSE, _PAUSES.get(report.error, _PAUSE) * 1.5**refused.before)
+    others_first = step.waits_without_turn and refused.before > 0 and report.error in ("Unhealthy", "TooManyLearners")
+    if others_first:
+        await turn.give_back()
+    why = f"{seconds:.1f} s before another {step.what}: {report.reason or 'no effect seen'}"
+    await change.pause(refused.ended + seconds, why)
+    if others_first:
+        await turn.take()
+
+
+def _judged(change: Change, step: str, status: ClusterStatus) -> Verdict:
+    return judge(step, status, change.facts)

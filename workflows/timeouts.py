@@ -26,6 +26,7 @@ class Limits:
     retry: RetryPolicy
     heartbeat: timedelta | None = None
     schedule_to_close: timedelta | None = None
+    schedule_to_start: timedelta | None = None
 
     def start(self, method: Any, arg: Any, summary: str, task_queue: str | None = None) -> workflow.ActivityHandle[Any]:
         """Starts an activity within these limits; a cancel of it ends when it has ended."""
@@ -35,6 +36,7 @@ class Limits:
             task_queue=task_queue,
             start_to_close_timeout=self.start_to_close,
             schedule_to_close_timeout=self.schedule_to_close,
+            schedule_to_start_timeout=self.schedule_to_start,
             heartbeat_timeout=self.heartbeat,
             retry_policy=self.retry,
             cancellation_type=workflow.ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
@@ -42,12 +44,18 @@ class Limits:
         )
 
 
-# A look has a deadline per endpoint and call; these add up to less.
-LOOK = Limits(timedelta(seconds=20), _PATIENT)
+# A look has a deadline per endpoint and call; these add up to less. A worker that dies in it is noticed sooner.
+LOOK = Limits(timedelta(seconds=20), _PATIENT, heartbeat=timedelta(seconds=5))
 # Seconds that a look after an act spends on an election before Temporal's retries begin.
 LOOK_AGAIN = 5.0
-# The first look must fail while somebody is still watching.
-FIRST_LOOK = Limits(timedelta(seconds=15), _PATIENT, schedule_to_close=timedelta(seconds=60))
+# The first look must fail while somebody is still watching: soonest when no worker serves the cluster's queue.
+FIRST_LOOK = Limits(
+    timedelta(seconds=15),
+    _PATIENT,
+    heartbeat=timedelta(seconds=5),
+    schedule_to_close=timedelta(seconds=60),
+    schedule_to_start=timedelta(seconds=20),
+)
 # A wait lasts as long as the clocks of its change allow; its worker's death is noticed by its heartbeat.
 WAIT = Limits(_FOREVER, _PATIENT, heartbeat=timedelta(seconds=10))
 # One attempt: the only retry of an act is another turn of `settle`.
@@ -68,4 +76,10 @@ SHUN = timedelta(seconds=3)
 # Short questions to Temporal.
 ASK = Limits(timedelta(seconds=10), _PATIENT)
 # A look for somebody who waits for the answer: no worker at the site, or no cluster, is an answer too.
-GLANCE = Limits(timedelta(seconds=10), RetryPolicy(maximum_attempts=2), schedule_to_close=timedelta(seconds=12))
+GLANCE = Limits(
+    timedelta(seconds=10),
+    RetryPolicy(maximum_attempts=2),
+    heartbeat=timedelta(seconds=5),
+    schedule_to_close=timedelta(seconds=12),
+    schedule_to_start=timedelta(seconds=6),
+)

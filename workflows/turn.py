@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 from temporalio import workflow
 
@@ -11,8 +12,9 @@ from workflows.timeouts import ASK, WAIT
 
 with workflow.unsafe.imports_passed_through():
     from activities.turns import Turns
+    from membership.acts import Beforehand
     from membership.model import ClusterStatus
-    from membership.turns import AddedLearner, Claim, TurnsState
+    from membership.turns import Claim, TurnsState
 
 
 class Turn:
@@ -31,21 +33,23 @@ class Turn:
         `preempt`: a held join that has the turn is cancelled, once.
         """
         self._stop_keeping()
-        self._claim = replace(self._claim, preempt=preempt)
+        self._claim = self._renewed(preempt=preempt)
         self._change.board.waits_for("its turn: one change of a cluster at a time")
         what = f"{self._change.member}: the turn to change {self._change.cluster}"
-        # One that is held in line lets those behind it go first, and queues again afterwards.
+        # One that is held in line lets those behind it go first, and queues again afterwards; not if a learner of
+        # its own is in the cluster, which would count as left behind.
         self._state = await self._change.interruptible(
-            lambda: WAIT.start(Turns.request_turn, self._claim, what), on_hold=self.give_back
+            lambda: WAIT.start(Turns.request_turn, self._claim, what),
+            on_hold=None if self._claim.added else self.give_back,
         )
-        self._claim = replace(self._claim, holding=True, preempt=False)
+        self._claim = self._renewed(holding=True, preempt=False)
         self._change.board.waits_for("")
         self._keep()
 
     async def give_back(self) -> None:
         """Lets others go first. Only for a change that has nothing of its own in the cluster."""
         self._stop_keeping()
-        self._claim = replace(self._claim, holding=False)
+        self._claim = self._renewed(holding=False)
         claim = replace(self._claim, giving_back=True)
         await ASK.start(Turns.send_claim, claim, f"{self._change.member}: give the turn back")
 
@@ -53,26 +57,36 @@ class Turn:
         """Has the turns know the learner that this change added or took over, and which ones are gone."""
         present = {m.id for m in status.members}
         gone = tuple(x.member_id for x in self._state.learners if x.member_id not in present)
-        claim = replace(self._claim, added=(added,) if added else self._claim.added, gone=gone)
-        if claim != self._claim:
-            self._claim = claim
+        added_now = (added,) if added else self._claim.added
+        if (added_now, gone) != (self._claim.added, self._claim.gone):
+            self._claim = self._renewed(added=added_now, gone=gone)
             self._keep()
 
     async def announce_removal(self, endpoints: tuple[str, ...]) -> None:
         """Has everybody stop asking a member: its ID and client URLs. They have, SHUN seconds after this returns."""
-        self._claim = replace(self._claim, removing=endpoints)
-        await ASK.start(Turns.send_claim, self._claim, f"{self._change.member}: nobody asks it from now on")
+        self._claim = self._renewed(removing=endpoints)
+        what = "nobody asks it from now on" if endpoints else "it may be asked again"
+        await ASK.start(Turns.send_claim, self._claim, f"{self._change.member}: {what}")
         self._keep()
+
+    async def forget(self, member_id: str) -> None:
+        """Has the turns forget a learner that was removed, whoever added it; a claim of the keeper might come late."""
+        if any(x.member_id == member_id for x in self._state.learners):
+            self._claim = self._renewed(gone=(member_id,))
+            await ASK.start(Turns.send_claim, self._claim, f"{self._change.member}: learner {member_id} is gone")
 
     def owns(self, member_id: str) -> bool:
         """Whether the turns know the learner as this change's, or as one that its change left behind."""
         mine = any(x.member_id == member_id and x.ticket == self._change.ticket for x in self._state.learners)
         return mine or any(x.member_id == member_id for x in self._state.orphans)
 
-    def orphans(self, status: ClusterStatus) -> list[AddedLearner]:
-        """Learners in the cluster whose change ended unfinished."""
-        learners = {m.id for m in status.learners}
-        return [x for x in self._state.orphans if x.member_id in learners]
+    def beforehand(self, status: ClusterStatus) -> Beforehand:
+        """This look, and the turns as they were when this change got its own."""
+        return Beforehand(status, self._state)
+
+    def _renewed(self, **changes: Any) -> Claim:
+        """A later claim; an earlier one that is still on its way then says nothing any more."""
+        return replace(self._claim, at=workflow.time(), **changes)
 
     def _keep(self) -> None:
         self._stop_keeping()

@@ -34,7 +34,10 @@ class ClusterTurns:
             self._state = replace(self._state, rest_first=False)
         while not self._idle():
             if workflow.info().is_continue_as_new_suggested():
-                workflow.continue_as_new(self._state)
+                state = self._state
+                alive = {t.run_id for t in (state.holder, *state.waiting) if t}
+                heard = {run_id: at for run_id, at in state.heard.items() if run_id in alive}
+                workflow.continue_as_new(replace(state, heard=heard))
             self._show()
             await workflow.wait_condition(lambda: bool(self._state.holder or self._state.waiting or self._idle()))
             if self._state.holder is None and self._state.waiting:
@@ -45,6 +48,9 @@ class ClusterTurns:
     @workflow.signal(description="A change asks for the turn, says that it holds it, or gives it back")
     def claim(self, claim: Claim) -> None:
         state = self._state
+        if claim.at < state.heard.get(claim.ticket.run_id, 0.0):
+            return
+        state = replace(state, heard={**state.heard, claim.ticket.run_id: claim.at})
         kept = tuple(x for x in state.learners if x.member_id not in {*claim.added, *claim.gone})
         state = replace(state, learners=kept + tuple(AddedLearner(i, claim.ticket) for i in claim.added))
         if claim.holding:

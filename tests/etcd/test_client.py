@@ -141,6 +141,23 @@ def test_an_endpoint_of_another_cluster_is_an_error(lab, single):
         etcd.look()
 
 
+def test_a_member_that_advertises_another_clusters_address_is_silent(lab, single):
+    """Whose member answers there is no evidence of this cluster: not of its leader, its term or its list."""
+    cluster = lab.cluster()
+    join = cluster.join(cluster.new_member(advertised=single.client_url), "--hold-before", "promote")
+    join.start_member()
+    learner = cluster.id_of(join.new)
+    with client(*cluster.endpoints()) as etcd:
+        etcd.look()
+        status = eventually(lambda: s if (s := etcd.look()).member(learner).client_urls else None, "its client URL")
+        assert learner not in status.statuses
+        assert "WrongCluster" in status.silent[learner]
+        assert (cluster.id_of(cluster.leader()), ()) == (status.leader, status.dissent)
+        assert len(status.readers) == 3
+    lab.cancel(cluster.workflow_id(join.new))
+    assert join.wait().code == 1
+
+
 def test_unreachable_clusters_say_why():
     """Every endpoint with its own reason."""
     one, other = (f"http://127.0.0.1:{free_port()}" for _ in range(2))

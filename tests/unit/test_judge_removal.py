@@ -133,6 +133,7 @@ REMOVAL = {
     "the last voter beside a learner": (cluster(1, learner()), facts("1", loose()), "LastVoter"),
     "another is corrupt": (alarmed("2", "CORRUPT"), going(), "CorruptAlarm|active on 2|etcd-3 (3)"),
     "another is corrupt, by force": (alarmed("2", "CORRUPT"), going(force=True), Ready()),
+    "a corrupt one is gone": (alarmed("7", "CORRUPT"), going(), Ready()),
     "the target is corrupt": (alarmed(TARGET, "CORRUPT"), going(), Ready()),
     "no space": (alarmed("2", "NOSPACE"), going(), Ready()),
     "a learner": (cluster(3, learner()), facts(NEW_ID), Ready()),
@@ -194,6 +195,15 @@ def at(**match: int) -> dict[str, RaftProgress]:
 HEIRS = {
     "the most caught up": (cluster(4, leader=TARGET, progress=at(m1=7, m2=9, m3=9, m4=8)), "2"),
     "never the leader itself": (cluster(2, leader="1", progress=at(m1=9, m2=7)), "2"),
+    "never a corrupt one": (
+        replace(
+            alarmed("2", "CORRUPT"),
+            leader=TARGET,
+            statuses={n: own_word(n, leader=TARGET, alarms=[Alarm("2", "CORRUPT")]) for n in "123"},
+            progress=at(m1=7, m2=9, m3=9),
+        ),
+        "1",
+    ),
     "never a dead one": (cluster(3, leader=TARGET, down=("2",), progress=at(m1=7, m2=9, m3=9)), "1"),
     "never a learner": (cluster(2, learner(), leader="1", progress={**at(m1=9, m2=7), NEW_ID: at(m9=9)["9"]}), "2"),
     "never one that follows nobody": (

@@ -54,6 +54,11 @@ def test_spare_after_a_change(before, after, min_spare, safe):
     assert safe is safe_after(Policy(min_spare=min_spare), before, after)
 
 
+def old_words(version: str):
+    """Four of five voters that answer."""
+    return {n: own_word(n, version=version) for n in "1234"}
+
+
 ADD = {
     "room for a learner": (cluster(), Ready()),
     "already added": (cluster(3, learner("")), Done()),
@@ -68,6 +73,10 @@ ADD = {
     "somebody else's learner": (cluster(3, learner("x", "8", "http://10.0.0.8:2380")), "learner slot"),
     "one of three down": (cluster(3, down=("3",)), "refuses an add while these voters are down: etcd-3 (3)"),
     "one of five down": (cluster(5, down=("5",)), Ready()),
+    "one of five down, etcd 3.5.29": (cluster(5, statuses=old_words("3.5.29")), "refuses an add while"),
+    "one of five down, etcd 3.5.30": (cluster(5, statuses=old_words("3.5.30")), Ready()),
+    "one of five down, etcd 3.6.10": (cluster(5, statuses=old_words("3.6.10")), "refuses an add while"),
+    "one of five down, etcd 3.6.11": (cluster(5, statuses=old_words("3.6.11")), Ready()),
     "two of five down": (cluster(5, down=("4", "5")), "refuses an add while"),
     "a voter that follows nobody": (
         cluster(3, statuses={"1": own_word("1"), "2": own_word("2"), "3": own_word("3", leader="")}),
@@ -81,6 +90,10 @@ ADD = {
     "etcd 3.5": (cluster(1, statuses={"1": own_word("1", version="3.5.0")}), Ready()),
     "a pre-release": (cluster(1, statuses={"1": own_word("1", version="3.8.0-alpha.0")}), Ready()),
     "a corrupt member": (cluster(1, statuses={"1": own_word("1", alarms=[Alarm("1", "CORRUPT")])}), "CorruptAlarm"),
+    "a corrupt member that is gone": (
+        cluster(1, statuses={"1": own_word("1", alarms=[Alarm("7", "CORRUPT")])}),
+        Ready(),
+    ),
     "no space": (cluster(1, statuses={"1": own_word("1", alarms=[Alarm("1", "NOSPACE")])}), Ready()),
     "another cluster": (cluster(cluster_id="beef"), "WrongCluster"),
 }
@@ -131,6 +144,10 @@ SYNC = {
         "990 raft entries behind",
     ),
     "no /debug/vars": (cluster(3, learner(), progress={}), Done()),
+    "cut off from the leader": (
+        cluster(3, learner(), progress={**BEHIND, NEW_ID: RaftProgress(1000, "StateProbe")}),
+        "does not replicate to the learner (StateProbe)",
+    ),
     "does not know yet that it is one": (
         cluster(1, learner(), statuses={"1": own_word("1"), NEW_ID: own_word(NEW_ID)}),
         "not applied its own add",

@@ -10,7 +10,7 @@ from looks import LOOSE, NEW_ID, asked, checked, cluster, facts, learner, own_wo
 from membership.judge_join import judge_add
 from membership.judge_removal import judge_removal
 from membership.model import Alarm
-from membership.preflight import find_member, order_of, refusal, warnings
+from membership.preflight import check_replace, find_member, is_between_halves, order_of, refusal, warnings
 from membership.requests import Policy
 
 OLD_URL = "http://10.0.0.3:2380"
@@ -108,14 +108,43 @@ def test_force_is_passed_to_the_removal():
     assert refusal(checked(cluster(3), asked(order="remove-first", force=True), Policy())) is None
 
 
-def test_a_removal_that_comes_last_is_not_told_as_the_next_thing():
-    """The look of that moment decides."""
-    assert {"removal", "spare"}.isdisjoint(c.name for c in checked(cluster(3)))
+def test_a_removal_that_comes_last_is_told_by_its_spare():
+    """The margin after each half; the look of that moment decides about the removal itself."""
+    checks = checked(cluster(3))
+    assert "removal" not in {c.name for c in checks}
+    assert [c.evidence for c in checks if c.name == "spare"] == [
+        "1 voters may die now, 1 after the join (4 of 4 alive)",
+        "1 voters may die now, 1 after the removal (3 of 3 alive)",
+    ]
+    told = [
+        c.evidence for c in checked(cluster(4, down=("4",)), asked("etcd-4", order="add-first")) if c.name == "spare"
+    ]
+    assert told[1] == "0 voters may die now, 1 after the removal (4 of 4 alive)"
+
+
+def test_between_its_halves_the_removal_is_judged_by_what_it_began_with():
+    """A replace in a cluster of one has two voters then, and goes on to one; nobody else may shrink it like that."""
+    between, request = cluster(1, NEW_VOTER), asked("etcd-1")
+    known = facts(name=request.name, began_with=(1, 0))
+    assert is_between_halves(between, "etcd-1", request)
+    assert refusal(check_replace(between, known, "etcd-1", request)) is None
+    assert refusal(checked(between, request, Policy())).error == "TooFewVoters"
+    assert not is_between_halves(cluster(1), "etcd-1", request)
+    assert not is_between_halves(cluster(1, NEW_VOTER), "gone", request)
+
+
+def test_a_corrupt_member_goes_first():
+    """Nothing may be copied from it; the corrupt member's alarm does not stand in the way of its own replacement."""
+    corrupt = {**cluster(3).statuses, "3": own_word("3", alarms=(Alarm("3", "CORRUPT"),))}
+    status = cluster(3, statuses=corrupt)
+    assert order_of(status, status.member("3"), asked()).first == "remove-first"
+    assert refusal(checked(status)) is None
+    assert refusal(checked(status, asked("etcd-2"))).error == "CorruptAlarm"
 
 
 NEWCOMERS = {
     "may come": (cluster(3), asked(), "ok", "etcd-9 can be added"),
-    "is there already": (cluster(3, NEW_VOTER), asked(), "ok", "etcd-9 can be added"),
+    "is there already": (cluster(3, NEW_VOTER), asked(), "ok", "etcd-9 is a voter already"),
     "in the place of a learner": (cluster(3, LEARNER), asked("old"), "ok", "etcd-9 can be added"),
     "under the old one's name and URL": (cluster(3), asked("3", "etcd-3", OLD_URL), "ok", "etcd-3 can be added"),
     "after a dead one": (cluster(3, down=("3",)), asked(), "ok", "etcd-9 can be added"),

@@ -146,13 +146,27 @@ def test_every_voter_that_differs_is_told_once():
     assert [who.split()[0] for who in dissent] == ["2", "3"]
 
 
-def test_an_endpoint_of_another_cluster_is_an_error():
+def test_configured_endpoints_of_different_clusters_are_an_error():
     """With both IDs; only endpoints of the configuration count, and silence is no contradiction."""
     seeds = ("http://a", "http://b", "http://not-asked")
     answers = {"http://a": answer(1), "http://b": DeadlineExceeded("late"), "http://c": answer(3, cluster=OTHER)}
-    reading.agree_on_cluster(answers, CLUSTER, seeds)
-    with pytest.raises(WrongCluster, match="http://c answers for cluster bad, others for c0ffee"):
-        reading.agree_on_cluster(answers, CLUSTER, (*seeds, "http://c"))
+    assert reading.agree_on_cluster(answers, seeds) == CLUSTER
+    with pytest.raises(WrongCluster, match="http://a answers for cluster c0ffee; http://c answers for cluster bad"):
+        reading.agree_on_cluster(answers, (*seeds, "http://c"))
+
+
+def test_silent_endpoints_tell_no_cluster():
+    """The one that was known before still holds then."""
+    assert reading.agree_on_cluster({"http://a": DeadlineExceeded("late")}, ["http://a"]) == 0
+
+
+def test_answers_of_another_cluster_are_an_error_and_no_evidence():
+    """Its leader, its term and its member list would be taken for this cluster's."""
+    late = DeadlineExceeded("late")
+    answers = {"http://a": answer(1), "http://b": late, "http://c": answer(3, cluster=OTHER)}
+    checked = reading.of_cluster(answers, CLUSTER)
+    assert (checked["http://a"], checked["http://b"]) == (answers["http://a"], late)
+    assert isinstance(checked["http://c"], WrongCluster)
 
 
 URL = "http://learner:2379"
@@ -172,7 +186,8 @@ LATE = DeadlineExceeded("too late", "DEADLINE_EXCEEDED", URL)
 def test_who_answers_as_somebody_else_stays_silent(answers, why):
     """A worker on an etcd host would take its neighbour for the learner: etcd advertises localhost by default."""
     rows = members(row(1, clients=["http://voter:2379"]), row(9, learner=True, clients=[URL]))
-    statuses, silent = reading.identify(rows, {"http://voter:2379": answer(1), **answers}, CLUSTER, ())
+    checked = reading.of_cluster({"http://voter:2379": answer(1), **answers}, CLUSTER)
+    statuses, silent = reading.identify(rows, checked, ())
     assert list(statuses) == ["1"]
     assert silent == {"9": why}
 
@@ -180,9 +195,9 @@ def test_who_answers_as_somebody_else_stays_silent(answers, why):
 def test_every_client_url_has_its_own_reason():
     """And a member without one has said nothing yet."""
     rows = members(row(1, clients=["http://a", "http://b"]), row(2, ""))
-    _, silent = reading.identify(rows, {"http://a": answer(2), "http://b": LATE}, OTHER, ())
+    _, silent = reading.identify(rows, {"http://a": answer(3), "http://b": LATE}, ())
     assert silent == {
-        "1": f"WrongCluster: http://a answers for cluster c0ffee; {LATE}",
+        "1": f"WrongMember: http://a answers as member 3; {LATE}",
         "2": "has published no client URL yet",
     }
 
@@ -190,14 +205,14 @@ def test_every_client_url_has_its_own_reason():
 def test_one_of_its_urls_is_enough():
     """Whichever it is, also one that the list doesn't have: the member said its own ID."""
     rows = members(row(1, clients=["http://a", "http://b"]), row(2))
-    statuses, silent = reading.identify(rows, {"http://a": LATE, "http://b": answer(1), "x": answer(2)}, CLUSTER, ())
+    statuses, silent = reading.identify(rows, {"http://a": LATE, "http://b": answer(1), "x": answer(2)}, ())
     assert (set(statuses), silent) == ({"1", "2"}, {})
 
 
 def test_a_member_that_is_being_removed_counts_as_not_asked():
     """Whatever came in before."""
     rows = members(row(1, clients=["http://a"]))
-    statuses, silent = reading.identify(rows, {"http://a": answer(1)}, CLUSTER, ["1"])
+    statuses, silent = reading.identify(rows, {"http://a": answer(1)}, ["1"])
     assert (statuses, silent) == ({}, {"1": "not asked, because it is being removed"})
 
 
@@ -208,7 +223,7 @@ ANSWERS = st.one_of(st.just(LATE), st.builds(answer, st.integers(1, 5), cluster=
 def test_every_member_either_answers_or_has_a_reason(answers, avoid):
     """Never both, never neither, never somebody who is not in the list."""
     rows = members(*(row(n, clients=[f"http://c{n}"]) for n in range(1, 5)))
-    statuses, silent = reading.identify(rows, answers, CLUSTER, {str(n) for n in avoid})
+    statuses, silent = reading.identify(rows, reading.of_cluster(answers, CLUSTER), {str(n) for n in avoid})
     assert sorted([*statuses, *silent]) == ["1", "2", "3", "4"]
     assert all(who == found.member_id for who, found in statuses.items())
     assert all(silent.values())

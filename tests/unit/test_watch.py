@@ -169,7 +169,7 @@ class _NoTemporal:
     def call(self, _):
         return None
 
-    def shunned(self, _):
+    def avoided(self, _, known):
         return ()
 
 

@@ -1,0 +1,115 @@
+"""The checks that every change begins with: is the cluster fit to be changed?"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from membership.judge_join import judge_version
+from membership.known_bugs import bugs_of
+from membership.model import ClusterStatus
+from membership.verdicts import tell_down, version_of
+
+CheckVerdict = Literal["ok", "warn", "wait", "refuse"]
+
+# Of the quota; etcd raises NOSPACE at all of it.
+_FULL = 0.8
+# etcd counts a link as healthy after 5 s (its HealthInterval), and refuses adds and removals until then.
+_YOUNG = 5.0
+
+_LOOK = "`memberflow status` shows why; the change goes on by itself when it is over"
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing that was checked. `error` names a refusal."""
+
+    name: str
+    verdict: CheckVerdict
+    evidence: str
+    hint: str = ""
+    error: str = ""
+
+
+def check_cluster(status: ClusterStatus) -> tuple[Check, ...]:
+    return (
+        _leader(status),
+        _voters(status),
+        _lists(status),
+        _versions(status),
+        _alarms(status),
+        _sizes(status),
+        _links(status),
+    )
+
+
+def _leader(status: ClusterStatus) -> Check:
+    leader = status.member(status.leader)
+    if leader is None:
+        hint = "an election takes a second or two; if it lasts, a majority of the voters is down: start them again"
+        return Check("leader", "wait", "the cluster has no leader", hint)
+    return Check("leader", "ok", f"{leader.label}, term {status.term}")
+
+
+def _voters(status: ClusterStatus) -> Check:
+    down = status.down_voters
+    evidence = f"{len(status.live_voters)} of {len(status.voters)} alive"
+    if not down:
+        return Check("voters", "ok", evidence)
+    hint = "start it again, or take it out with `memberflow replace` or `remove`"
+    return Check("voters", "warn", f"{evidence}; {tell_down(status)}", hint)
+
+
+def _lists(status: ClusterStatus) -> Check:
+    if status.dissent:
+        hint = "if it lasts, compare the members' --max-learners, and restart the one that differs from an empty disk"
+        evidence = f"voters disagree about the member list: {'; '.join(status.dissent)}"
+        return Check("member lists", "wait", evidence, hint)
+    return Check("member lists", "ok", f"{len(status.readers)} voters were asked and list the same members")
+
+
+def _versions(status: ClusterStatus) -> Check:
+    versions = sorted({s.version for s in status.statuses.values()}, key=version_of)
+    if not versions:
+        return Check("versions", "wait", "no member tells its version", _LOOK)
+    if old := judge_version(status):
+        return Check("versions", "refuse", old.reason, old.hint, old.error)
+    told, problems, hints = f"etcd {', '.join(versions)}", [], []
+    if len({version_of(v)[:2] for v in versions}) > 1:
+        problems.append("members run different minor versions")
+        hints.append("finish the upgrade before changing the membership")
+    if bugs := dict.fromkeys(bug for version in versions for bug in bugs_of(version)):
+        problems += bugs
+        hints.append("upgrade to the latest patch release")
+    if problems:
+        return Check("versions", "warn", f"{told}: {'; '.join(problems)}", "; ".join(hints))
+    return Check("versions", "ok", told)
+
+
+def _alarms(status: ClusterStatus) -> Check:
+    if not status.alarms:
+        return Check("alarms", "ok", "none")
+    told = ", ".join(f"{a.kind} on {a.member_id}" for a in status.alarms)
+    return Check(
+        "alarms", "warn", f"alarms are active: {told}", "`etcdctl alarm list`; NOSPACE: compact and defragment"
+    )
+
+
+def _sizes(status: ClusterStatus) -> Check:
+    largest = max(status.statuses.values(), key=lambda s: s.db_size, default=None)
+    if largest is None:
+        return Check("database", "wait", "no member tells its size", _LOOK)
+    told = f"{largest.db_size / 1e6:.1f} MB"
+    if not largest.db_quota:
+        return Check("database", "ok", told)
+    told += f" of a quota of {largest.db_quota / 1e6:.0f} MB"
+    full = largest.db_size >= _FULL * largest.db_quota
+    return Check("database", "warn" if full else "ok", told, "compact and defragment" if full else "")
+
+
+def _links(status: ClusterStatus) -> Check:
+    young = [m.label for m in status.live_voters if 0 <= status.statuses[m.id].uptime < _YOUNG]
+    if young:
+        evidence = f"up for less than {_YOUNG:.0f} s, so etcd may refuse changes: {', '.join(young)}"
+        return Check("links", "wait", evidence, "nothing to do: it is over in a moment, and the change waits for it")
+    return Check("links", "ok", f"no voter is known to have started in the last {_YOUNG:.0f} s")
