@@ -11,8 +11,6 @@ import structlog
 from temporalio import activity, workflow
 from temporalio.worker import ActivityInboundInterceptor, ExecuteActivityInput, Interceptor
 
-from membership.acts import Order
-
 _RENAMED = {"workflow_run_id": "run_id", "activity_type": "activity"}
 
 
@@ -73,11 +71,7 @@ class _BindActivity(ActivityInboundInterceptor):
 
 def _about(argument: Any) -> dict[str, str]:
     """Cluster and member of an activity's argument, where it has them."""
-    if isinstance(argument, str):
-        return {"cluster": argument}
-    about = {"cluster": getattr(argument, "cluster", "")}
-    if isinstance(argument, Order):
-        about["member"] = argument.facts.name
+    about = {key: getattr(argument, key, "") for key in ("cluster", "member")}
     return {key: value for key, value in about.items() if value}
 
 

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager, contextmanager
 from datetime import timedelta
 
 from temporalio import activity
-from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
+from temporalio.exceptions import ApplicationError, ApplicationErrorCategory, CancelledError
 
 from membership.errors import MemberflowError
 
@@ -41,6 +41,14 @@ async def _cancel_at_shutdown(task: asyncio.Task[object] | None) -> None:
     await activity.wait_for_worker_shutdown()
     if task:
         task.cancel()
+
+
+def leave_if_asked(what: str) -> None:
+    """Ends an activity in a thread, between two steps of it, when it is cancelled or its worker stops."""
+    if activity.is_cancelled():
+        raise CancelledError(f"{what} was cancelled")
+    if activity.is_worker_shutdown():
+        raise again_later("WorkerShutdown", f"the worker stops; {what} goes on at another one", timedelta(0))
 
 
 def again_later(kind: str, message: str, delay: timedelta) -> ApplicationError:

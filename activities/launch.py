@@ -13,6 +13,8 @@ from membership.errors import MemberflowError
 from membership.launching import LaunchConflict, LaunchFailed
 from membership.ports import Clusters
 
+BEAT = timedelta(seconds=5)
+
 
 class Launching:
     """The launchers of this worker's clusters file."""
@@ -21,26 +23,26 @@ class Launching:
         self._clusters = clusters
 
     @activity.defn(no_thread_cancel_exception=True)
-    def check_launcher(self, launcher: str) -> None:
-        """Fails when there is no such launcher, or its engine can't be used: before anything is done."""
-        with named_failures(final=(MemberflowError,)):
-            self._clusters.launcher(launcher).check()
+    def check_launcher(self, order: LaunchOrder) -> None:
+        """Fails when there is no such launcher, or it could not start the member: before anything is done."""
+        with beating(BEAT), named_failures(final=(MemberflowError,)):
+            self._clusters.launcher(order.launcher).check(order.launch)
 
     @activity.defn(no_thread_cancel_exception=True)
     def launch_member(self, order: LaunchOrder) -> str:
         """Starts the member, or finds it running; what runs, for a person."""
-        with beating(timedelta(seconds=5)), named_failures(final=(LaunchConflict, LaunchFailed)):
+        with beating(BEAT), named_failures(final=(LaunchConflict, LaunchFailed)):
             launched = self._clusters.launcher(order.launcher).start(order.launch)
         return f"container {launched.container} ({launched.container_id}) on {launched.engine}"
 
     @activity.defn(no_thread_cancel_exception=True)
     def describe_launched(self, order: LaunchOrder) -> str:
         """The container's state and the last lines of its log; empty when there is none."""
-        with named_failures():
+        with beating(BEAT), named_failures():
             return str(self._clusters.launcher(order.launcher).state(order.launch) or "")
 
     @activity.defn(no_thread_cancel_exception=True)
     def stop_launched(self, order: LaunchOrder) -> bool:
         """Removes the member's container and its volume; whether there was anything."""
-        with beating(timedelta(seconds=5)), named_failures(final=(LaunchConflict,)):
+        with beating(BEAT), named_failures(final=(LaunchConflict,)):
             return self._clusters.launcher(order.launcher).stop(order.launch)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 from membership.model import ClusterStatus, Phase, SyncProgress
@@ -11,6 +12,7 @@ from membership.verdicts import Wait
 _SPEED_WINDOW = 10.0
 NOTE_AFTER = 1.0
 NOTE_AGAIN_AFTER = 10.0
+NOTE_MORE = 600.0
 
 
 class ProgressMeter:
@@ -93,26 +95,32 @@ def _leader_size(status: ClusterStatus) -> int | None:
 
 class Notes:
     """
-    Tells the workflow of a change of phase, so that its current details keep up.
+    Tells the workflow of another phase or reason, so that its current details keep up.
 
-    A note costs history, so a phase is told only once it has lasted, and few notes are sent however long a wait
-    takes; the live figures are in the heartbeat.
+    A note costs history, so only what has lasted is told, by few notes at first and then one in NOTE_MORE seconds at
+    most; the live figures are in the heartbeat.
     """
 
-    def __init__(self, send: Callable[[SyncProgress], bool], most: int = 3) -> None:
+    def __init__(self, send: Callable[[SyncProgress], bool], first: int = 3) -> None:
         self._send = send
-        self._left = most
-        self._told: Phase = "not started"
+        self._first = first
+        self._sent = 0
+        self._told: tuple[Phase, str] = ("not started", "")
         self._told_at = 0.0
-        self._phase: Phase = "not started"
-        self._phase_since = 0.0
+        self._seen: tuple[Phase, str] = ("not started", "")
+        self._seen_since = 0.0
 
     def consider(self, progress: SyncProgress) -> None:
         """Sends a note if this progress is worth one."""
-        now = progress.elapsed
-        if progress.phase != self._phase:
-            self._phase, self._phase_since = progress.phase, now
-        new = self._phase != self._told and now - self._phase_since >= NOTE_AFTER
-        old = self._phase == "replicating" and now - self._told_at >= NOTE_AGAIN_AFTER
-        if self._left and (new or old) and self._send(progress):
-            self._left, self._told, self._told_at = self._left - 1, self._phase, now
+        now, seen = progress.elapsed, (progress.phase, _without_figures(progress))
+        if seen != self._seen:
+            self._seen, self._seen_since = seen, now
+        new = seen != self._told and now - self._seen_since >= NOTE_AFTER
+        old = progress.phase == "replicating" and now - self._told_at >= NOTE_AGAIN_AFTER
+        if self._sent < self._first + now // NOTE_MORE and (new or old) and self._send(progress):
+            self._sent, self._told, self._told_at = self._sent + 1, seen, now
+
+
+def _without_figures(progress: SyncProgress) -> str:
+    """The reason as far as it is another one; that a member has not started is where every wait begins."""
+    return "" if progress.phase == "not started" else re.sub(r"\d+", "", progress.reason)

@@ -6,14 +6,18 @@ import hashlib
 import os
 import tempfile
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 
 from temporalio import activity
 
-from activities.failures import named_failures
+from activities.failures import leave_if_asked, named_failures
+from activities.heartbeat import beating
 from membership.errors import MemberflowError
 from membership.model import SyncProgress
 from membership.ports import Clusters
+
+BEAT = timedelta(seconds=5)
 
 _DIGEST = hashlib.sha256().digest_size
 
@@ -66,6 +70,7 @@ class Snapshots:
         with tempfile.NamedTemporaryFile(dir=save.path.parent, prefix=f".{save.path.name}.") as file:
             digest, tail, written = hashlib.sha256(), b"", 0
             for piece, left in etcd.snapshot(save.avoid):
+                leave_if_asked("the snapshot")
                 file.write(piece)
                 held = tail + piece
                 digest.update(held[:-_DIGEST])
@@ -76,5 +81,15 @@ class Snapshots:
             if digest.digest() != tail:
                 raise SnapshotFailed(f"{save.path}: the SHA-256 of what came is not the one that came with it")
             file.flush()
-            os.fsync(file.fileno())
-            os.link(file.name, save.path)
+            with beating(BEAT):
+                os.fsync(file.fileno())
+                os.link(file.name, save.path)
+                _flush(save.path.parent)
+
+
+def _flush(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -12,10 +12,10 @@ from datetime import timedelta
 
 from pydantic import TypeAdapter, ValidationError
 from temporalio import activity
-from temporalio.exceptions import ApplicationError, CancelledError
+from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCError
 
-from activities.failures import again_later
+from activities.failures import again_later, leave_if_asked
 from activities.progress import Notes, ProgressMeter
 from activities.temporal import Temporal
 from membership.acts import Order
@@ -167,7 +167,7 @@ class Watch:
         """
         started = self._clock()
         while True:
-            _leave_if_asked()
+            leave_if_asked("the wait")
             passed = self._clock() - started
             if passed > self._patience:
                 raise again_later("StillWaiting", "the wait goes on in a new attempt", self._pause)
@@ -249,7 +249,10 @@ class _Container:
             return
         told = str(state) if state else "somebody removed it"
         raise ApplicationError(
-            f"the container of the new member is gone: {told}", type="LaunchedMemberDied", non_retryable=True
+            f"the container of the new member is gone: {told}",
+            "its last lines say why; mend the launcher in the clusters file, then run the same command again",
+            type="LaunchedMemberDied",
+            non_retryable=True,
         )
 
 
@@ -257,15 +260,11 @@ def _check_stall(progress: SyncProgress, order: Order) -> None:
     limit = order.facts.policy.stall_timeout.total_seconds()
     if progress.idle >= limit:
         raise ApplicationError(
-            f"no progress for {progress.idle:.0f} s: {progress.reason}", type="LearnerStalled", non_retryable=True
+            f"no progress for {progress.idle:.0f} s: {progress.reason}",
+            "look at the new member's log, its disk, and its peer and client ports; stall_timeout is in the policy",
+            type="LearnerStalled",
+            non_retryable=True,
         )
-
-
-def _leave_if_asked() -> None:
-    if activity.is_cancelled():
-        raise CancelledError("the wait was cancelled")
-    if activity.is_worker_shutdown():
-        raise again_later("WorkerShutdown", "the worker stops; the wait goes on at another one", timedelta(0))
 
 
 def _resumed() -> SyncProgress | None:

@@ -19,6 +19,8 @@ from membership.launching import LauncherUnavailable
 
 # Seconds for one answer; while an image is pulled, between two words about it.
 ANSWER_DEADLINE = 30
+# For a look that somebody waits for, and that is repeated.
+LOOK_DEADLINE = 5
 # Characters of an engine's error that are kept.
 WORDS = 500
 
@@ -27,18 +29,18 @@ _PERMISSION_HINT = "let the worker's user use the engine's socket (group docker)
 
 
 @contextmanager
-def connected(config: LauncherConfig) -> Iterator[docker.DockerClient]:
+def connected(config: LauncherConfig, deadline: int = ANSWER_DEADLINE) -> Iterator[docker.DockerClient]:
     """
-    A client for a few calls; certificates are read anew each time.
+    A client for a few calls, each with this deadline in seconds; certificates are read anew each time.
 
     Whatever of Docker's leaves the block does so as LauncherUnavailable, with the engine's address and words.
     """
     try:
         _check_files(config)
-        _check_socket(config)
-        with closing(_client(config, DEFAULT_DOCKER_API_VERSION)) as probe:
+        _check_socket(config, deadline)
+        with closing(_client(config, DEFAULT_DOCKER_API_VERSION, deadline)) as probe:
             version = _api_version(probe)
-        with closing(_client(config, version)) as client:
+        with closing(_client(config, version, deadline)) as client:
             yield client
     except APIError as error:
         hint = _TLS_HINT if "HTTPS server" in told(error) else "the engine's own log may tell more"
@@ -54,11 +56,11 @@ def told(error: APIError) -> str:
     return " ".join(str(error.explanation or error).split())[:WORDS]
 
 
-def _client(config: LauncherConfig, version: str) -> docker.DockerClient:
+def _client(config: LauncherConfig, version: str, deadline: int) -> docker.DockerClient:
     tls: TLSConfig | bool = False
     if config.files:
         tls = TLSConfig(client_cert=(str(config.cert), str(config.key)), ca_cert=str(config.ca), verify=True)
-    client = docker.DockerClient(base_url=config.engine, version=version, timeout=ANSWER_DEADLINE, tls=tls)
+    client = docker.DockerClient(base_url=config.engine, version=version, timeout=deadline, tls=tls)
     # Else REQUESTS_CA_BUNDLE would take the place of `ca`, and a proxy for web pages that of the engine.
     client.api.trust_env = False
     return client
@@ -79,11 +81,11 @@ def _check_files(config: LauncherConfig) -> None:
             raise LauncherUnavailable(f"{key}: cannot read {path}: {error.strerror}", _TLS_HINT) from error
 
 
-def _check_socket(config: LauncherConfig) -> None:
+def _check_socket(config: LauncherConfig, deadline: int) -> None:
     # The SDK leaves a socket open when it can't connect it.
     if config.engine.startswith("unix:"):
         with socket.socket(socket.AF_UNIX) as probe:
-            probe.settimeout(ANSWER_DEADLINE)
+            probe.settimeout(deadline)
             probe.connect(config.engine.removeprefix("unix://"))
 
 

@@ -13,7 +13,7 @@ from docker.models.containers import Container
 from docker.models.volumes import Volume
 
 from launchers import containers
-from launchers.connection import connected, told
+from launchers.connection import LOOK_DEADLINE, connected, told
 from membership.launcher_config import LauncherConfig
 from membership.launching import (
     ENDED,
@@ -38,9 +38,12 @@ class DockerLauncher:
     def __init__(self, config: LauncherConfig) -> None:
         self._config = config
 
-    def check(self) -> None:
-        with connected(self._config):
-            pass
+    def check(self, launch: Launch) -> None:
+        with connected(self._config) as client:
+            container = _container(client, launch)
+            if container and not containers.is_namesake(container.labels, launch):
+                raise _conflict("container", containers.container_name(launch), container.labels, launch)
+            self._require_image(client)
 
     def start(self, launch: Launch) -> Launched:
         with connected(self._config) as client:
@@ -56,7 +59,7 @@ class DockerLauncher:
         )
 
     def state(self, launch: Launch) -> ContainerState | None:
-        with connected(self._config) as client:
+        with connected(self._config, LOOK_DEADLINE) as client:
             container = _own_container(client, launch)
             return _state(container) if container else None
 
@@ -88,11 +91,13 @@ class DockerLauncher:
 
     def _provide_image(self, client: DockerClient) -> None:
         image, pull = self._config.image, self._config.pull
-        if pull != "always" and _has_image(client, image):
-            return
-        if pull == "never":
-            raise LaunchFailed(f"{self._config.engine} has no image {image}, and pull is never")
-        client.images.pull(image)
+        self._require_image(client)
+        if pull == "always" or not _has_image(client, image):
+            client.images.pull(image)
+
+    def _require_image(self, client: DockerClient) -> None:
+        if self._config.pull == "never" and not _has_image(client, self._config.image):
+            raise LaunchFailed(f"{self._config.engine} has no image {self._config.image}, and pull is never")
 
     def _settings(self, client: DockerClient, launch: Launch) -> dict[str, Any]:
         settings = containers.settings(self._config, launch)

@@ -16,12 +16,14 @@ class Look:
     """
     One look at a cluster; members and client URLs in `avoid` are not asked for anything.
 
+    `member` is the one for whose sake it is made, for the log.
     `patience`: for so many seconds it begins anew while the cluster can't be read, as during an election.
     `uptimes`: also how long the members have been up.
     """
 
     cluster: str
     avoid: tuple[str, ...] = ()
+    member: str = ""
     patience: float = 0.0
     uptimes: bool = False
 
@@ -41,6 +43,14 @@ class LaunchOrder:
     launcher: str
     launch: Launch
 
+    @property
+    def cluster(self) -> str:
+        return self.launch.cluster
+
+    @property
+    def member(self) -> str:
+        return self.launch.name
+
 
 @dataclass(frozen=True)
 class Order:
@@ -54,6 +64,10 @@ class Order:
     @property
     def cluster(self) -> str:
         return self.facts.cluster
+
+    @property
+    def member(self) -> str:
+        return self.facts.name
 
 
 @dataclass(frozen=True)

@@ -105,8 +105,13 @@ class Launcher(Protocol):
     All raise LauncherUnavailable when the engine doesn't answer as it should.
     """
 
-    def check(self) -> None:
-        """Raises LauncherUnavailable when the engine can't be used."""
+    def check(self, launch: Launch) -> None:
+        """
+        What can be known before the member has an ID, and `launch` its handover.
+
+        Raises LaunchConflict when something that isn't memberflow's has the container's name, and LaunchFailed when
+        the image is missing and may not be pulled.
+        """
 
     def start(self, launch: Launch) -> Launched:
         """

@@ -38,11 +38,13 @@ class Claim:
     the change has nothing of its own in the cluster and queues again later. `added` are the IDs of learners
     that the change added or took over, `gone` those that it saw to be gone. `removing` holds the ID and the client
     URLs of a member that it is about to remove. `preempt`: a held join that has the turn is to be cancelled.
-    `at`: when the change made it, by its workflow's time; one that was made earlier and comes late says nothing.
+    `member` is the one that the change is about, for the log. `at`: when the change made the claim, by its
+    workflow's time; one that was made earlier and comes late says nothing.
     """
 
     cluster: str
     ticket: Ticket
+    member: str = ""
     at: float = 0.0
     holding: bool = False
     giving_back: bool = False

@@ -18,7 +18,7 @@ class Board:
     def __init__(self, what: str, verb: str, cluster: str, member: str, stages: tuple[str, ...]) -> None:
         self.view = ChangeView(what=what, stage=stages[0], verb=verb)
         self._search_attributes: tuple[str, ...] = ()
-        self._named = {"EtcdCluster": cluster, "EtcdMember": member}
+        self._cluster, self._member = cluster, member
         self._stages = stages
         self._entered = workflow.time()
         self._show()
@@ -33,7 +33,7 @@ class Board:
         self.view = replace(self.view, stage=stage, waits_for="", progress=None, seconds=spent)
         self._show()
         self._upsert()
-        workflow.logger.info("stage", extra={"stage": stage, **self._named})
+        workflow.logger.info("stage", extra={"stage": stage, "cluster": self._cluster, "member": self._member})
 
     def use_search_attributes(self, names: tuple[str, ...]) -> None:
         """Sets those that the namespace has; none is set before this is known."""
@@ -63,14 +63,15 @@ class Board:
     def warn(self, text: str) -> None:
         if text not in self.view.warnings:
             self.view = replace(self.view, warnings=(*self.view.warnings, text))
-            workflow.logger.warning(text, extra=self._named)
+            workflow.logger.warning(text, extra={"cluster": self._cluster, "member": self._member})
 
     def _show(self) -> None:
         workflow.set_current_details(details(self.view, self._stages))
 
     def _upsert(self) -> None:
         """Only those that the namespace has, and none at start: their absence must not break a change."""
-        values = {**self._named, "EtcdStage": "held" if self.view.held else self.view.stage}
+        stage = "held" if self.view.held else self.view.stage
+        values = {"EtcdCluster": self._cluster, "EtcdMember": self._member, "EtcdStage": stage}
         updates = [
             SearchAttributeKey.for_keyword(name).value_set(value)
             for name, value in values.items()

@@ -159,9 +159,15 @@ class Change:
 
     async def first_look(self) -> Beforehand:
         """The first look of all: it fails after a while, where later ones go on trying."""
+        look = Look(self.cluster, member=self.member)
         try:
             return await self.interruptible(
-                lambda: self.start(Observe.look_beforehand, Look(self.cluster), FIRST_LOOK, "first look at the cluster")
+                lambda: self.start(
+                    Observe.look_beforehand,
+                    Look(self.cluster, member=self.member),
+                    FIRST_LOOK,
+                    "first look at the cluster",
+                )
             )
         except ActivityError as error:
             raise stop_of(error, "refused") from error
@@ -204,13 +210,12 @@ class Change:
             report = ActReport(sent=True, applied="maybe", error=stop.error, reason=stop.reason)
         if report.sent:
             self.board.sent(what)
-        workflow.logger.info(
-            "act", extra={"act": what, "applied": report.applied, "error": report.error, "reason": report.reason}
-        )
+        told = {"act": what, "applied": report.applied, "error": report.error, "reason": report.reason}
+        workflow.logger.info("act", extra={**told, "cluster": self.cluster, "member": self.member})
         return report
 
     def _look(self, patience: float = 0.0) -> Look:
-        return Look(self.cluster, self.facts.avoid, patience)
+        return Look(self.cluster, self.facts.avoid, self.member, patience)
 
     def did(self, act: str) -> bool:
         """Whether a call of this change may have brought the act's effect about."""

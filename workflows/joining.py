@@ -79,9 +79,9 @@ class Joining:
     async def check_launcher(self) -> None:
         """Part of the preflight: an engine that can't be used is said before anything is done."""
         if self.request.launcher:
-            check = Launching.check_launcher
+            order = LaunchOrder(self.request.launcher, Launch(self.request.cluster, self.request.name, "", {}))
             try:
-                await self.change.start(check, self.request.launcher, LAUNCH, f"check {self.request.launcher}")
+                await self.change.start(Launching.check_launcher, order, LAUNCH, f"check {order.launcher}")
             except ActivityError as error:
                 raise stop_of(error, "refused") from error
 

@@ -22,7 +22,7 @@ class Turn:
 
     def __init__(self, change: Change) -> None:
         self._change = change
-        self._claim = Claim(change.cluster, change.ticket)
+        self._claim = Claim(change.cluster, change.ticket, change.member)
         self._state = TurnsState()
         self._keeper: workflow.ActivityHandle[None] | None = None
 
