@@ -128,10 +128,11 @@ def check_replace(
     )
 
 
-def is_between_halves(status: ClusterStatus, wanted: Member | str, request: ReplaceRequest) -> bool:
-    """Whether both members of a replace are there: it failed before its removal, or the new one was there before."""
+def between_halves(status: ClusterStatus, wanted: Member | str, request: ReplaceRequest) -> Member | None:
+    """The old member, if the new one is a voter too: the replace failed before its removal, or it was there before."""
     old = find_member(status, wanted) if isinstance(wanted, str) else status.member(wanted.id)
-    return old is not None and any(not m.is_learner for m in status.with_peer_urls(request.peer_urls) if m.id != old.id)
+    both = old and any(not m.is_learner for m in status.with_peer_urls(request.peer_urls) if m.id != old.id)
+    return old if both else None
 
 
 def _joined(status: ClusterStatus, facts: Facts) -> bool:

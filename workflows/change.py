@@ -162,12 +162,7 @@ class Change:
         look = Look(self.cluster, member=self.member)
         try:
             return await self.interruptible(
-                lambda: self.start(
-                    Observe.look_beforehand,
-                    Look(self.cluster, member=self.member),
-                    FIRST_LOOK,
-                    "first look at the cluster",
-                )
+                lambda: self.start(Observe.look_beforehand, look, FIRST_LOOK, "first look at the cluster")
             )
         except ActivityError as error:
             raise stop_of(error, "refused") from error

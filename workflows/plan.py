@@ -20,7 +20,7 @@ with workflow.unsafe.imports_passed_through():
     from membership.checks import Check
     from membership.inspection import Plan
     from membership.model import ClusterStatus
-    from membership.preflight import check_join, check_remove, check_replace, is_between_halves, orphans_beside
+    from membership.preflight import between_halves, check_join, check_remove, check_replace, orphans_beside
     from membership.requests import ChangeRequest, JoinRequest, PlanRequest, RemoveRequest, ReplaceRequest, change_id
     from membership.turns import AddedLearner, TurnsState
     from membership.verdicts import Facts
@@ -51,9 +51,10 @@ class PlanChange:
 
 async def _began_with(status: ClusterStatus, request: ChangeRequest) -> tuple[int, int] | None:
     """What the latest run of the same replace began with, where it failed between its halves."""
-    if not isinstance(request, ReplaceRequest) or not is_between_halves(status, request.old, request):
+    old = between_halves(status, request.old, request) if isinstance(request, ReplaceRequest) else None
+    if old is None:
         return None
-    earlier = Earlier(change_id(request.cluster, request.verb, request.subject), request)
+    earlier = Earlier(change_id(request.cluster, request.verb, request.subject), old.id)
     began_with: tuple[int, int] | None = await ASK.start(Past.began_with, earlier, "what did the replace begin with?")
     return began_with
 

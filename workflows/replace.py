@@ -20,7 +20,7 @@ with workflow.unsafe.imports_passed_through():
     from activities.past import Earlier, Past
     from membership.checks import Check
     from membership.model import ClusterStatus, Handover, Member, SyncProgress
-    from membership.preflight import check_replace, find_member, is_between_halves, is_down, order_of
+    from membership.preflight import between_halves, check_replace, find_member, is_down, order_of
     from membership.requests import Outcome, ReplaceRequest
     from membership.stop import Stop
     from membership.verdicts import Facts, spare
@@ -48,8 +48,9 @@ class Replacement(Course[ReplaceRequest]):
 
     async def remember(self, status: ClusterStatus) -> None:
         """After a failure between the halves the removal is judged by what the first run began with."""
-        if self._began_with is None and is_between_halves(status, self._old or self.request.old, self.request):
-            question = Earlier(self.change.ticket.workflow_id, self.request)
+        old = between_halves(status, self._old or self.request.old, self.request)
+        if self._began_with is None and old:
+            question = Earlier(self.change.ticket.workflow_id, old.id)
             self._began_with = await ASK.start(
                 Past.began_with, question, f"{self.request.name}: what did it begin with?"
             )
@@ -64,7 +65,7 @@ class Replacement(Course[ReplaceRequest]):
             return self.end("replaced", seen)
         await self.joining.check_launcher()
         seen = await self.take_turn(preempt=self.request.preempt and old is not None and is_down(seen, old))
-        self._begin(seen)
+        self._begin(seen, old)
         before = self.change.facts
         if order_of(seen, old, self.request).first == "remove-first":
             seen = await self._remove(seen, returning=1)
@@ -76,13 +77,13 @@ class Replacement(Course[ReplaceRequest]):
             seen = await self._remove(seen, returning=0)
         return self.end("replaced", seen, verified=self._verified())
 
-    def _begin(self, seen: ClusterStatus) -> None:
+    def _begin(self, seen: ClusterStatus, old: Member | None) -> None:
         """Keeps what it began with, for itself after a hold, and for another run after a failure."""
         if self._began_with is None:
             voters = len(seen.voters)
             self._began_with = (voters, spare(voters, len(seen.live_voters)))
-        request = self.request.model_dump(mode="json")
-        workflow.upsert_memo({"request": request, "began_with": list(self._began_with)})
+        if old:
+            workflow.upsert_memo({"began_with": [old.id, *self._began_with]})
         self.change.facts = replace(self.change.facts, began_with=self._began_with)
 
     async def _join(self, seen: ClusterStatus) -> ClusterStatus:

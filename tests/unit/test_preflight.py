@@ -47,6 +47,7 @@ OF_EVERY_CHANGE = [
     ("versions", "wait", "no member tells its version", cluster(3, statuses={})),
     ("versions", "warn", "3.9.0, 3.10.1: members run different", versions("3.10.1", "3.9.0", "3.10.1")),
     ("versions", "warn", "etcd 3.6.11, 3.6.12: MemberUpdate on a learner", versions("3.6.12", "3.6.11", "3.6.12")),
+    ("versions", "refuse", "member 2 runs etcd 3.4.30; 3.5 is the oldest", versions("3.5.31", "3.4.30")),
     ("versions", "ok", "3.6.12", versions("3.6.12", "3.6.12", "3.6.12")),
     ("alarms", "ok", "none", cluster(3)),
     ("alarms", "warn", "NOSPACE on 2", cluster(3, statuses=words(alarms=(Alarm("2", "NOSPACE"),)))),

@@ -10,7 +10,7 @@ from looks import LOOSE, NEW_ID, asked, checked, cluster, facts, learner, own_wo
 from membership.judge_join import judge_add
 from membership.judge_removal import judge_removal
 from membership.model import Alarm
-from membership.preflight import check_replace, find_member, is_between_halves, order_of, refusal, warnings
+from membership.preflight import between_halves, check_replace, find_member, order_of, refusal, warnings
 from membership.requests import Policy
 
 OLD_URL = "http://10.0.0.3:2380"
@@ -126,11 +126,11 @@ def test_between_its_halves_the_removal_is_judged_by_what_it_began_with():
     """A replace in a cluster of one has two voters then, and goes on to one; nobody else may shrink it like that."""
     between, request = cluster(1, NEW_VOTER), asked("etcd-1")
     known = facts(name=request.name, began_with=(1, 0))
-    assert is_between_halves(between, "etcd-1", request)
+    assert between_halves(between, "etcd-1", request).id == "1"
     assert refusal(check_replace(between, known, "etcd-1", request)) is None
     assert refusal(checked(between, request, Policy())).error == "TooFewVoters"
-    assert not is_between_halves(cluster(1), "etcd-1", request)
-    assert not is_between_halves(cluster(1, NEW_VOTER), "gone", request)
+    assert between_halves(cluster(1), "etcd-1", request) is None
+    assert between_halves(cluster(1, NEW_VOTER), "gone", request) is None
 
 
 def test_a_corrupt_member_goes_first():

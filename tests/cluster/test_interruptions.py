@@ -1,0 +1,59 @@
+"""Hold, resume and cancel in quick succession, or as the change ends anyway: how it ends stays true."""
+
+from __future__ import annotations
+
+from threading import Thread
+
+from lab import Lab, eventually
+
+from etcdapi.relay import Fault
+
+
+def updated(lab: Lab, workflow_id: str, name: str) -> bool:
+    """Whether the workflow took the update."""
+    try:
+        lab.update(workflow_id, name)
+    except AssertionError:
+        return False
+    return True
+
+
+def test_held_and_let_go_at_once(lab):
+    """The wait that the hold ended begins again; the join is not rolled back for it."""
+    cluster = lab.cluster()
+    join = cluster.join(cluster.new_member())
+    join.handover()
+    workflow_id = cluster.workflow_id(join.new)
+    eventually(lambda: "has not started" in lab.waits_for(workflow_id), "the wait")
+    # The wait ends between two looks: slow ones keep it from ending before the resume comes.
+    cluster.inject(Fault("Status", "delay", times=None, seconds=1.5))
+    hold = Thread(target=lambda: updated(lab, workflow_id, "hold"))
+    hold.start()
+    eventually(lambda: updated(lab, workflow_id, "resume"), "the hold to be known", pause=0.0)
+    hold.join()
+    for relay in cluster.relays.values():
+        relay.faults.clear()
+    join.start_member()
+    end = join.wait()
+    assert (end.code, end.answer["outcome"]) == (0, "promoted"), end
+    assert cluster.counts() == (1, 1, 0)
+
+
+def test_cancelled_as_the_promote_is_answered(lab):
+    """Too late, whether the workflow's code hears of it or not: what took effect is not called cancelled."""
+    cluster = lab.cluster()
+    join = cluster.join(cluster.new_member())
+    workflow_id = cluster.workflow_id(join.new)
+    cancels: list[Thread] = []
+
+    def cancel() -> None:
+        cancels.append(Thread(target=lambda: lab.command("cancel", cluster.name, join.new.name).wait()))
+        cancels[0].start()
+
+    cluster.inject(Fault("MemberPromote", "pass", answered=cancel))
+    join.start_member()
+    end = join.wait()
+    cancels[0].join()
+    assert (end.code, end.answer["outcome"]) == (0, "promoted"), end
+    assert lab.status(workflow_id) == "WORKFLOW_EXECUTION_STATUS_COMPLETED"
+    assert cluster.roles()[end.answer["member_id"]] == "voter"
