@@ -17,16 +17,37 @@ PASSWORD = "correct-horse-battery-staple"
 WRONG = "wrong-horse-battery-staple"
 
 
-def lock(cluster: Cluster) -> None:
-    """From now on only `root` may change the cluster."""
+def lock(cluster: Cluster, guest: str = "") -> None:
+    """From now on only `root` may change the cluster; a `guest` may only look at it."""
     cluster.single_use = True
     client = cluster.client(cluster.leader())
     auth = rpc_pb2_grpc.AuthStub(client.channel)
     auth.UserAdd(rpc_pb2.AuthUserAddRequest(name="root", password=PASSWORD))
     auth.RoleAdd(rpc_pb2.AuthRoleAddRequest(name="root"))
     auth.UserGrantRole(rpc_pb2.AuthUserGrantRoleRequest(user="root", role="root"))
+    if guest:
+        auth.UserAdd(rpc_pb2.AuthUserAddRequest(name=guest, password=PASSWORD))
     auth.AuthEnable(rpc_pb2.AuthEnableRequest())
     client.close()
+
+
+def credentials(folder: Path, user: str, password: str) -> dict[str, str]:
+    """What the clusters file says of a user."""
+    secret = folder / f"{user}.password"
+    secret.write_text(password)
+    return {"username": user, "password_file": str(secret)}
+
+
+def test_a_user_who_may_not_change_the_cluster(lab, tmp_path):
+    """It is said at once and by its name: no waiting mends it."""
+    cluster = lab.cluster(fresh=True)
+    lock(cluster, guest="reader")
+    cluster.access = credentials(tmp_path, "reader", PASSWORD)
+    end = cluster.join(cluster.new_member()).wait(60)
+    assert (end.code, end.answer["outcome"]) == (1, "failed"), end
+    assert "PermissionDenied" in end.answer["reason"]
+    assert "role root" in end.answer["hint"]
+    assert len(cluster.sent("MemberAdd")) == 1
 
 
 def test_the_password_stays_with_the_worker(lab, tmp_path):

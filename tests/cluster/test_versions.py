@@ -8,6 +8,7 @@ import subprocess
 
 import pytest
 from lab import LOOSE, follower
+from test_secrets import PASSWORD, credentials, lock
 
 from etcdapi.relay import Fault
 from settings import cache_dir
@@ -45,6 +46,18 @@ def test_every_change_on_etcd_3_5(lab, etcd_3_5):
     assert (end.code, end.answer["outcome"]) == (0, "removed"), end
     assert cluster.counts()[1:] == (2, 2)
     assert list(cluster.roles().values()) == ["voter"] * 3
+
+
+def test_a_join_with_auth_on_etcd_3_5(lab, etcd_3_5, tmp_path):
+    """Its reads pass without a token (CVE-2026-33413), its changes do not: the worker authenticates by itself."""
+    cluster = lab.cluster(binary=etcd_3_5)
+    lock(cluster)
+    cluster.access = credentials(tmp_path, "root", PASSWORD)
+    join = cluster.join(cluster.new_member())
+    join.start_member()
+    end = join.wait()
+    assert (end.code, end.answer["outcome"]) == (0, "promoted"), end
+    assert cluster.counts() == (1, 1, 0)
 
 
 def test_the_plan_tells_of_its_bugs(lab, etcd_3_5):
