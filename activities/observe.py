@@ -14,7 +14,13 @@ from activities.failures import named_failures
 from activities.heartbeat import beating
 from activities.temporal import Temporal
 from membership.acts import Beforehand, Look
-from membership.errors import ClusterUnreachable, MemberflowError
+from membership.errors import (
+    NO_ACCESS,
+    ClusterUnreachable,
+    InvalidConfiguration,
+    MemberflowError,
+    WrongCluster,
+)
 from membership.inspection import Reachability
 from membership.model import ClusterStatus
 from membership.ports import ClusterProfile, Clusters, Etcd
@@ -55,7 +61,7 @@ class Observe:
     @activity.defn(no_thread_cancel_exception=True)
     def look_beforehand(self, look: Look) -> Beforehand:
         """One look, and the turns: which learners were left behind is part of what a change begins with."""
-        with named_failures(), beating(LOOK_BEAT):
+        with named_failures(final=(*NO_ACCESS, InvalidConfiguration, WrongCluster)), beating(LOOK_BEAT):
             turns = self._temporal.call(self._temporal.turns_state(look.cluster))
             return Beforehand(self._look(self._clusters.connect(look.cluster), look), turns or TurnsState())
 

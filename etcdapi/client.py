@@ -16,7 +16,14 @@ from etcdapi import reading
 from etcdapi.calls import Answers, Calls
 from etcdapi.raft import parse_progress, uptime_of
 from etcdapi.stubs import rpc_pb2
-from membership.errors import ClusterUnreachable, MemberflowError, NoLeader, WrongMember
+from membership.errors import (
+    NO_ACCESS,
+    ClusterUnreachable,
+    InvalidConfiguration,
+    MemberflowError,
+    NoLeader,
+    WrongMember,
+)
 from membership.model import ClusterStatus, Member, RaftProgress
 from membership.ports import Access
 
@@ -65,7 +72,7 @@ class EtcdClient:
         leader, term = reading.agree_on_leader(reading.read_status(a) for a in _voters(answers).values())
         lists = self._lists(answers, leader, cluster_id)
         if not lists:
-            raise ClusterUnreachable(_reasons(answers, list(_voters(answers))))
+            raise _why_no_list(answers)
         unasked = _still_to_ask(reading.read_members(next(iter(lists.values()))), known, avoid)
         found = reading.of_cluster(self._calls.read(unasked, "Status", _STATUS, STATUS_DEADLINE), cluster_id)
         answers |= found
@@ -185,6 +192,12 @@ def _voters(statuses: Answers) -> dict[str, Any]:
 
 def _good(answers: Answers) -> dict[str, Any]:
     return {url: a for url, a in answers.items() if not isinstance(a, MemberflowError)}
+
+
+def _why_no_list(answers: Answers) -> MemberflowError:
+    """Who may not look never will; everything else may pass."""
+    refused = next((a for a in answers.values() if isinstance(a, (*NO_ACCESS, InvalidConfiguration))), None)
+    return refused or ClusterUnreachable(_reasons(answers, list(_voters(answers))))
 
 
 def _reasons(answers: Answers, voters: list[str]) -> str:

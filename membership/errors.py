@@ -164,6 +164,8 @@ class UserEmpty(Refused):
 class UserNotFound(Refused):
     """The common name of the client certificate is not an etcd user."""
 
+    hint = "add the user to etcd, or set username and password_file for this cluster in the clusters file"
+
 
 class AuthFailed(Refused):
     """The user name or the password is wrong."""
@@ -187,6 +189,10 @@ class PermissionDenied(Refused):
     """The user lacks the role."""
 
     hint = "membership changes need a user with etcd's role root"
+
+
+# What no waiting mends.
+NO_ACCESS = (UserEmpty, UserNotFound, AuthFailed, PermissionDenied)
 
 
 class Unimplemented(Refused):

@@ -20,6 +20,7 @@ with workflow.unsafe.imports_passed_through():
     from activities.watch import Watch
     from membership.acts import ActReport, LaunchOrder
     from membership.duration import format_duration
+    from membership.errors import PermissionDenied
     from membership.judgements import judge
     from membership.model import ClusterStatus
     from membership.stop import Stop
@@ -54,8 +55,8 @@ _PAUSES = {"NotSent": 0.5, "LearnerNotReady": 0.5, "Unhealthy": 2.0, "TooManyLea
 _PAUSE = 1.0
 _LONGEST_PAUSE = 60.0
 
-# What no waiting mends; the looks of this change succeed, so its user is known and may not do more.
-_HOPELESS = {"PermissionDenied": "the user in the clusters file needs etcd's role root to change the membership"}
+# What no waiting mends: its looks succeed, so its user is known and may not do more.
+_HOPELESS = {PermissionDenied.__name__: PermissionDenied.hint}
 
 
 async def settle(
