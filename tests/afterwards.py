@@ -20,18 +20,24 @@ class Before:
         self.roles = cluster.roles()
         self._counted = self._promotes()
 
-    def only_joined(self, *new: LocalMember) -> bool:
+    def assert_joined(self, *new: LocalMember, gone: str = "") -> None:
         """
-        Whether these are voters now, every other member is what it was, and each was promoted once.
+        These are voters now, and every other member is what it was, by its ID; but for the one that is `gone`.
 
-        By etcd's own counters, of which a leader that died took its share along: no promote failed.
+        By etcd's own counters each was promoted once, and no promote failed. (A leader that died takes its share
+        of those along.)
         """
         cluster = self._cluster
-        after = {**self.roles, **{cluster.id_of(member): "voter" for member in new}}
-        assert len(after) == len(self.roles) + len(new)
-        assert after == cluster.roles()
+        ids = {cluster.id_of(member) for member in new}
+        assert not ids & set(self.roles)
+        kept = {member_id: role for member_id, role in self.roles.items() if member_id != gone}
+        assert {**kept, **dict.fromkeys(ids, "voter")} == cluster.roles()
         assert self.promoted() == (len(new), 0)
-        return True
+
+    def assert_unchanged(self) -> None:
+        """The same members, by ID and role, and no promote was even tried."""
+        assert self.roles == self._cluster.roles()
+        assert self.promoted() == (0, 0)
 
     def promoted(self) -> tuple[int, int]:
         """Successful and failed promotes since then, as etcd counts them."""

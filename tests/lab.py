@@ -6,10 +6,12 @@ import json
 import subprocess
 import time
 import urllib.request
+from base64 import b64decode
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from itertools import count
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 from command import Command, Ended, eventually
@@ -368,8 +370,15 @@ class Lab:
         """The types of the events in a workflow's history."""
         return [e["eventType"] for e in self.temporal("workflow", "show", "--workflow-id", workflow_id)["events"]]
 
-    def timer_fired(self, workflow_id: str) -> bool:
-        return "EVENT_TYPE_TIMER_FIRED" in self.events(workflow_id)
+    def clock_ended(self, workflow_id: str, error: str) -> bool:
+        """Whether the clock whose end is this error has run out: its timer bears the name."""
+        shown = self.temporal("workflow", "show", "--workflow-id", workflow_id)["events"]
+        fired = {e["timerFiredEventAttributes"]["timerId"] for e in shown if "timerFiredEventAttributes" in e}
+        return any(
+            started["timerId"] in fired and error == json.loads(b64decode(event["userMetadata"]["summary"]["data"]))
+            for event in shown
+            if (started := event.get("timerStartedEventAttributes"))
+        )
 
     def another_worker(self) -> WorkerProcess:
         worker = WorkerProcess(self.folder, self.server.address, self.clusters_file)
@@ -449,6 +458,17 @@ class Lab:
             raise
         cluster.born = time.monotonic()
         return cluster
+
+
+def once(do: Callable[[], object]) -> Callable[[], None]:
+    """Does it for the first caller only: several members may be asked at the same moment."""
+    free = Lock()
+
+    def do_first() -> None:
+        if free.acquire(blocking=False):
+            do()
+
+    return do_first
 
 
 def follower(cluster: Cluster) -> LocalMember:
