@@ -1,8 +1,9 @@
 """
 A relay in front of one etcd member that can spoil calls: lose an answer, refuse, delay.
 
-It passes everything through on one port, gRPC and plain HTTP, and records every gRPC call. The demo and the
-tests put it between the worker and etcd; `python -m etcdapi.relay` runs one and prints a JSON line per call.
+It passes everything through on one port, gRPC and plain HTTP, and records every gRPC call and what it refused of
+the rest. The demo and the tests put it between the worker and etcd; `python -m etcdapi.relay` runs one and prints
+a JSON line per call.
 """
 
 from __future__ import annotations
@@ -10,16 +11,21 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import re
 import sys
 import time
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from threading import Lock, Thread
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 import grpc
 import grpc.aio
+
+from etcdapi.faults import Call, Fault, describe, describe_answer
+
+__all__ = ["Call", "Fault", "Relay"]
 
 _STREAMS = {"Watch", "LeaseKeepAlive", "Snapshot"}
 _OPTIONS = (
@@ -30,42 +36,9 @@ _OPTIONS = (
     ("grpc.max_reconnect_backoff_ms", 100),
 )
 
+_LENGTH = re.compile(rb"(?im)^content-length: *(\d+)")
+
 T = TypeVar("T")
-
-FaultKind = Literal["lose", "unavailable", "refuse", "delay", "pass"]
-
-
-@dataclass
-class Fault:
-    """
-    What happens to the next `times` calls of `method` (None: to all).
-
-    lose: forwarded, and its answer never comes. unavailable: forwarded, then answered UNAVAILABLE. Both happen
-    to a call that succeeds; one that the member refuses goes by. refuse: answered UNAVAILABLE without being
-    forwarded. delay: forwarded `seconds` later. pass: forwarded.
-    `arrives` is called before anything else, `answered` when the member has answered. For plain HTTP the
-    method is `GET <path>`, and every kind but pass drops the connection.
-    """
-
-    method: str
-    kind: FaultKind
-    times: int | None = 1
-    seconds: float = 0.0
-    arrives: Callable[[], None] | None = None
-    answered: Callable[[], None] | None = None
-
-
-@dataclass
-class Call:
-    """A gRPC call that came by; `code` is what the member answered, empty when it was not asked."""
-
-    method: str
-    at: float
-    fault: str = ""
-    forwarded: bool = False
-    code: str = ""
-    ended: float | None = None
-    metadata: tuple[tuple[str, str], ...] = ()
 
 
 class _Loop:
@@ -136,20 +109,39 @@ class Relay:
         self.connections += 1
         try:
             first = await reader.readexactly(3)
-            if first == b"PRI":
-                port, line = self._grpc_port, first
-            else:
-                port, line = self.upstream, first + await reader.readline()
-                path = line.split(b" ")[1].decode() if line.count(b" ") > 1 else ""
-                if (fault := self._next_fault(f"GET {path}")) and fault.kind != "pass":
-                    return
+            port, send = (self._grpc_port, _pipe) if first == b"PRI" else (self.upstream, self._pipe_requests)
             upstream_reader, upstream_writer = await asyncio.open_connection("127.0.0.1", port)
-            upstream_writer.write(line)
-            await asyncio.gather(_pipe(reader, upstream_writer), _pipe(upstream_reader, writer))
+            await asyncio.gather(send(reader, upstream_writer, first), _pipe(upstream_reader, writer))
         except (OSError, asyncio.IncompleteReadError):
             pass
         finally:
             writer.close()
+
+    async def _pipe_requests(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, first: bytes) -> None:
+        """One by one: a connection that is kept is no shelter from a fault that comes later."""
+        try:
+            while True:
+                head = first + await reader.readuntil(b"\r\n\r\n")
+                first = b""
+                if self._drops(head):
+                    return
+                length = _LENGTH.search(head)
+                writer.write(head + await reader.readexactly(int(length[1]) if length else 0))
+                await writer.drain()
+        except (OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
+            pass
+        finally:
+            writer.close()
+
+    def _drops(self, head: bytes) -> bool:
+        call = Call(b" ".join(head.split(b" ", 2)[:2]).decode(errors="replace"))
+        fault = self._next_fault(call.method)
+        if fault is None or fault.kind == "pass":
+            return False
+        call.fault = fault.kind
+        self.calls.append(call)
+        self._finish(call)
+        return True
 
     # ---- gRPC ----
 
@@ -158,7 +150,8 @@ class Relay:
         fault = self._next_fault(method)
         # Tokens stay out of what is recorded.
         known = tuple((k, str(v)) for k, v in _metadata(context) if k == "hasleader")
-        call = Call(method, time.time(), fault.kind if fault else "", metadata=known)
+        call = Call(method, fault=fault.kind if fault else "", metadata=known)
+        describe(call, request)
         self.calls.append(call)
         if fault and fault.arrives:
             await asyncio.to_thread(fault.arrives)
@@ -170,8 +163,9 @@ class Relay:
         call.forwarded = True
         answer, code, text = await self._forward(path, request, context)
         call.code = code.name
+        describe_answer(call, answer)
         if fault and fault.kind in ("lose", "unavailable") and code is not grpc.StatusCode.OK:
-            fault.times = None if fault.times is None else fault.times + 1
+            fault.missed()
             fault = None
         if fault and fault.answered:
             await asyncio.to_thread(fault.answered)
@@ -205,7 +199,7 @@ class Relay:
     def _next_fault(self, method: str) -> Fault | None:
         for fault in self.faults:
             if fault.method == method and fault.times != 0:
-                fault.times = None if fault.times is None else fault.times - 1
+                fault.hit()
                 return fault
         return None
 
@@ -236,8 +230,9 @@ def _metadata(context: grpc.aio.ServicerContext[Any, Any]) -> list[tuple[str, st
     return [(k, v) for k, v in context.invocation_metadata() or () if k in ("token", "authorization", "hasleader")]
 
 
-async def _pipe(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+async def _pipe(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, first: bytes = b"") -> None:
     try:
+        writer.write(first)
         while data := await reader.read(65536):
             writer.write(data)
             await writer.drain()

@@ -108,16 +108,26 @@ def stop_all(members: list[LocalMember]) -> None:
 
 
 def bootstrap(members: list[LocalMember], token: str) -> None:
-    """Starts a new cluster of these members and waits until all of them serve."""
+    """
+    Starts a new cluster of these members and waits until all of them serve.
+
+    Raises LocalFailure when one doesn't; none of them runs then.
+    """
     cluster = ",".join(f"{m.name}={m.peer_url}" for m in members)
-    for member in members:
-        member.start(
-            {
-                "ETCD_INITIAL_CLUSTER": cluster,
-                "ETCD_INITIAL_CLUSTER_STATE": "new",
-                "ETCD_INITIAL_CLUSTER_TOKEN": token,
-                "ETCD_INITIAL_ADVERTISE_PEER_URLS": member.peer_url,
-            }
-        )
-    for member in members:
-        member.wait_until_serving()
+    try:
+        for member in members:
+            member.start(
+                {
+                    "ETCD_INITIAL_CLUSTER": cluster,
+                    "ETCD_INITIAL_CLUSTER_STATE": "new",
+                    "ETCD_INITIAL_CLUSTER_TOKEN": token,
+                    "ETCD_INITIAL_ADVERTISE_PEER_URLS": member.peer_url,
+                }
+            )
+        for member in members:
+            member.wait_until_serving()
+    except BaseException:
+        for member in members:
+            if member.process:
+                member.kill()
+        raise

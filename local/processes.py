@@ -3,19 +3,44 @@
 from __future__ import annotations
 
 import os
+import secrets
 import signal
 import socket
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
+_EPHEMERAL = Path("/proc/sys/net/ipv4/ip_local_port_range")
+# Below it are the well-known ones, of databases and the like.
+_LEAST_PORT = 15000
+
+
+def _ports() -> Iterator[int]:
+    """
+    Every port outside the range from which the kernel takes those of outgoing connections, once.
+
+    Inside it, any process's next connection may take a port between our choice and its use. Two processes that
+    choose at the same time begin at different places and go on in order, so that they hardly ever meet.
+    """
+    low, high = 32768, 60999
+    with suppress(OSError):
+        low, high = (int(end) for end in _EPHEMERAL.read_text().split())
+    ports = [*range(_LEAST_PORT, low), *range(high + 1, 65536)] or [*range(1024, 65536)]
+    begin = secrets.randbelow(len(ports))
+    return iter(ports[begin:] + ports[:begin])
+
+
+_untried = _ports()
+
 
 def free_port() -> int:
-    """A loopback port that nobody listens on at this moment."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A loopback port that nobody listens on at this moment; never the same twice."""
+    for port in _untried:
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise OSError("no free port is left")
 
 
 def clean_environment() -> dict[str, str]:

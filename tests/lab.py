@@ -5,21 +5,26 @@ from __future__ import annotations
 import json
 import subprocess
 import time
+import urllib.request
+from base64 import b64decode
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import count
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 from command import Command, Ended, eventually
 
 from etcdapi.connection import etcd3
+from etcdapi.raft import parse_progress
 from etcdapi.relay import Call, Fault, Relay
 from etcdapi.stubs import rpc_pb2
 from local.deployment import WorkerProcess
-from local.etcd_cluster import LocalMember, bootstrap, stop_all
+from local.etcd_cluster import LocalFailure, LocalMember, bootstrap, stop_all
 from local.processes import clean_environment, free_port
 from local.temporal_server import DevServer, temporal_cli
+from membership.model import RaftProgress
 from membership.requests import Verb, change_id
 
 # etcd's HealthInterval: younger links make it answer `unhealthy cluster`.
@@ -38,6 +43,7 @@ class Cluster:
     name: str
     members: list[LocalMember]
     relays: dict[str, Relay]
+    injected: list[list[Fault]] = field(default_factory=list)
     born: float = 0.0
     binary: Path | None = None  # of another version than the lab's
     single_use: bool = False  # nothing for later tests: full, locked or old
@@ -103,6 +109,11 @@ class Cluster:
 
         return eventually(find, "a leader")
 
+    def progress(self) -> dict[str, RaftProgress]:
+        """What the leader itself says of every member's log, by member ID."""
+        with urllib.request.urlopen(f"{self.leader().client_url}/debug/vars", timeout=3) as answer:
+            return parse_progress(answer.read())
+
     def revive(self, member: LocalMember) -> None:
         """Starts a killed member again; the cluster counts as new then, because links are."""
         member.start()
@@ -113,13 +124,24 @@ class Cluster:
 
     def inject(self, *faults: Fault) -> None:
         """Into every relay: which member leads is the cluster's own business."""
-        for relay in self.relays.values():
-            for fault in faults:
-                relay.inject(Fault(**vars(fault)))
+        for fault in faults:
+            copies = [replace(fault) for _ in self.relays]
+            for relay, copy in zip(self.relays.values(), copies, strict=True):
+                relay.inject(copy)
+            self.injected.append(copies)
+
+    def unused_faults(self) -> list[Fault]:
+        """Those that no call came for, at any relay: they were no trouble."""
+        return [copies[0] for copies in self.injected if not any(copy.hits for copy in copies)]
 
     def sent(self, method: str) -> list[Call]:
         """The calls of a method that reached any member, in order."""
         return sorted((c for r in self.relays.values() for c in r.sent(method)), key=lambda c: c.at)
+
+    def changes(self) -> list[Call]:
+        """All calls that reached a member and would change who is one or leads, in order."""
+        methods = ("MemberAdd", "MemberPromote", "MemberRemove", "MoveLeader")
+        return sorted((call for method in methods for call in self.sent(method)), key=lambda call: call.at)
 
     def counts(self) -> tuple[int, int, int]:
         """Adds, promotes and removals that reached a member."""
@@ -148,12 +170,12 @@ class Cluster:
 
     # ---- data ----
 
-    def fill(self, megabytes: int) -> None:
-        """Puts this much data into the cluster."""
+    def fill(self, megabytes: int, size: int = 100_000) -> None:
+        """Puts this much data into the cluster, in values of `size` bytes."""
         self.single_use = True
         client = self.client(self.leader())
-        value = b"x" * 100_000
-        for number in range(megabytes * 10):
+        value = b"x" * size
+        for number in range(megabytes * 1_000_000 // size):
             client.put(f"fill/{number}", value)
         client.close()
 
@@ -179,6 +201,7 @@ class Cluster:
                 self.relays.pop(name).stop()
         for relay in self.relays.values():
             relay.clear()
+        self.injected.clear()
         self.policy = {}
         return True
 
@@ -347,8 +370,15 @@ class Lab:
         """The types of the events in a workflow's history."""
         return [e["eventType"] for e in self.temporal("workflow", "show", "--workflow-id", workflow_id)["events"]]
 
-    def timer_fired(self, workflow_id: str) -> bool:
-        return "EVENT_TYPE_TIMER_FIRED" in self.events(workflow_id)
+    def clock_ended(self, workflow_id: str, error: str) -> bool:
+        """Whether the clock whose end is this error has run out: its timer bears the name."""
+        shown = self.temporal("workflow", "show", "--workflow-id", workflow_id)["events"]
+        fired = {e["timerFiredEventAttributes"]["timerId"] for e in shown if "timerFiredEventAttributes" in e}
+        return any(
+            started["timerId"] in fired and error == json.loads(b64decode(event["userMetadata"]["summary"]["data"]))
+            for event in shown
+            if (started := event.get("timerStartedEventAttributes"))
+        )
 
     def another_worker(self) -> WorkerProcess:
         worker = WorkerProcess(self.folder, self.server.address, self.clusters_file)
@@ -421,9 +451,24 @@ class Lab:
         cluster = Cluster(self, f"lab{next(self.numbers)}", [], {}, binary=binary, single_use=binary is not None)
         for number in range(1, size + 1):
             cluster.new_member(f"etcd-{number}", flags=flags)
-        bootstrap(cluster.members, cluster.name)
+        try:
+            bootstrap(cluster.members, cluster.name)
+        except LocalFailure:
+            cluster.stop()
+            raise
         cluster.born = time.monotonic()
         return cluster
+
+
+def once(do: Callable[[], object]) -> Callable[[], None]:
+    """Does it for the first caller only: several members may be asked at the same moment."""
+    free = Lock()
+
+    def do_first() -> None:
+        if free.acquire(blocking=False):
+            do()
+
+    return do_first
 
 
 def follower(cluster: Cluster) -> LocalMember:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 
 import grpc
 from lab import Cluster
@@ -12,11 +13,15 @@ from etcdapi.stubs import rpc_pb2
 from local.etcd_cluster import LocalMember
 from membership.model import Handover
 
-TRIES = 20
 
+def naive_join(
+    cluster: Cluster, new: LocalMember, between: Callable[[], None] = lambda: None, patience: float = 6.0
+) -> str:
+    """
+    `promoted` when a promote was answered OK, `fails` when none was in time.
 
-def naive_join(cluster: Cluster, new: LocalMember, patience: float = 6.0) -> str:
-    """`promoted` when a promote was answered OK, `fails` when none was in time."""
+    `between` is called when the member was started, before the first promote.
+    """
     relay = cluster.relays[cluster.leader().name]
     client = etcd3.client("127.0.0.1", relay.port)
     try:
@@ -32,6 +37,7 @@ def naive_join(cluster: Cluster, new: LocalMember, patience: float = 6.0) -> str
         rows = [(r.name or new.name, url) for r in added.members for url in r.peerURLs]
         cluster_value = ",".join(f"{name}={url}" for name, url in rows)
         new.start(Handover(new.name, cluster_value, new.peer_url).env())
+        between()
         request = rpc_pb2.MemberPromoteRequest(ID=added.member.ID)
         done = _until_ok(lambda: client.clusterstub.MemberPromote(request, timeout=1), time.monotonic() + patience)
         return "promoted" if done is not None else "fails"

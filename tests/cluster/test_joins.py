@@ -1,19 +1,17 @@
-"""Several joins, repeated joins, cancelled joins; what the command line says of them."""
+"""Several joins, repeated joins, held joins; what the command line says of them."""
 
 from __future__ import annotations
 
-from itertools import pairwise
-
 import pytest
+from afterwards import Before, no_overlap
 from lab import eventually
-
-from etcdapi.relay import Fault
 
 
 @pytest.mark.parametrize("number", [2, 3])
 def test_joins_at_once_take_turns(lab, number):
     """None fails because another one runs, and etcd never sees two changes at once."""
     cluster = lab.cluster()
+    before = Before(cluster)
     joins = [cluster.join(cluster.new_member()) for _ in range(number)]
     waiting = list(joins)
     while waiting:
@@ -24,17 +22,17 @@ def test_joins_at_once_take_turns(lab, number):
         ready.wait_quietly()
     for join in joins:
         assert join.wait().code == 0
-    assert 3 + number == list(cluster.roles().values()).count("voter")
-    calls = sorted((c for m in ("MemberAdd", "MemberPromote") for c in cluster.sent(m)), key=lambda c: c.at)
     # For 5 s after a join etcd may answer `unhealthy cluster` to the next add, without proposing it.
-    calls = [c for c in calls if c.code != "UNAVAILABLE"]
-    assert all(one.ended <= other.at for one, other in pairwise(calls))
-    assert ["MemberAdd", "MemberPromote"] * number == [c.method for c in calls]
+    applied = [call.method for call in cluster.changes() if call.code != "UNAVAILABLE"]
+    assert ["MemberAdd", "MemberPromote"] * number == applied
+    assert no_overlap(cluster.changes())
+    before.assert_joined(*(join.new for join in joins))
 
 
 def test_the_same_join_twice_is_one(lab):
     """The second attaches to the first; both end well."""
     cluster = lab.cluster()
+    before = Before(cluster)
     new = cluster.new_member()
     first = cluster.join(new)
     first.handover()
@@ -46,6 +44,7 @@ def test_the_same_join_twice_is_one(lab):
     assert ends[0].answer == ends[1].answer
     assert "attached to" in ends[1].stderr
     assert cluster.counts() == (1, 1, 0)
+    before.assert_joined(new)
 
 
 def test_a_join_of_a_voter_changes_nothing(lab):
@@ -74,71 +73,6 @@ def test_a_different_request_under_the_same_name_is_refused(lab):
     assert new.peer_url in other.stderr
     assert lab.run("cancel", cluster.name, new.name).code == 0
     assert join.wait().code == 1
-
-
-CANCELLED = {"code": 1, "outcome": "cancelled"}
-
-
-def test_cancel_while_waiting_for_the_turn(lab):
-    """Nothing was done, nothing is left."""
-    cluster = lab.cluster()
-    holder, waiter = cluster.join(cluster.new_member()), cluster.new_member()
-    holder.handover()
-    join = cluster.join(waiter)
-    workflow_id = cluster.workflow_id(waiter)
-    eventually(lambda: "turn" in lab.waits_for(workflow_id), "the second to wait for its turn")
-    ended = lab.run("cancel", cluster.name, waiter.name, "--json")
-    assert (ended.code, ended.answer["outcome"]) == (0, "cancelled"), ended
-    assert ((end := join.wait()).code, end.answer["outcome"]) == (1, "cancelled")
-    holder.start_member()
-    assert holder.wait().code == 0
-    assert cluster.counts() == (1, 1, 0)
-
-
-def test_cancel_while_the_member_is_waited_for(lab):
-    """The learner that was added is removed again; the old members stay as they were."""
-    cluster = lab.cluster()
-    before = cluster.roles()
-    join = cluster.join(cluster.new_member())
-    join.handover()
-    ended = lab.run("cancel", cluster.name, join.new.name, "--json")
-    assert (ended.code, ended.answer["outcome"]) == (0, "cancelled"), ended
-    assert ended.answer["member_id"] not in before
-    assert (ended.answer["attempts"]["add"], ended.answer["seconds"]["turn"] >= 0) == (1, True), ended
-    assert join.wait().code == 1
-    assert before == cluster.roles()
-    assert cluster.counts() == (1, 0, 1)
-    dead = lab.run("env", cluster.name, join.new.name)
-    assert (dead.code, dead.stdout) == (1, "")
-
-
-def test_cancel_before_the_promote(lab):
-    """Held for a person's go-ahead, which doesn't come."""
-    cluster = lab.cluster()
-    before = cluster.roles()
-    join = cluster.join(cluster.new_member(), "--hold-before", "promote")
-    join.start_member()
-    eventually(lambda: lab.held(cluster.workflow_id(join.new)), "the join to be held")
-    assert lab.run("cancel", cluster.name, join.new.name).code == 0
-    assert join.wait().code == 1
-    assert before == cluster.roles()
-    assert cluster.counts() == (1, 0, 1)
-
-
-def test_cancel_while_the_promote_is_under_way_comes_too_late(lab):
-    """The promote is applied and its answer lost when the cancel comes: the member is a voter and stays one."""
-    cluster = lab.cluster()
-    new = cluster.new_member()
-    workflow_id = cluster.workflow_id(new)
-    cluster.inject(Fault("MemberPromote", "delay", seconds=2, arrives=lambda: lab.cancel(workflow_id)))
-    join = cluster.join(new)
-    join.start_member()
-    end = join.wait()
-    assert (end.code, end.answer["outcome"]) == (0, "promoted"), end
-    assert cluster.counts() == (1, 1, 0)
-    late = lab.run("cancel", cluster.name, new.name)
-    assert late.code == 1
-    assert "not running any more" in late.stderr
 
 
 def test_hold_and_resume(lab):

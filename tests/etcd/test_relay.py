@@ -1,0 +1,55 @@
+"""The relay on a real member: what it spoils, and what it knows of the calls that came by."""
+
+from __future__ import annotations
+
+from contextlib import closing
+
+import pytest
+
+from etcdapi.client import EtcdClient
+from etcdapi.connection import Connection
+from etcdapi.relay import Fault
+from membership import errors as e
+from membership.ports import Access
+
+
+def test_a_kept_connection_is_spoilt_too(lab):
+    """Plain HTTP, request by request; once the fault is used up, it works again."""
+    cluster = lab.cluster()
+    relay = cluster.relays[cluster.leader().name]
+    with closing(Connection(f"http://127.0.0.1:{relay.port}", Access(()))) as connection:
+        assert b"raft.status" in connection.get("/debug/vars")
+        relay.inject(fault := Fault("GET /debug/vars", "refuse", times=2))
+        with pytest.raises(e.Unreachable):  # it tries a dropped connection once more
+            connection.get("/debug/vars")
+        assert [(c.method, c.forwarded) for c in relay.calls] == [("GET /debug/vars", False)] * 2
+        assert (fault.hits, fault.times) == (2, 0)
+        assert connection.get("/version")
+        assert b"raft.status" in connection.get("/debug/vars")
+
+
+def test_a_change_is_known_by_its_member(lab):
+    """Whatever became of its answer: peer URL and ID of an add, the ID of what follows."""
+    cluster = lab.cluster()
+    new = cluster.new_member()
+    with closing(EtcdClient(Access(tuple(cluster.endpoints())))) as etcd:
+        etcd.look()
+        added = etcd.add_learner((new.peer_url,), 5)
+        with pytest.raises(e.LearnerNotReady):
+            etcd.promote(added.id, 5)
+        etcd.remove(added.id, 5)
+    changes = [(c.subject, c.member_id, c.code) for c in cluster.changes()]
+    assert changes == [
+        (new.peer_url, added.id, "OK"),
+        (added.id, added.id, "FAILED_PRECONDITION"),
+        (added.id, added.id, "OK"),
+    ]
+
+
+def test_a_fault_tells_whether_it_was_used(lab):
+    """One that no call came for was no trouble to anybody."""
+    cluster = lab.cluster()
+    cluster.inject(Fault("Status", "refuse", times=1), Fault("MemberRemove", "lose"))
+    with closing(EtcdClient(Access(tuple(cluster.endpoints())))) as etcd, pytest.raises(e.ClusterUnreachable):
+        etcd.look()
+    assert [f.method for f in cluster.unused_faults()] == ["MemberRemove"]
