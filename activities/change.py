@@ -20,7 +20,7 @@ from temporalio.service import RPCError
 
 from activities.temporal import Temporal
 from membership.acts import ActReport, Order, not_sent
-from membership.errors import Ambiguous, EtcdError, MemberflowError
+from membership.errors import EtcdError, MemberflowError
 from membership.judge_removal import transferee
 from membership.judgements import judge
 from membership.model import ClusterStatus
@@ -143,8 +143,8 @@ def _objection(verdict: Verdict) -> str:
 
 
 def _report(error: MemberflowError) -> ActReport:
-    maybe = not isinstance(error, EtcdError) or isinstance(error, Ambiguous)
-    return ActReport(sent=True, applied="maybe" if maybe else "no", error=error.name, reason=str(error))
+    applied = error.applied if isinstance(error, EtcdError) else "maybe"
+    return ActReport(sent=True, applied=applied, error=error.name, reason=str(error))
 
 
 def _in_background(call: Callable[[], object]) -> Future[object]:

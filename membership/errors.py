@@ -18,15 +18,16 @@ The errors that memberflow names (those of launchers are in `launching.py`).
     ├── WrongCluster                    the answer came from another cluster
     ├── WrongMember                     the answer came from another member
     ├── ClusterUnreachable              no voter answered a linearizable read
-    ├── InvalidConfiguration            of the worker
-    │   └── UnknownCluster, UnknownLauncher
-    └── InvalidRequest                  of the caller
+    └── InvalidConfiguration            of the worker
+        └── UnknownCluster, UnknownLauncher
 
 The names under EtcdError are etcd's own (`ErrGRPC...` in `api/v3rpc/rpctypes/error.go`), without the
 prefix. An error says how long to wait and what to tell a person; what to *do* is decided by looking.
 """
 
 from __future__ import annotations
+
+from typing import Literal
 
 
 class MemberflowError(Exception):
@@ -43,7 +44,7 @@ class MemberflowError(Exception):
 class EtcdError(MemberflowError):
     """An RPC to etcd failed."""
 
-    applied = "maybe"
+    applied: Literal["no", "maybe"] = "maybe"
 
     def __init__(self, text: str, code: str = "", endpoint: str = "") -> None:
         super().__init__(text)
@@ -282,7 +283,3 @@ class UnknownCluster(InvalidConfiguration):
 
 class UnknownLauncher(InvalidConfiguration):
     """The worker's clusters file has no such launcher."""
-
-
-class InvalidRequest(MemberflowError):
-    """A request that can't be run; the text names the field and the fix."""

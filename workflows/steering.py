@@ -109,6 +109,9 @@ class Steered:
 async def _to_end(course: Course[Any]) -> Outcome:
     """A cancel that comes while handlers still answer is too late, and must not take the outcome's place."""
     try:
-        return await course.run()
-    finally:
+        outcome = await course.run()
+    except (ApplicationError, asyncio.CancelledError):
         await workflow.wait_condition(workflow.all_handlers_finished)
+        raise
+    await workflow.wait_condition(workflow.all_handlers_finished)
+    return outcome
