@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated, Any, cast
 
 import typer
 from typer.exceptions import TyperException
 
-from console import output, verbs
-from console.app import Cluster, Json, run
-from console.output import INTERRUPTED, USAGE, Leave, leave, say
+from console import output, planning, verbs, watching
+from console.app import Cluster, Json, app, run
+from console.output import INTERRUPTED, USAGE, Leave, leave, say, tell_error
 from membership.errors import MemberflowError
 
-app = verbs.app
+__all__ = ["app", "planning", "verbs", "watching"]
+
 dev = typer.Typer(help="For working on memberflow itself.", no_args_is_help=True)
 app.add_typer(dev, name="dev")
 
@@ -33,7 +35,7 @@ def worker(
 
 @app.command()
 def status(cluster: Cluster, json: Json = False) -> None:
-    """Show a cluster: its members, their roles and lag, and whose turn it is to change it."""
+    """Show a cluster: its members, their roles and lag; its running changes, and whose turn it is."""
     from console import inspection
 
     run(inspection.status(cluster, json=json))
@@ -41,10 +43,14 @@ def status(cluster: Cluster, json: Json = False) -> None:
 
 @app.command()
 def doctor(json: Json = False) -> None:
-    """Check configuration, Temporal, workers, search attributes and every cluster; exit 1 when something is wrong."""
-    from console import inspection
+    """
+    Check configuration, Temporal, search attributes, workers and every cluster: a verdict and a hint each.
 
-    run(inspection.doctor(json=json))
+    Exit 1 when something is wrong, 2 for a wrong configuration, 3 when Temporal or a worker is out of reach.
+    """
+    from console import doctor as console_doctor
+
+    run(console_doctor.doctor(json=json))
 
 
 @app.command()
@@ -56,8 +62,11 @@ def setup(json: Json = False) -> None:
 
 
 @app.command()
-def schema(verb: Annotated[str, typer.Argument(help="join, remove or replace")]) -> None:
-    """Print the JSON Schema of a request, for callers in other languages."""
+def schema(
+    verb: Annotated[str, typer.Argument(help="join, remove or replace")],
+    json: Json = False,  # noqa: ARG001  (it always is)
+) -> None:
+    """Print the JSON Schema of a request, for callers in other languages; the same with --json."""
     from membership.requests import REQUESTS
 
     if verb not in REQUESTS:
@@ -93,28 +102,30 @@ def etcd_path() -> None:
 
 def main() -> None:
     """The command line's entry; leaves with the command's exit code, whatever the interpreter's shutdown does."""
+    output.answer.wanted = "--json" in sys.argv[1:]
     try:
         code = app(standalone_mode=False) or output.DONE
     except Leave as error:
-        code = _tell(error)
-    except MemberflowError as error:
-        code = _tell(Leave(USAGE, str(error), error.hint))
+        code = tell_error(error)
     except typer.Abort:
-        code = INTERRUPTED
+        code = tell_error(Leave(INTERRUPTED))
     except TyperException as error:
-        cast("Any", error).show()
-        code = USAGE
+        code = _tell_usage(error)
     except SystemExit as error:
         code = error.code if isinstance(error.code, int) else output.FAILED
+    except Exception as error:  # noqa: BLE001  (nothing may leave with a crash of the interpreter's shutdown)
+        from console.faults import leave_of
+
+        code = tell_error(leave_of(error))
     leave(code)
 
 
-def _tell(error: Leave) -> int:
-    if error.message:
-        say(f"memberflow: {error.message}")
-    if error.hint:
-        say(f"  hint: {error.hint}")
-    return error.code
+def _tell_usage(error: TyperException) -> int:
+    """The usage, as typer shows it."""
+    cast("Any", error).show()
+    if output.answer.wanted:
+        output.print_json({"error": error.format_message(), "hint": "--help tells the usage", "code": USAGE})
+    return USAGE
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import os
 import signal
@@ -128,5 +129,19 @@ def main(serves: Sequence[str] = ()) -> None:
         sys.exit(3)
 
 
+def parse_arguments(args: Sequence[str]) -> list[str]:
+    """The activity queues to poll, from the arguments of `python worker.py`: those of `memberflow worker`."""
+    parser = argparse.ArgumentParser(prog="worker.py", description="Runs memberflow's worker.")
+    parser.add_argument(
+        "--serve",
+        metavar="QUEUE",
+        action="append",
+        default=[],
+        help="activity queue to poll, repeatable (default: the workflow queue alone)",
+    )
+    serves: list[str] = parser.parse_args(args).serve
+    return serves
+
+
 if __name__ == "__main__":
-    main()
+    main(parse_arguments(sys.argv[1:]))

@@ -6,6 +6,7 @@ import asyncio
 import signal
 from collections.abc import Coroutine
 from datetime import timedelta
+from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,7 +17,6 @@ from membership.duration import parse_duration
 
 app = typer.Typer(
     name="memberflow",
-    help="Durable etcd membership changes on Temporal.",
     epilog="Exit codes: 0 done, 1 failed or rolled back or cancelled, 2 bad usage or configuration, 3 Temporal or "
     "worker out of reach, 4 still running or held, 5 refused, 130 interrupted (the change goes on).",
     no_args_is_help=True,
@@ -43,6 +43,7 @@ Json = Annotated[bool, typer.Option("--json", help="one JSON object on stdout, e
 VerbOption = Annotated[
     str | None, typer.Option("--verb", help="join, remove or replace, when several changes bear the name")
 ]
+JoinOrReplace = Annotated[str | None, typer.Option("--verb", help="join or replace, when both bear the name")]
 Timeout = Annotated[
     timedelta | None,
     typer.Option("--timeout", parser=_duration, metavar="DURATION", help="stop waiting after this long; exit 4"),
@@ -73,6 +74,21 @@ Force = Annotated[
 Preempt = Annotated[
     bool, typer.Option("--preempt", help="cancel a held join that has the turn, if the leaving member is dead")
 ]
+
+
+def _show_version(wanted: bool) -> None:  # noqa: FBT001  (typer's own call)
+    if wanted:
+        print(f"memberflow {version('memberflow')}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="print the version and leave")
+    ] = False,
+) -> None:
+    """Durable etcd membership changes on Temporal."""
 
 
 def run(command: Coroutine[Any, Any, int], attach: str = "") -> None:

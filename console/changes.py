@@ -1,12 +1,14 @@
-"""Starts changes, finds them, and reads how they ended."""
+"""Starts changes, and reads how they ended."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from pydantic import ValidationError
+from temporalio.api.common.v1 import WorkflowExecution
+from temporalio.api.enums.v1 import EventType
+from temporalio.api.workflowservice.v1 import GetWorkflowExecutionHistoryReverseRequest
 from temporalio.client import (
     Client,
     WorkflowExecutionStatus,
@@ -14,9 +16,8 @@ from temporalio.client import (
     WorkflowHandle,
 )
 from temporalio.exceptions import ApplicationError, WorkflowAlreadyStartedError
-from temporalio.service import RPCError, RPCStatusCode
 
-from console.output import USAGE, Leave
+from console.output import DONE, FAILED, OUT_OF_REACH, REFUSED, USAGE, Leave
 from membership.requests import (
     WORKFLOWS,
     ChangeRequest,
@@ -24,7 +25,6 @@ from membership.requests import (
     OutcomeKind,
     RemoveRequest,
     ReplaceRequest,
-    Verb,
     change_id,
 )
 from membership.view import ChangeView
@@ -32,7 +32,13 @@ from settings import Settings
 
 Handle = WorkflowHandle[Any, Any]
 
-_CONFIGURATION = {"UnknownCluster", "UnknownLauncher", "InvalidConfiguration", "InvalidRequest"}
+# Events; a rollback that met trouble may have brought more, and then the reason is only in the history.
+_CLOSE_TO_THE_END = 200
+
+# The failure of a change, or of a question, that no worker of its cluster's task queue has taken.
+NO_WORKER = "NoWorker"
+GOOD = {"promoted", "already-voter", "removed", "already-removed", "replaced"}
+CONFIGURATION = {"UnknownCluster", "UnknownLauncher", "InvalidConfiguration", "InvalidRequest"}
 
 
 @dataclass(frozen=True)
@@ -43,9 +49,13 @@ class Ended:
     error: str = ""
 
     @property
-    def is_usage(self) -> bool:
-        """Whether the caller's request or the worker's configuration was at fault."""
-        return self.error in _CONFIGURATION
+    def code(self) -> int:
+        """The exit code; USAGE when the caller's request or the worker's configuration was at fault."""
+        if self.error in CONFIGURATION:
+            return USAGE
+        if self.outcome.outcome == "refused":
+            return OUT_OF_REACH if self.error == NO_WORKER else REFUSED
+        return DONE if self.outcome.outcome in GOOD else FAILED
 
 
 async def start_change(client: Client, settings: Settings, request: ChangeRequest) -> tuple[Handle, bool]:
@@ -111,34 +121,11 @@ async def request_of(client: Client, change: Handle) -> Any:
     return None
 
 
-async def find(client: Client, cluster: str, name: str, verbs: Sequence[Verb]) -> Handle:
-    """
-    The change of this name that runs, or else the latest.
-
-    Raises Leave with USAGE when there is none, or several run and no verb decides.
-    """
-    found = {}
-    for each in verbs:
-        handle = client.get_workflow_handle(change_id(cluster, each, name))
-        try:
-            found[each] = await handle.describe()
-        except RPCError as error:
-            if error.status is not RPCStatusCode.NOT_FOUND:
-                raise
-    if not found:
-        raise Leave(USAGE, f"no change of {name} in cluster {cluster} is known", "`memberflow join` starts one")
-    running = [v for v, seen in found.items() if seen.status is WorkflowExecutionStatus.RUNNING]
-    if len(running) > 1:
-        raise Leave(USAGE, f"several changes of {name}: {', '.join(running)}", "say which with --verb")
-    verb = running[0] if running else max(found, key=lambda v: found[v].start_time)
-    return client.get_workflow_handle(change_id(cluster, verb, name))
-
-
 async def how_it_ended(
-    handle: Handle, status: WorkflowExecutionStatus, run_id: str, view: ChangeView | None = None
+    client: Client, handle: Handle, status: WorkflowExecutionStatus, run_id: str, view: ChangeView | None = None
 ) -> Ended:
     """The outcome of a closed change, whatever closed it; of a cancelled one only its last `view` tells more."""
-    cluster, member = _parts(handle.id)
+    _, cluster, _, member = handle.id.split(":")
 
     def made_up(kind: OutcomeKind, reason: str, **more: Any) -> Outcome:
         ids = {"workflow_id": handle.id, "run_id": run_id}
@@ -154,7 +141,7 @@ async def how_it_ended(
             kind: OutcomeKind = "refused" if error.type == "InvalidRequest" else "failed"
             return Ended(made_up(kind, error.message), error.type or "")
     if status is WorkflowExecutionStatus.CANCELED:
-        return Ended(made_up("cancelled", "cancelled; nothing of it is left", **_figures(view)))
+        return Ended(made_up("cancelled", await _why_cancelled(client, handle.id, run_id), **_figures(view)))
     hint = "its learner, if it added one, is still there: run the same command again to take it over (see the runbook)"
     return Ended(made_up("failed", f"the workflow was ended from outside ({status.name.lower()})", hint=hint))
 
@@ -166,6 +153,17 @@ def _figures(view: ChangeView | None) -> dict[str, Any]:
     return {"member_id": view.member_id or None, **shown}
 
 
-def _parts(workflow_id: str) -> tuple[str, str]:
-    _, cluster, _, member = workflow_id.split(":")
-    return cluster, member
+async def _why_cancelled(client: Client, workflow_id: str, run_id: str) -> str:
+    """The reason that came with the cancel: who preempted it, or which button was used."""
+    history = await client.workflow_service.get_workflow_execution_history_reverse(
+        GetWorkflowExecutionHistoryReverseRequest(
+            namespace=client.namespace,
+            execution=WorkflowExecution(workflow_id=workflow_id, run_id=run_id),
+            maximum_page_size=_CLOSE_TO_THE_END,
+        )
+    )
+    for event in history.history.events:
+        if event.event_type == EventType.EVENT_TYPE_WORKFLOW_EXECUTION_CANCEL_REQUESTED:
+            asked = event.workflow_execution_cancel_requested_event_attributes
+            return asked.cause or f"cancelled by {asked.identity or 'another client'}"
+    return "cancelled"

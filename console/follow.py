@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 from temporalio.client import Client, WorkflowExecutionDescription, WorkflowExecutionStatus, WorkflowQueryFailedError
@@ -14,7 +15,9 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from console.changes import Ended, Handle, how_it_ended
 from console.display import Display
+from console.faults import is_no_namespace, is_not_allowed
 from console.output import OUT_OF_REACH, Leave
+from console.pending import heartbeat, untaken
 from membership.model import Handover, SyncProgress
 from membership.view import ChangeView
 
@@ -24,18 +27,22 @@ _GIVE_UP = 60.0
 _QUERY_DEADLINE = timedelta(seconds=2)
 
 _VIEW = TypeAdapter(ChangeView)
-_PROGRESS = TypeAdapter(SyncProgress)
 
 
 @dataclass(frozen=True)
 class Sight:
-    """One look at a change: the server's description, the worker's view, the heartbeat of what is pending."""
+    """
+    One look at a change: the server's description, the worker's view, the heartbeat of what is pending.
+
+    `handover` is one with which a member may be started; `dead` says why there is none any more.
+    """
 
     description: WorkflowExecutionDescription
     view: ChangeView | None
     progress: SyncProgress | None
     waits_for: str
     handover: Handover | None
+    dead: str
 
     @property
     def is_running(self) -> bool:
@@ -48,10 +55,30 @@ async def see(client: Client, handle: Handle) -> Sight:
     # Only a cancelled change ends without an outcome that has its figures.
     asked = description.status in (WorkflowExecutionStatus.RUNNING, WorkflowExecutionStatus.CANCELED)
     view = await _view(handle) if asked else None
-    progress, waits_for = await _heartbeat(client, description)
+    progress, waits_for = await heartbeat(client, description)
+    waits_for = await untaken(client, description) or waits_for or (view.waits_for if view else "")
     memo = await description.memo()
-    handover = Handover(**memo["handover"]) if "handover" in memo else None
-    return Sight(description, view, progress, waits_for or (view.waits_for if view else ""), handover)
+    dead = _why_dead(description, memo, view)
+    handover = Handover(**memo["handover"]) if memo.get("handover") and not dead else None
+    return Sight(description, view, progress, waits_for, handover, dead)
+
+
+def _why_dead(description: WorkflowExecutionDescription, memo: Mapping[str, Any], view: ChangeView | None) -> str:
+    """
+    Why nobody may start a member with the change's handover any more.
+
+    Its rollback also takes the handover out of the memo, which tells so while no worker answers.
+    """
+    if description.status is WorkflowExecutionStatus.COMPLETED:
+        return ""
+    if description.status is not WorkflowExecutionStatus.RUNNING:
+        return "did not succeed"
+    if (view and view.stage == "rollback") or memo.get("handover", ...) is None:
+        return "is being rolled back"
+    too_late = view is not None and view.stage == "verify"
+    if description.raw_description.workflow_extended_info.cancel_requested and not too_late:
+        return "is being cancelled"
+    return ""
 
 
 async def _view(handle: Handle) -> ChangeView | None:
@@ -61,26 +88,10 @@ async def _view(handle: Handle) -> ChangeView | None:
         return None
 
 
-async def _heartbeat(client: Client, description: WorkflowExecutionDescription) -> tuple[SyncProgress | None, str]:
-    """The live figures of the pending wait, and what it waits for."""
-    for pending in description.raw_description.pending_activities:
-        payloads = pending.heartbeat_details.payloads
-        details = await client.data_converter.decode(payloads) if payloads else []
-        if details and isinstance(details[0], str):
-            return None, details[0]
-        try:
-            if details and details[0]:
-                progress = _PROGRESS.validate_python(details[0])
-                return progress, progress.reason
-        except ValidationError:
-            continue
-    return None, ""
-
-
-async def end_of(handle: Handle, seen: Sight) -> Ended:
+async def end_of(client: Client, handle: Handle, seen: Sight) -> Ended:
     """How a change ended that was seen to be closed."""
     assert seen.description.status
-    return await how_it_ended(handle, seen.description.status, seen.description.run_id or "", seen.view)
+    return await how_it_ended(client, handle, seen.description.status, seen.description.run_id or "", seen.view)
 
 
 async def follow(
@@ -116,13 +127,15 @@ async def follow(
             handed_over = True
             on_handover(seen.handover)
         if not seen.is_running:
-            return await end_of(handle, seen)
-        if (until_added and handed_over) or time.monotonic() >= deadline:
+            return await end_of(client, handle, seen)
+        if (until_added and seen.handover) or time.monotonic() >= deadline:
             return seen
         await asyncio.sleep(min(0.2 if now - started < 10 else 1.0, max(0.0, deadline - now)))
 
 
 def _still_bearable(error: RPCError, away: float, display: Display) -> None:
+    if is_no_namespace(error) or is_not_allowed(error):
+        raise error
     if error.status is RPCStatusCode.NOT_FOUND:
         raise Leave(OUT_OF_REACH, f"the change is gone from Temporal: {error}") from error
     if away > _GIVE_UP:

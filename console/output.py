@@ -6,6 +6,7 @@ import json
 import os
 import sys
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from rich.console import Console
@@ -33,9 +34,33 @@ class Leave(Exception):
         self.hint = hint
 
 
+@dataclass
+class Answer:
+    """Whether stdout is for one JSON object, and whether that has been printed."""
+
+    wanted: bool = False
+    given: bool = False
+
+
+answer = Answer()
+
+
 def print_json(value: Any) -> None:
     """One JSON object on stdout."""
+    answer.given = True
     print(json.dumps(value, default=str), flush=True)
+
+
+def tell_error(error: Leave) -> int:
+    """Says why the command leaves; with --json also on stdout, unless an object is there. Returns the exit code."""
+    if error.message:
+        say(f"memberflow: {error.message}")
+    if error.hint:
+        say(f"  hint: {error.hint}")
+    if answer.wanted and not answer.given:
+        with suppress(BrokenPipeError):
+            print_json({"error": error.message, "hint": error.hint, "code": error.code})
+    return error.code
 
 
 def say(text: str) -> None:

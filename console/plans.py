@@ -6,7 +6,7 @@ from dataclasses import asdict
 
 from rich.table import Table
 
-from console.inspection import ask
+from console.asking import ask
 from console.output import DONE, REFUSED, print_json, say, stdout
 from console.temporal import connect, require_worker
 from membership.inspection import Plan

@@ -5,8 +5,9 @@ from __future__ import annotations
 from temporalio.api.enums.v1 import IndexedValueType
 from temporalio.api.operatorservice.v1 import AddSearchAttributesRequest, ListSearchAttributesRequest
 from temporalio.client import Client
-from temporalio.service import RPCError
+from temporalio.service import RPCError, RPCStatusCode
 
+from console.faults import is_no_namespace
 from console.output import DONE, FAILED, Leave, print_json, say
 from console.temporal import connect
 from membership.requests import SEARCH_ATTRIBUTES
@@ -41,6 +42,8 @@ async def setup(*, json: bool) -> int:
         added = await register(client)
         _, wrong = await registered(client)
     except RPCError as error:
+        if is_no_namespace(error) or error.status is RPCStatusCode.UNAVAILABLE:
+            raise
         raise Leave(FAILED, f"could not register search attributes: {error}", "this needs operator rights") from error
     if json:
         print_json({"registered": added, "wrong_type": wrong, "namespace": client.namespace})

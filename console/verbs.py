@@ -1,9 +1,9 @@
-"""The verbs that change a cluster, steer a change, or think one through."""
+"""The verbs that change a cluster."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -15,7 +15,6 @@ from console.app import (
     Json,
     Launch,
     Leaving,
-    Member,
     NewName,
     NoWait,
     Old,
@@ -25,18 +24,40 @@ from console.app import (
     RequestedBy,
     Timeout,
     Until,
-    VerbOption,
     app,
-    plan,
     run,
 )
-from console.output import USAGE, Leave
-from membership.requests import Verb
 
-__all__ = ["app"]
+# typer makes one paragraph of what has no empty line in it.
+_JOIN = """Examples:
+
+memberflow join prod etcd-4 --peer-url https://10.0.0.14:2380
+
+memberflow join prod etcd-4 --peer-url https://10.0.0.14:2380 --until added --env-file /etc/etcd/join.env
+
+memberflow join prod etcd-4 --peer-url https://10.0.0.14:2380 --hold-before promote --timeout 30m --json
+"""
+_REMOVE = """Examples:
+
+memberflow remove prod etcd-3
+
+memberflow remove prod 8e9e05c52164694d --force
+"""
+_REPLACE = """Examples:
+
+memberflow replace prod etcd-3 etcd-5 --peer-url https://10.0.0.15:2380
+
+memberflow replace prod 8e9e05c52164694d etcd-3 --peer-url https://10.0.0.13:2380 --until added --env-file join.env
+"""
+_GROW = """Example:
+
+memberflow grow prod --from members.txt --env-dir handovers
+
+with lines such as `etcd-4 https://10.0.0.14:2380` or `etcd-4=https://10.0.0.14:2380,https://[fd00::14]:2380`
+"""
 
 
-@app.command()
+@app.command(epilog=_JOIN)
 def join(
     cluster: Cluster,
     name: NewName,
@@ -70,7 +91,7 @@ def join(
     run(running.run(request, waiting, json=json), f"memberflow watch {cluster} {name}")
 
 
-@app.command()
+@app.command(epilog=_REMOVE)
 def remove(
     cluster: Cluster,
     member: Leaving,
@@ -95,7 +116,7 @@ def remove(
     run(running.run(request, waiting, json=json), f"memberflow watch {cluster} {member}")
 
 
-@app.command()
+@app.command(epilog=_REPLACE)
 def replace(
     cluster: Cluster,
     old: Old,
@@ -138,110 +159,32 @@ def replace(
     run(running.run(request, waiting, json=json), f"memberflow watch {cluster} {name}")
 
 
-@app.command()
+@app.command(epilog=_GROW)
 def grow(
     cluster: Cluster,
-    file: Annotated[Path, typer.Option("--from", help="a line for each new member: NAME PEER-URL[,PEER-URL...]")],
+    file: Annotated[
+        Path, typer.Option("--from", help="a line for each new member: NAME URL[,URL...] or NAME=URL[,URL...]")
+    ],
     env_dir: Annotated[
         Path | None, typer.Option("--env-dir", help="write NAME.env here as soon as that learner is added")
     ] = None,
     launch: Launch = None,
     timeout: Timeout = None,
+    requested_by: RequestedBy = "",
     json: Json = False,
 ) -> None:
     """
     Let many members join, by turns and in the file's order, with one table of progress.
 
-    Interrupted and run again, it goes on where it stood.
+    Interrupted and run again, it goes on where it stood. The exit code is that of all joins, where they ended alike;
+    else 1.
     """
     from console import fleet
+    from console.handover import check_writable
+    from console.members import read_members
 
-    members = fleet.read_members(file)
-    if env_dir and not env_dir.is_dir():
-        raise Leave(USAGE, f"--env-dir: no such directory: {env_dir}")
-    growing = fleet.grow(cluster, members, env_dir, launch, timeout, json=json)
+    members = read_members(file)
+    if env_dir:
+        check_writable("--env-dir", env_dir / "NAME.env")
+    growing = fleet.grow(cluster, members, env_dir, launch, requested_by, timeout, json=json)
     run(growing, f"memberflow grow {cluster} --from {file}")
-
-
-@app.command()
-def changes(
-    cluster: Cluster,
-    limit: Annotated[int, typer.Option("--limit", min=1, help="how many, the latest first")] = 20,
-    json: Json = False,
-) -> None:
-    """List running and recent changes of a cluster: outcome, who asked, how long it took."""
-    from console import fleet
-
-    run(fleet.changes(cluster, limit, json=json))
-
-
-@app.command()
-def watch(cluster: Cluster, name: Member, timeout: Timeout = None, verb: VerbOption = None, json: Json = False) -> None:
-    """Attach to a running change, and tell how it ends; also of one that has ended lately."""
-    from console import running
-
-    run(running.watch(cluster, name, verb, timeout, json=json), f"memberflow watch {cluster} {name}")
-
-
-@app.command()
-def env(cluster: Cluster, name: Member, json: Json = False) -> None:
-    """Print the ETCD_* values with which a member must be started; exit 1 when there are none that are alive."""
-    from console import running
-
-    run(running.env(cluster, name, json=json))
-
-
-@app.command()
-def hold(cluster: Cluster, name: Member, verb: VerbOption = None, json: Json = False) -> None:
-    """Hold a change at its next safe point, until `resume` or `cancel`; exit 1 when it is too late."""
-    from console import steering
-
-    run(steering.steer("hold", cluster, name, verb, json=json))
-
-
-@app.command()
-def resume(cluster: Cluster, name: Member, verb: VerbOption = None, json: Json = False) -> None:
-    """Let a change go on that is held."""
-    from console import steering
-
-    run(steering.steer("resume", cluster, name, verb, json=json))
-
-
-@app.command()
-def cancel(cluster: Cluster, name: Member, verb: VerbOption = None, json: Json = False) -> None:
-    """Cancel a change and wait until it has rolled back; exit 1 when it was too late."""
-    from console import steering
-
-    run(steering.cancel(cluster, name, verb, json=json), f"memberflow watch {cluster} {name}")
-
-
-@plan.command("join")
-def plan_join(cluster: Cluster, name: NewName, peer_url: PeerUrl, json: Json = False) -> None:
-    """What a join would be up against."""
-    _plan("join", json=json, cluster=cluster, name=name, peer_urls=peer_url)
-
-
-@plan.command("remove")
-def plan_remove(cluster: Cluster, member: Leaving, force: Force = False, json: Json = False) -> None:
-    """What a removal would be up against."""
-    _plan("remove", json=json, cluster=cluster, member=member, force=force)
-
-
-@plan.command("replace")
-def plan_replace(
-    cluster: Cluster,
-    old: Old,
-    name: NewName,
-    peer_url: PeerUrl,
-    order: OrderOption = "auto",
-    force: Force = False,
-    json: Json = False,
-) -> None:
-    """What a replacement would be up against, and which half would come first."""
-    _plan("replace", json=json, cluster=cluster, old=old, name=name, peer_urls=peer_url, order=order, force=force)
-
-
-def _plan(verb: Verb, *, json: bool, **given: Any) -> None:
-    from console import plans, running
-
-    run(plans.plan(running.make_request(verb, **given), json=json))

@@ -113,12 +113,14 @@ def test_growth_interrupted_and_run_again(lab, tmp_path):
 
 
 def test_growth_that_takes_too_long(lab, tmp_path):
-    """--timeout: exit 4, and the joins go on."""
+    """--timeout: exit 4 and where each join stands, and the joins go on."""
     cluster = lab.cluster()
     new = cluster.new_member()
-    growth = Growth(cluster, tmp_path / "members", [new], "--timeout", "1s")
+    growth = Growth(cluster, tmp_path / "members", [new], "--timeout", "1s", "--requested-by", "dora")
     end = growth.command.wait()
-    assert (end.code, end.answer["joins"]) == (4, []), end
+    assert (end.code, list(outcomes(end.answer))) == (4, [new.name]), end
+    assert outcomes(end.answer)[new.name] in ("started", "added")
+    assert eventually(lambda: changes(lab, cluster, "--limit", "1"), "the join to be visible")[0]["by"] == "dora"
     new.start(dict(line.split("=", 1) for line in handed_over(lab, cluster, new).splitlines()))
     assert lab.run("watch", cluster.name, new.name).code == 0
 
@@ -133,8 +135,8 @@ BAD_FILES = {
     "no such file": (None, "No such file"),
     "nothing in it": ("# nobody\n\n", "no members in it"),
     "a name without a URL": (f"first {A}\nb\n", ":2: expected a name and its peer URLs"),
-    "a third word": (f"first {A} voter\n", ":1: expected a name and its peer URLs"),
-    "a bad URL": (f"first {A}\nb 127.0.0.1:2380\n", "peer_urls"),
+    "a third word": (f"first {A} voter\n", ":1: 'voter' has the scheme ''"),
+    "a bad URL": (f"first {A}\nb 127.0.0.1:2380\n", ":2: '127.0.0.1:2380' has the scheme ''"),
     "a bad name": (f"first {A}\na/b {B}\n", "no valid name"),
     "one name twice": (f"first {A}\nfirst {B}\n", "first"),
     "one peer URL twice": (f"first {A}\nb {A}\n", A),

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from importlib.metadata import version
 
 import pytest
 from lab import eventually
 
+import worker as worker_module
 from console.setup import register
 from local.deployment import WorkerProcess
 from local.processes import clean_environment, free_port
@@ -19,15 +23,22 @@ from settings import quiet_runtime
 # Seconds within which something missing must be said, Python's start included.
 SOON = 15
 
-EVERY_VERB = ["worker", "join", "watch", "env", "cancel", "status", "doctor", "setup", "schema", "demo"]
+EVERY_VERB = ["worker", "join", "remove", "replace", "grow", "watch", "env", "cancel", "status", "doctor", "changes"]
 
 
 @pytest.mark.parametrize("verb", EVERY_VERB)
 def test_help_teaches(lab, verb):
-    """Every verb says what it does and what its options are for."""
+    """Every verb says what it does and what its options are for; one that changes a cluster shows how it is written."""
     end = lab.run(verb, "--help")
     assert end.code == 0
     assert "Usage" in end.stdout
+    if verb in ("join", "remove", "replace", "grow"):
+        assert f"memberflow {verb} prod" in end.stdout
+
+
+def test_version(lab):
+    """That of the package."""
+    assert lab.run("--version").stdout == f"memberflow {version('memberflow')}\n"
 
 
 @pytest.mark.parametrize(
@@ -44,15 +55,22 @@ def test_help_teaches(lab, verb):
         (("join", "prod", "n", "--peer-url", "http://a:1", "--env-file", "/no/such/x"), "no such directory"),
         (("watch", "prod", "nobody"), "no change of nobody"),
         (("watch", "prod", "nobody", "--verb", "eat"), "--verb: 'eat'"),
+        (("join", "prod", "n", "--peer-url", "http://a:1", "--env-file", "/proc/x"), "/proc/x can't be written"),
+        (("join", "prod", "n", "--peer-url", "http://a:1", "--env-file", "/tmp"), "/tmp is a directory"),
+        (("env", "prod", "n", "--verb", "remove"), "--verb: 'remove'"),
+        (("changes", "a'b"), "no valid name"),
         (("schema", "eat"), "no such request"),
         (("nonsense",), "No such command"),
     ],
 )
 def test_bad_usage(lab, args, told):
-    """Exit 2, and the message names what is wrong."""
-    end = lab.run(*args)
+    """Exit 2, and the message names what is wrong; with --json on stdout too."""
+    commands = lab.command(*args), lab.command(*args, "--json")
+    end, as_json = (command.wait() for command in commands)
     assert (end.code, end.stdout) == (2, ""), end
     assert told in " ".join(end.stderr.split())
+    assert (as_json.code, as_json.answer["code"]) == (2, 2), as_json
+    assert told in as_json.answer["error"]
 
 
 def test_no_temporal(lab):
@@ -60,8 +78,9 @@ def test_no_temporal(lab):
     lab_env = {**clean_environment(), "TEMPORAL_ADDRESS": f"127.0.0.1:{free_port()}"}
     started = time.monotonic()
     end = lab.run("join", "prod", "n", "--peer-url", "http://a:1", "--json", env=lab_env)
-    assert (end.code, end.stdout) == (3, ""), end
-    assert "is out of reach" in end.stderr
+    assert (end.code, end.answer["code"]) == (3, 3), end
+    assert "is out of reach" in end.answer["error"]
+    assert end.answer["error"] in end.stderr
     assert time.monotonic() - started < SOON
 
 
@@ -70,8 +89,8 @@ def test_no_worker(lab):
     env = {**lab.env, "MEMBERFLOW_TASK_QUEUE": "nobody-polls-this"}
     started = time.monotonic()
     end = lab.run("join", "prod", "n", "--peer-url", "http://a:1", "--json", env=env)
-    assert (end.code, end.stdout) == (3, ""), end
-    assert "no worker polls the task queue 'nobody-polls-this'" in end.stderr
+    assert (end.code, end.answer["code"]) == (3, 3), end
+    assert "no worker polls the task queue 'nobody-polls-this'" in end.answer["error"]
     assert time.monotonic() - started < SOON
     assert lab.run("watch", "prod", "n").code == 2
 
@@ -84,41 +103,52 @@ def test_no_worker(lab):
     ],
 )
 def test_a_wrong_configuration_of_temporal(lab, env, told):
-    """Exit 2; the SDK alone would have ignored a missing file in silence."""
-    end = lab.run("doctor", env={**lab.env, **env})
+    """Exit 2, in `doctor` as a row; the SDK alone would have ignored a missing file in silence."""
+    end = lab.run("status", "prod", env={**lab.env, **env})
+    assert (end.code, told in end.stderr) == (2, True), end
+    end = lab.run("doctor", "--json", env={**lab.env, **env})
     assert end.code == 2, end
-    assert told in end.stderr
+    [row] = end.answer["checks"]
+    assert (row["check"], row["ok"], told in row["verdict"]) == ("configuration", False, True)
 
 
 def test_exit_codes_survive_a_hundred_runs(lab):
-    """A process that used Temporal's SDK may crash when the interpreter shuts down; ours keep their exit code."""
+    """A process that used Temporal's SDK may crash when the interpreter shuts down; ours keep code and answer."""
     cluster = lab.cluster()
-    new = cluster.new_member()
+    new, other = cluster.new_member(), cluster.new_member()
     join = cluster.join(new)
     join.start_member()
     assert join.wait().code == 0
+    cancelled = cluster.join(other)
+    cancelled.handover()
+    lab.cancel(cluster.workflow_id(other))
+    assert cancelled.wait().code == 1
+    name, voter, strange = cluster.name, cluster.members[1], ("--peer-url", "http://127.0.0.1:1")
+    expected = {
+        ("join", name, voter.name, "--peer-url", voter.peer_url): 0,
+        ("watch", name, new.name): 0,
+        ("env", name, new.name): 0,
+        ("plan", "remove", name, new.name): 0,
+        ("watch", name, other.name): 1,
+        ("env", name, other.name): 1,
+        ("watch", name, "nobody"): 2,
+        ("join", name, "etcd-1", "--peer-url", "nowhere"): 2,
+        ("join", name, "etcd-1", *strange): 5,
+        ("plan", "join", name, "etcd-1", *strange): 5,
+    }
     with ThreadPoolExecutor(4) as pool:
-        runs = list(pool.map(lambda _: lab.run("watch", cluster.name, new.name, "--json"), range(100)))
-    assert {0} == {end.code for end in runs}, [str(end) for end in runs if end.code]
-    assert {"promoted"} == {end.answer["outcome"] for end in runs}
+        ends = list(pool.map(lambda args: lab.run(*args, "--json"), [*expected] * 10))
+    assert len(ends) == 100
+    wrong = [str(end) for end, code in zip(ends, [*expected.values()] * 10, strict=True) if end.code != code]
+    assert wrong == []
+    assert all(isinstance(json.loads(end.stdout), dict) for end in ends)
 
 
 def test_schema_is_json_schema(lab):
-    """One JSON object on stdout."""
-    schema = lab.run("schema", "join").answer
-    assert {"cluster", "name", "peer_urls"} == set(schema["required"])
-
-
-def test_status(lab):
-    """As JSON, and as a table for a person."""
-    cluster = lab.cluster()
-    seen = lab.run("status", cluster.name, "--json").answer
-    assert 3 == len(seen["status"]["members"]) == len(seen["status"]["statuses"])
-    table = lab.run("status", cluster.name)
-    assert table.code == 0
-    for word in ("etcd-1", "leader", "voter", "turn: nobody"):
-        assert word in table.stdout
-    assert lab.run("status", "nowhere").code == 2
+    """One JSON object on stdout, asked for or not."""
+    end = lab.run("schema", "join")
+    assert {"cluster", "name", "peer_urls"} == set(end.answer["required"])
+    assert lab.run("schema", "join", "--json").stdout == end.stdout
 
 
 def test_doctor(lab):
@@ -126,7 +156,9 @@ def test_doctor(lab):
     cluster = lab.cluster()
     good = lab.run("doctor", "--json")
     checks = {row["check"]: row for row in good.answer["checks"]}
+    assert good.code == 0, good
     assert checks[f"cluster {cluster.name}"]["ok"], good
+    assert "(not on this host" in checks["configuration"]["verdict"]
     assert {"configuration", "Temporal", "search attributes", "workers"} <= set(checks)
     for member in cluster.members:
         member.stop()
@@ -165,6 +197,24 @@ def test_a_worker_of_another_site_needs_no_certificates_of_ours(lab, tmp_path):
     served = lab.run("worker", "--serve", "far-away", env={**lab.env, "MEMBERFLOW_CLUSTERS": str(file)})
     assert served.code == 2
     assert "missing.crt" in served.stderr
+
+
+def test_the_worker_without_the_command_line(lab, tmp_path):
+    """`python worker.py` takes what `memberflow worker` takes, and nothing else in silence."""
+    file = tmp_path / "clusters.toml"
+    file.write_text(
+        '[clusters.far]\nendpoints = ["https://10.0.0.1:2379"]\nca = "missing.crt"\ntask_queue = "far-away"\n'
+    )
+    env = {**lab.env, "MEMBERFLOW_CLUSTERS": str(file)}
+
+    def worker(*args):
+        command = [sys.executable, worker_module.__file__, *args]
+        return subprocess.run(command, env=env, capture_output=True, text=True, timeout=60, check=False)
+
+    served = worker("--serve", "other", "--serve", "far-away")
+    assert (served.returncode, "missing.crt" in served.stderr) == (2, True), served
+    assert "--serve QUEUE" in worker("--help").stdout
+    assert worker("--sreve", "far-away").returncode == 2
 
 
 async def test_activities_run_at_the_clusters_site(lab, temporal, tmp_path):
@@ -224,6 +274,10 @@ async def test_a_namespace_without_our_search_attributes(lab, tmp_path, register
     cluster = lab.cluster()
     new = cluster.new_member()
     eventually(lambda: "worker runs" in worker.log_text(), "the worker to run")
+    doctor = lab.run("doctor", "--json", env=env)
+    assert (doctor.code, doctor.answer["ok"]) == (0, True), doctor
+    row = next(row for row in doctor.answer["checks"] if row["check"] == "search attributes")
+    assert (row["level"], "memberflow setup" in row["hint"]) == ("warn", True)
     added = lab.run("join", cluster.name, new.name, "--peer-url", new.peer_url, "--until", "added", env=env)
     assert added.code == 0, added
     handover = lab.run("env", cluster.name, new.name, env=env).stdout

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
+import urllib.request
 from pathlib import Path
 from uuid import uuid4
 
 import pytest
 from lab import Command, eventually
+from temporalio.client import Client, WorkflowExecutionStatus
 
 from local.processes import clean_environment
-from settings import cache_dir
+from settings import cache_dir, quiet_runtime
 
 # Seconds; an interrupt is somebody who waits for the prompt.
 PROMPT = 20
@@ -98,12 +101,12 @@ def test_the_demo_shows_what_it_claims(demo):
     "step", ["1. Three etcd members start", "2. Temporal's dev server starts", "4. etcd-4 is added"]
 )
 def test_an_interrupted_demo_leaves_nothing_behind(demo, step):
-    """Soon, whatever had been started by then; it has not succeeded and says nothing on stdout."""
+    """Soon, whatever had been started by then; it has not succeeded, and says so."""
     show = demo("--json")
     show.until(re.escape(step))
     eventually(lambda: all(show.running("etcdapi.relay", "--data-dir")), "its first processes")
     end = show.end_by(signal.SIGINT)
-    assert (end.code, end.stdout) == (130, ""), end
+    assert (end.code, end.answer["code"]) == (130, 130), end
     assert show.processes() == {}
 
 
@@ -128,12 +131,32 @@ def test_a_terminated_demo_leaves_nothing_behind(demo, sign):
     assert show.processes() == {}
 
 
-def test_a_demo_that_is_kept(demo):
-    """It tells how to look at it, that works as it is told, and it stays until it is interrupted."""
+def run_in_ui(url):
+    """The workflow and run that an address in Temporal's UI names; the page, and what it asks for, is there."""
+    with urllib.request.urlopen(url, timeout=10) as page:
+        assert "text/html" in page.headers["Content-Type"]
+    parts = re.fullmatch(r"(.+)/namespaces/default/workflows/([^/]+)/([^/]+)/history", url)
+    base, workflow_id, run_id = parts.groups()
+    asked = f"{base}/api/v1/namespaces/default/workflows/{workflow_id}?execution.runId={run_id}"
+    with urllib.request.urlopen(asked, timeout=10) as answer:
+        info = json.load(answer)["workflowExecutionInfo"]
+    assert info["execution"] == {"workflowId": workflow_id, "runId": run_id}
+    assert info["status"] == "WORKFLOW_EXECUTION_STATUS_COMPLETED"
+    return workflow_id, run_id
+
+
+async def test_a_demo_that_is_kept(demo):
+    """It tells how to look at it and how long it took, that works as it is told, and it stays until interrupted."""
     show = demo("--keep")
     address = show.until(r"export TEMPORAL_ADDRESS=(\S+)")[1]
     show.until(re.escape(f"Logs are in {show.folder}. Ctrl-C stops everything."))
     env = {**clean_environment(), "TEMPORAL_ADDRESS": address}
+    took = float(show.until(r"This took (\d+) s\.")[1])
+    assert took < 60
+    workflow_id, run_id = run_in_ui(show.until(r"In Temporal's UI: (\S+)\n")[1])
+    client = await Client.connect(address, runtime=quiet_runtime())
+    seen = await client.get_workflow_handle(workflow_id, run_id=run_id).describe()
+    assert (seen.status, seen.workflow_type) == (WorkflowExecutionStatus.COMPLETED, "JoinMember")
     watched = Command(env, "watch", "demo", "etcd-4", "--json").wait()
     assert watched.code == 0, watched
     assert watched.answer["outcome"] == "promoted"

@@ -1,0 +1,53 @@
+"""The file that `grow` reads."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from console.output import USAGE, Leave
+from membership.requests import check_name, check_url
+
+Members = list[tuple[str, list[str]]]
+
+_EXPECTED = "expected a name and its peer URLs, e.g. `etcd-4 https://h:2380`"
+
+
+def read_members(path: Path) -> Members:
+    """
+    Names and peer URLs, a line each: `NAME URL[,URL...]`, `NAME=URL[,URL...]` or `NAME URL URL...`; `#` begins a
+    comment.
+
+    Raises Leave with USAGE, naming file and line, for anything else, and for a name or URL that is there twice.
+    """
+    try:
+        lines = path.read_text().splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise Leave(USAGE, f"--from: {path}: {getattr(error, 'strerror', None) or 'no text in UTF-8'}") from None
+    members: Members = []
+    seen: dict[str, int] = {}
+    for number, line in enumerate(lines, 1):
+        text = line.split("#")[0].strip()
+        if not text:
+            continue
+        try:
+            name, urls = _member(text)
+        except ValueError as error:
+            raise Leave(USAGE, f"--from: {path}:{number}: {error}") from None
+        members.append((name, urls))
+        for what, value in (("name", name), *(("peer URL", url) for url in urls)):
+            if first := seen.get(value):
+                raise Leave(USAGE, f"--from: {path}:{number}: the {what} {value} is in line {first} already")
+            seen[value] = number
+    if not members:
+        raise Leave(USAGE, f"--from: {path}: no members in it")
+    return members
+
+
+def _member(text: str) -> tuple[str, list[str]]:
+    """A name has neither `=` nor a blank in it, so whichever comes first ends it."""
+    name, *rest = re.split(r"\s*=\s*|\s+", text, maxsplit=1)
+    urls = re.split(r"\s*,\s*|\s+", rest[0]) if rest else []
+    if not urls or "" in urls:
+        raise ValueError(_EXPECTED)
+    return check_name(name), [check_url(url) for url in urls]
