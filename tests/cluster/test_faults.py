@@ -267,6 +267,7 @@ def test_fault(lab, row):
     assert within(sent, row.promotes), sent
     assert within(removes, row.removes), removes
     assert not cluster.unused_faults()
+    assert len(lab.events(cluster.workflow_id(new))) <= 100
     assert answer["seconds"].get("sync", 0) >= row.syncs_for
     if row.outcome == "promoted":
         assert set(after) - set(before.roles) == {answer["member_id"]}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import asynccontextmanager
 from datetime import timedelta
 from uuid import uuid4
 
@@ -20,20 +21,35 @@ from worker import make_workers
 SKIPPING = ["--dynamic-config-value", "frontend.WorkflowTimeSkippingEnabled=true"]
 
 
+# Time is skipped only while no activity runs: an attempt of a wait is short, and the next one comes minutes later.
+BRIEF = {"patience": 0.0, "pause": timedelta(minutes=4)}
+
+
 @pytest.fixture(scope="module")
-async def skipped():
-    """A dev server whose time skips what nobody works at, and a worker whose waits give way at once."""
+async def skipping():
+    """A dev server whose time skips what nobody works at."""
     environment = await WorkflowEnvironment.start_time_skipping_v2(
         dev_server_existing_path=temporal_cli(), dev_server_extra_args=SKIPPING, data_converter=pydantic_data_converter
     )
     async with environment:
-        queue = f"clocks-{uuid4()}"
-        clusters = MemoryClusters(queue)
-        # Time is skipped only while no activity runs: a wait looks once, and its next attempt comes minutes later.
-        waits = {"patience": 0.0, "pause": timedelta(minutes=4)}
-        [worker] = make_workers(environment.client, clusters, queue, [queue], **waits)
-        async with worker:
-            yield environment.client, clusters, queue
+        yield environment.client
+
+
+@asynccontextmanager
+async def working(client, **waits):
+    """A worker on clusters in memory."""
+    queue = f"clocks-{uuid4()}"
+    clusters = MemoryClusters(queue)
+    [worker] = make_workers(client, clusters, queue, [queue], **waits)
+    async with worker:
+        yield client, clusters, queue
+
+
+@pytest.fixture(scope="module")
+async def skipped(skipping):
+    """A worker whose waits give way at once."""
+    async with working(skipping, **BRIEF) as made:
+        yield made
 
 
 async def run(skipped, policy: Policy, prepare=lambda cluster: None, **request) -> tuple[Outcome, str, MemoryCluster]:
@@ -81,6 +97,28 @@ async def test_join_timeout_counts_while_others_hold_the_slot(skipped):
     assert (error, outcome.outcome) == ("JoinTimeout", "failed")
     assert 5400 <= outcome.seconds["total"] < 6400
     assert [what for what, _ in cluster.applied] == ["add"]
+
+
+async def test_stall_timeout(skipping):
+    """
+    Only the time counts in which somebody watched: an attempt adds a second, and the minutes between two nothing.
+
+    What they add up to goes from one attempt to the next with the heartbeat.
+    """
+
+    def stuck(cluster):
+        def on_added(member):
+            cluster.start(member.id, "etcd-4")
+            cluster.sync = lambda: setattr(member, "match", 10)
+
+        cluster.on_added = on_added
+
+    async with working(skipping, **{**BRIEF, "patience": 1.0}) as made:
+        outcome, error, cluster = await run(made, Policy(stall_timeout="5s", max_lag_entries=0), stuck)
+    assert (error, outcome.outcome) == ("LearnerStalled", "rolled-back")
+    assert "no progress for 5 s" in outcome.reason
+    assert outcome.seconds["sync"] >= 4 * 240
+    assert [what for what, _ in cluster.applied] == ["add", "remove"]
 
 
 async def test_foreign_learner_timeout(skipped):
