@@ -8,13 +8,12 @@ from collections.abc import Callable
 from functools import partial
 
 import pytest
-from lab import LOOSE, Cluster, Ended, Join, Lab, eventually, follower
+from lab import LOOSE, Cluster, Ended, Join, Lab, ends, eventually, follower
+from tools import TOOLS, pinned, tool
 
 from etcdapi.relay import Fault
-from local.binary import MODULE, _build
 from local.etcd_cluster import LocalMember
 from membership.requests import change_id
-from settings import cache_dir
 
 
 class Etcdctl:
@@ -49,20 +48,15 @@ class Etcdctl:
 
 
 @pytest.fixture(scope="session")
-def etcdctl(pytestconfig):
-    """The etcdctl of the version that the tests run, built once from its Go module."""
-    version = json.loads((MODULE / "version.json").read_text())["version"]
-    binary = cache_dir() / f"etcdctl-{version}"
-    if not binary.exists():
-        _build(binary, version, pytestconfig.rootpath / "tests" / "etcdctl", print)
-    return Etcdctl(str(binary))
+def etcdctl():
+    """The etcdctl of the version that the tests run."""
+    return Etcdctl(str(tool("etcdctl")))
 
 
-def test_the_client_is_of_the_server_s_version():
+@pytest.mark.parametrize("name", ["etcdctl", "etcdutl"])
+def test_the_tools_are_of_the_server_s_version(name):
     """One place pins it: local/etcd/version.json."""
-    version = json.loads((MODULE / "version.json").read_text())["version"]
-    wanted = f"require go.etcd.io/etcd/etcdctl/v3 v{version}"
-    assert wanted in (MODULE.parents[1] / "tests" / "etcdctl" / "go.mod").read_text()
+    assert f"require go.etcd.io/etcd/{name}/v3 v{pinned()}" in (TOOLS / name / "go.mod").read_text()
 
 
 def not_by_us(end: Ended) -> bool:
@@ -260,5 +254,4 @@ def test_it_moves_the_leadership_to_the_member_that_goes(lab, etcdctl):
     assert target_id not in cluster.roles()
     assert len(cluster.sent("MoveLeader")) == 1
     assert len(cluster.sent("MemberRemove")) == 1
-    eventually(lambda: target.process.exit_code() is not None, "the removed process to end")
-    assert target.process.exit_code() == 0, target.process.last_lines()
+    ends(target)
