@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from lab import LOOSE, Cluster, Ended, Lab, dead_follower, eventually, follower
+from trouble import set_alarm
 
 from etcdapi.stubs import rpc_pb2
 from local.etcd_cluster import LocalMember
@@ -258,23 +259,17 @@ def test_the_orders_of_a_replace(lab):
     assert nothing_was_sent(cluster)
 
 
-def alarm(cluster: Cluster, member: LocalMember, action: str) -> None:
-    client = cluster.client(cluster.leader())
-    request = rpc_pb2.AlarmRequest(action=action, memberID=int(cluster.id_of(member), 16), alarm="CORRUPT")
-    client.maintenancestub.Alarm(request, timeout=5)
-    client.close()
-
-
 def test_a_corrupt_member(lab):
     """Nothing may copy from it and nobody else may leave beside it; its own removal is the cure."""
     cluster = lab.cluster()
     cluster.policy = LOOSE
     corrupt = follower(cluster)
-    alarm(cluster, corrupt, "ACTIVATE")
-    cluster.at_end.append(lambda: alarm(cluster, corrupt, "DEACTIVATE"))
+    corrupt_id = cluster.id_of(corrupt)
+    set_alarm(cluster, corrupt_id, "CORRUPT")
+    cluster.at_end.append(lambda: set_alarm(cluster, corrupt_id, "CORRUPT", "DEACTIVATE"))
     join = plan_join(cluster, cluster.new_member())
     assert (verdict(join), check(join, "join")["error"]) == ((5, "refuse"), "CorruptAlarm"), join
-    assert cluster.id_of(corrupt) in check(join, "alarms")["evidence"]
+    assert corrupt_id in check(join, "alarms")["evidence"]
     other = plan(cluster, "remove", follower_but(cluster, corrupt).name)
     assert (verdict(other), check(other, "removal")["error"]) == ((5, "refuse"), "CorruptAlarm"), other
     itself = plan(cluster, "remove", corrupt.name)
