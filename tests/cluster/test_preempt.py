@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from lab import LOOSE, Cluster, Command, Join, Lab, eventually, follower
+from lab import LOOSE, Cluster, Command, Join, Lab, ends, eventually, follower
+from puts import Puts
 
 from etcdapi.relay import Fault
 from local.etcd_cluster import LocalMember
@@ -15,6 +16,15 @@ def held_join(lab: Lab, cluster: Cluster) -> Join:
     join = cluster.join(cluster.new_member(), "--hold-before", "promote")
     join.start_member()
     eventually(lambda: lab.held(cluster.workflow_id(join.new)), "the join to be held")
+    return join
+
+
+def failed_join(lab: Lab, cluster: Cluster) -> Join:
+    """One whose new member did not start in time, and that is held for it: on_failure = hold."""
+    cluster.policy = {**LOOSE, "start_timeout": "2s", "on_failure": "hold"}
+    join = cluster.join(cluster.new_member())
+    join.handover()
+    eventually(lambda: "StartTimeout" in lab.held(cluster.workflow_id(join.new)), "the join to be held")
     return join
 
 
@@ -43,28 +53,38 @@ def dead(cluster: Cluster) -> LocalMember:
     return member
 
 
-@pytest.mark.parametrize("verb", ["remove", "replace"])
-def test_a_dead_voter_passes_a_held_join(lab, verb):
-    """The join is cancelled and rolled back first; only then does the dead voter go."""
+@pytest.mark.parametrize(
+    ("verb", "hold"),
+    [("remove", held_join), ("replace", held_join), ("remove", failed_join)],
+    ids=["remove", "replace", "remove, the join has failed"],
+)
+def test_a_dead_voter_passes_a_held_join(lab, verb, hold):
+    """The join is cancelled and rolled back first; only then does the dead voter go. Writes go on."""
     cluster = lab.cluster(fresh=True)
     cluster.policy = LOOSE
-    join = held_join(lab, cluster)
+    before = cluster.roles()
+    join = hold(lab, cluster)
     learner = cluster.id_of(join.new)
     target = dead(cluster)
     target_id = cluster.id_of(target)
     seen = lists_at_removals(cluster)
-    if verb == "remove":
-        change = cluster.remove(target.name, "--preempt")
-    else:
-        replace = cluster.replace(target.name, cluster.new_member(), "--preempt")
-        replace.start_member()
-        change = replace.command
-    end = change.wait()
+    with Puts(cluster) as puts:
+        if verb == "remove":
+            end = cluster.remove(target.name, "--preempt").wait()
+        else:
+            replace = cluster.replace(target.name, cluster.new_member(), "--preempt")
+            replace.start_member()
+            end = replace.wait()
     assert (end.code, end.answer["outcome"]) == (0, f"{verb}d"), end
     passed = join.wait()
     assert (passed.code, passed.answer["outcome"]) == (1, "cancelled"), passed
     assert [{learner, target_id} & set(roles) for roles in seen] == [{learner, target_id}, {target_id}]
-    assert not {learner, target_id} & set(cluster.roles())
+    added = {end.answer["member_id"]} if verb == "replace" else set()
+    assert cluster.roles() == dict.fromkeys(set(before) - {target_id} | added, "voter")
+    assert cluster.counts() == ((1, 0, 2) if verb == "remove" else (2, 1, 2))
+    puts.check()
+    if join.new.process:
+        ends(join.new)
 
 
 def test_without_preempt_it_waits(lab):
