@@ -9,7 +9,7 @@ from contextlib import closing
 
 import docker
 import pytest
-from engine import SERVES, NoEngine, OwnEngine, launcher, usual_engine
+from engine import SERVES, NoEngine, OwnEngine, launcher, unavailable, usual_engine
 
 from local.processes import free_port
 from membership.launcher_config import LauncherConfig
@@ -22,7 +22,7 @@ def own_engine():
     try:
         engine = OwnEngine()
     except NoEngine as error:
-        pytest.skip(str(error))
+        unavailable(str(error))
     yield engine
     engine.stop()
 
@@ -44,7 +44,7 @@ def engine(address):
 def image(engine, etcd_binary):
     """An image with etcd and nothing else."""
     if b"ld-linux" in etcd_binary.read_bytes()[:8192]:
-        pytest.skip(f"{etcd_binary} is linked dynamically and can't run in an empty image")
+        unavailable(f"{etcd_binary} is linked dynamically and can't run in an empty image")
     name = f"memberflow-test-{uuid.uuid4().hex[:8]}"
     context = io.BytesIO()
     with tarfile.open(fileobj=context, mode="w") as tar:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
-
 import pytest
+from engine import launcher_table
 from lab import eventually
 
 from membership.requests import change_id
@@ -15,9 +14,7 @@ def table(lab, address, image):
     """Writes `[launchers.docker]`; after the test nothing of the cluster is left in the engine."""
 
     def write(**changes):
-        given = {"engine": address, "image": image, "pull": "never", "restart": "no", **changes}
-        lines = [f"{key} = {json.dumps(value)}" for key, value in given.items()]
-        lab.launchers = "[launchers.docker]\n" + "\n".join(lines) + "\n"
+        lab.launchers = launcher_table(engine=address, image=image, **changes)
 
     yield write
     lab.launchers = ""
@@ -117,21 +114,3 @@ def test_a_replace_launches_the_new_and_stops_the_old(cluster, table, engine):
     assert (end.code, end.answer["outcome"]) == (0, "replaced"), end
     [container] = containers(engine, cluster)
     assert container.labels["io.memberflow.member"] == second.name
-
-
-@pytest.mark.parametrize(
-    ("launcher", "changes", "code", "says"),
-    [
-        ("docker", {"engine": "unix:///tmp/no-engine-is-here.sock"}, 5, "/tmp/no-engine-is-here.sock"),
-        ("podman", {}, 2, "no launcher 'podman'"),
-        ("docker", {"image": ""}, 2, "launchers.docker.image"),
-    ],
-    ids=["no engine", "no such launcher", "a bad table"],
-)
-def test_a_launcher_that_cannot_be_used(cluster, table, launcher, changes, code, says):
-    """Said before anything is done."""
-    table(**changes)
-    end = cluster.join(cluster.new_member(), "--launch", launcher).wait()
-    assert end.code == code, end
-    assert says in end.answer["reason"]
-    assert cluster.counts() == (0, 0, 0)
