@@ -184,6 +184,13 @@ class Cluster:
             client.put(f"fill/{number}", value)
         client.close()
 
+    def set_alarm(self, member_id: str, kind: str, action: str = "ACTIVATE") -> None:
+        """Raises an alarm in a member's name, as etcd itself does, or disarms it."""
+        client = self.client(self.leader())
+        request = rpc_pb2.AlarmRequest(action=action, memberID=int(member_id, 16), alarm=kind)
+        client.maintenancestub.Alarm(request, timeout=5)
+        client.close()
+
     # ---- after a test ----
 
     def heal(self) -> bool:
