@@ -61,7 +61,9 @@ class Cluster:
         relay = Relay(free_port(), member.client_port)
         relay.start()
         member.advertised = member.advertised or f"http://127.0.0.1:{relay.port}"
-        self.relays[name] = relay
+        if name in self.relays:  # of a member that is called the same, and keeps its own
+            self.at_end.append(relay.stop)
+        self.relays.setdefault(name, relay)
         self.members.append(member)
         return member
 
@@ -182,6 +184,13 @@ class Cluster:
         value = b"x" * size
         for number in range(megabytes * 1_000_000 // size):
             client.put(f"fill/{number}", value)
+        client.close()
+
+    def set_alarm(self, member_id: str, kind: str, action: str = "ACTIVATE") -> None:
+        """Raises an alarm in a member's name, as etcd itself does, or disarms it."""
+        client = self.client(self.leader())
+        request = rpc_pb2.AlarmRequest(action=action, memberID=int(member_id, 16), alarm=kind)
+        client.maintenancestub.Alarm(request, timeout=5)
         client.close()
 
     # ---- after a test ----

@@ -8,7 +8,7 @@ from typing import Any
 
 from lab import LOOSE, Cluster, Lab, ends, follower
 from puts import Puts
-from trouble import Prepare, nothing, struck
+from troubles import Prepare, nothing
 
 from local.etcd_cluster import LocalMember
 
@@ -42,13 +42,13 @@ def remove_in_trouble(lab: Lab, row: Row) -> None:
     target = row.target(cluster)
     was_alive = target.process and target.process.exit_code() is None
     target_id, before = cluster.id_of(target), cluster.roles()
-    row.prepare(cluster)
+    row.prepare(cluster, target)
     with Puts(cluster, counts=row.puts) as puts:
         end = cluster.remove(target.name).wait()
     assert (end.code, end.answer["outcome"], end.answer["member_id"]) == (0, "removed", target_id), end
     after = cluster.roles()
     assert after == {i: role for i, role in before.items() if i != target_id}
-    assert struck(cluster)
+    assert not cluster.unused_faults()
     removes, moves = cluster.sent("MemberRemove"), cluster.sent("MoveLeader")
     assert within(len(removes), row.removes), removes
     assert within(len(moves), row.moves), moves

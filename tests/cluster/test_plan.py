@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 from lab import LOOSE, Cluster, Ended, Lab, dead_follower, eventually, follower
-from trouble import set_alarm
 
 from etcdapi.stubs import rpc_pb2
 from local.etcd_cluster import LocalMember
@@ -265,8 +264,8 @@ def test_a_corrupt_member(lab):
     cluster.policy = LOOSE
     corrupt = follower(cluster)
     corrupt_id = cluster.id_of(corrupt)
-    set_alarm(cluster, corrupt_id, "CORRUPT")
-    cluster.at_end.append(lambda: set_alarm(cluster, corrupt_id, "CORRUPT", "DEACTIVATE"))
+    cluster.set_alarm(corrupt_id, "CORRUPT")
+    cluster.at_end.append(lambda: cluster.set_alarm(corrupt_id, "CORRUPT", "DEACTIVATE"))
     join = plan_join(cluster, cluster.new_member())
     assert (verdict(join), check(join, "join")["error"]) == ((5, "refuse"), "CorruptAlarm"), join
     assert corrupt_id in check(join, "alarms")["evidence"]

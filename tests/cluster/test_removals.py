@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from lab import Cluster, dead_follower
 from removing import ONCE, Row, remove_in_trouble
-from trouble import spoil
+from troubles import spoil
 
 from etcdapi.relay import Fault
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 from lab import LOOSE, dead_follower, eventually, follower
-from trouble import set_alarm
 
 from etcdapi.stubs import rpc_pb2
 
@@ -39,7 +38,7 @@ def test_only_the_corrupt_member_itself_may_go(lab):
     leader = cluster.leader()
     corrupt, other = (m for m in cluster.members if m is not leader)
     corrupt_id, before = cluster.id_of(corrupt), cluster.roles()
-    set_alarm(cluster, corrupt_id, "CORRUPT")
+    cluster.set_alarm(corrupt_id, "CORRUPT")
     end = cluster.remove(other.name).wait()
     assert (end.code, end.answer["outcome"]) == (5, "refused"), end
     assert f"a CORRUPT alarm is active on {corrupt_id}" in end.answer["reason"]
@@ -49,8 +48,7 @@ def test_only_the_corrupt_member_itself_may_go(lab):
     cure = cluster.remove(corrupt.name).wait()
     assert (cure.code, cure.answer["outcome"], cure.answer["member_id"]) == (0, "removed", corrupt_id), cure
     assert set(cluster.roles()) == set(before) - {corrupt_id}
-    set_alarm(cluster, corrupt_id, "CORRUPT", "DEACTIVATE")  # etcd keeps it for a member that is gone
-    set_alarm(cluster, cluster.id_of(leader), "NOSPACE")
+    cluster.set_alarm(cluster.id_of(leader), "NOSPACE")
     full = cluster.remove(other.name).wait()
     assert (full.code, full.answer["outcome"]) == (0, "removed"), full
     assert any(f"NOSPACE on {cluster.id_of(leader)}" in warning for warning in full.answer["warnings"]), full

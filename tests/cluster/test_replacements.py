@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 
 import pytest
+from deaths import kill_and_restart
 from lab import Cluster, Lab, dead_follower, eventually, follower
 from puts import Puts
 from replacing import Replacing
@@ -56,8 +57,7 @@ def test_a_wiped_member(lab):
 def killed_between(lab: Lab, workflow_id: str, stage: str) -> None:
     """The worker dies when the change has come to the first stage of its second half."""
     eventually(lambda: lab.stage(workflow_id) == stage, f"the stage {stage}", pause=0)
-    lab.worker.kill()
-    lab.worker.start()
+    kill_and_restart(lab)
 
 
 def test_the_worker_killed_between_the_halves_of_a_dead_member_s(lab):

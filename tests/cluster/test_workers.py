@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import pytest
 from afterwards import Before, no_overlap
+from deaths import crash, kill_and_restart
 from lab import Cluster, Join, Lab, eventually, once
 from troubles import behind_throttle, snapshot_is_seen
 
@@ -15,16 +16,6 @@ from etcdapi.relay import Fault
 
 # Seconds within which a change goes on after its worker was killed and started again, on a slow machine too.
 GOES_ON_WITHIN = 45
-
-
-def kill_and_restart(lab: Lab) -> None:
-    lab.worker.kill()
-    lab.worker.start()
-
-
-def crash(lab: Lab, cluster: Cluster, method: str, moment: str) -> None:
-    """The worker is killed as a call arrives, or as its answer leaves, and a new one is started at once."""
-    cluster.inject(Fault(method, "pass", **{moment: once(lambda: kill_and_restart(lab))}))
 
 
 @pytest.mark.parametrize("moment", ["arrives", "answered"])
