@@ -203,7 +203,7 @@ class Joining:
             self.knows_member(status)
             await self.change.stop_asking(self.turn, status)
             try:
-                status = await settle(self.change, self.turn, ROLLBACK)
+                status = await settle(self.change, self.turn, ROLLBACK, status)
                 self.rolled_back = True
             except Stop as late:
                 await self.change.ask_again(self.turn)

@@ -25,8 +25,7 @@ async def clear_orphans(change: Change, turn: Turn, request: ChangeRequest, stat
             continue
         change.facts = replace(facts, member_id=learner.id)
         await change.stop_asking(turn, status)
-        await settle(change, turn, CLEAR)
-        status = await change.look("look without the learner that was left behind")
+        status = await settle(change, turn, CLEAR, status)
         change.board.warn(f"learner {learner.label}, left behind by {orphan.ticket.workflow_id}, was removed first")
         turn.report(status)
         await change.ask_again(turn)

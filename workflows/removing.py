@@ -74,7 +74,7 @@ class Removing:
             self._note_whether_alive(seen)
             await self.change.stop_asking(self.turn, seen)
             try:
-                seen = await settle(self.change, self.turn, REMOVE)
+                seen = await settle(self.change, self.turn, REMOVE, seen)
             except Stop as stop:
                 await self.change.ask_again(self.turn)
                 if stop.error != "StillLeader" or not left:
