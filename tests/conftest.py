@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 
 import pytest
-from lab import Lab
+from lab import Lab, eventually
 
 from console.setup import register
 from local.binary import find_etcd
@@ -45,6 +45,8 @@ def shared_lab(tmp_path_factory, etcd_binary, server):
     lab.write_clusters_file()
     lab.worker = WorkerProcess(lab.folder, server.address, lab.clusters_file)
     lab.worker.start()
+    # A command says at once when nobody polls; a worker takes its time to start on a busy machine.
+    eventually(lambda: "worker runs" in lab.worker.log_text(), "the worker")
     yield lab
     lab.close()
 
