@@ -45,6 +45,7 @@ def shared_lab(tmp_path_factory, etcd_binary, server):
     lab.write_clusters_file()
     lab.worker = WorkerProcess(lab.folder, server.address, lab.clusters_file)
     lab.worker.start()
+    # A command says at once when nobody polls; a worker takes its time to start on a busy machine.
     eventually(lambda: "worker runs" in lab.worker.log_text(), "the worker")
     yield lab
     lab.close()

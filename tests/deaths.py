@@ -60,14 +60,14 @@ def leader_killed(method: str, moment: Moment = "arrives") -> Prepare:
 
 
 def leader_stopped(method: str) -> Prepare:
-    """In order, by SIGTERM, as the call comes: it serves nobody any more, and hands its lead over meanwhile."""
+    """In order, by SIGTERM, as the call comes: it has handed its lead over and is gone when the call goes on."""
 
     def prepare(cluster: Cluster, member: LocalMember) -> None:
         leader = cluster.leader()
 
         def stop() -> None:
             terminate(leader)
-            eventually(lambda: not leader.is_serving(), "the leader to close its client port")
+            eventually(lambda: has_ended(leader), "the leader's end")
 
         at_leader(cluster, Fault(method, "pass", arrives=stop))
 
@@ -88,7 +88,7 @@ def leader_stopped_while_it_answers(method: str) -> Prepare:
         def stop() -> None:
             eventually(partial(has_begun, leader, method), f"the leader to begin {method}", pause=0)
             terminate(leader)
-            eventually(lambda: leader.process and leader.process.exit_code() is not None, "the leader's end")
+            eventually(lambda: has_ended(leader), "the leader's end")
             for follower in followers:
                 follower.thaw()
 
@@ -105,6 +105,11 @@ def leader_stopped_while_it_answers(method: str) -> Prepare:
 def terminate(member: LocalMember) -> None:
     assert member.process
     member.process.send(signal.SIGTERM)
+
+
+def has_ended(member: LocalMember) -> bool:
+    assert member.process
+    return member.process.exit_code() is not None
 
 
 def has_begun(member: LocalMember, method: str) -> bool:
