@@ -112,6 +112,7 @@ def test_a_wrong_configuration_of_temporal(lab, env, told):
     assert (row["check"], row["ok"], told in row["verdict"]) == ("configuration", False, True)
 
 
+@pytest.mark.timeout(900)
 def test_exit_codes_survive_a_hundred_runs(lab):
     """A process that used Temporal's SDK may crash when the interpreter shuts down; ours keep code and answer."""
     cluster = lab.cluster()
