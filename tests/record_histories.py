@@ -42,8 +42,8 @@ async def save(client: Client, workflow_id: str, name: str) -> None:
     (FOLDER / f"{name}.json").write_text(text + "\n")
 
 
-async def join(client, clusters, kind, *, starts=True, trouble=None, cancel=False, url=URL, policy=None) -> None:
-    cluster = clusters.clusters.get(kind) or clusters.add(kind, MemoryCluster(3), policy or Policy(), trouble)
+async def join(client, clusters, kind, *troubles, starts=True, cancel=False, url=URL, policy=None) -> None:
+    cluster = clusters.clusters.get(kind) or clusters.add(kind, MemoryCluster(3), policy or Policy(), *troubles)
     added = asyncio.Event()
     loop = asyncio.get_running_loop()
 
@@ -102,7 +102,7 @@ async def record() -> None:
         await join(client, clusters, "promoted")
         await client.get_workflow_handle(turns_id("promoted")).result()
         await save(client, turns_id("promoted"), "turns")
-        await join(client, clusters, "lost-answer", trouble=LOST)
+        await join(client, clusters, "lost-answer", LOST)
         await join(client, clusters, "rolled-back", starts=False, policy=Policy(start_timeout=parse_duration("1s")))
         await join(client, clusters, "cancelled", starts=False, cancel=True)
         await join(client, clusters, "refused", url="http://etcd-1:2380")

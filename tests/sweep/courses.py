@@ -36,7 +36,8 @@ class Course:
     """
     A kind of change: what is done to it, and where it must end, whatever goes wrong on the way.
 
-    `voters` are the numbers of the members that vote then, of etcd-1, -2, -3, and the new etcd-4.
+    `voters` are the numbers of the members that vote then, of etcd-1, -2, -3, and the new etcd-4; `applied` is what
+    etcd applied on the way. `doubly`: also with two troubles at a time.
     """
 
     name: str
@@ -48,6 +49,7 @@ class Course:
     dead: str = ""
     starts: bool = True
     cancelled: bool = False
+    doubly: bool = False
 
     def prepare(self, cluster: MemoryCluster) -> asyncio.Event:
         """Who is dead and who will start; gives what tells of the add."""
@@ -68,11 +70,11 @@ class Course:
 ROLLED_BACK = ("add", "remove")
 HALF = ("remove", *ROLLED_BACK)
 COURSES = (
-    Course("joins", joins, "promoted", "1234", ("add", "promote")),
-    Course("is cancelled", joins, "cancelled", "123", ROLLED_BACK, starts=False, cancelled=True),
+    Course("joins", joins, "promoted", "1234", ("add", "promote"), doubly=True),
+    Course("is cancelled", joins, "cancelled", "123", ROLLED_BACK, starts=False, cancelled=True, doubly=True),
     Course("never starts", joins, "StartTimeout", "123", ROLLED_BACK, starts=False, policy=HASTY),
     Course("a follower leaves", removes("etcd-3"), "removed", "12", ("remove",), LOOSE),
-    Course("the leader leaves", removes("etcd-1"), "removed", "23", ("move", "remove"), LOOSE),
+    Course("the leader leaves", removes("etcd-1"), "removed", "23", ("move", "remove"), LOOSE, doubly=True),
     Course("a healthy one is replaced", replaces, "replaced", "124", ("add", "promote", "remove")),
     Course("a dead one is replaced", replaces, "replaced", "124", ("remove", "add", "promote"), dead="etcd-3"),
     Course("a replace is cancelled", replaces, "cancelled", "123", ROLLED_BACK, starts=False, cancelled=True),

@@ -1,4 +1,4 @@
-"""An etcd in memory whose n-th call goes wrong."""
+"""An etcd in memory whose n-th call goes wrong, or several of them."""
 
 from __future__ import annotations
 
@@ -17,28 +17,30 @@ from membership.ports import Etcd
 from membership.requests import Policy
 
 CHANGES = ("add_learner", "promote", "remove", "move_leader")
-READS = ("look", "members", "commit")
+# Seconds that a call without an answer lasts. An act watches its effect meanwhile.
+SILENCE = 1.0
 
 
 @dataclass(frozen=True)
 class Trouble:
-    """What happens to the `nth` call of a method."""
+    """What happens to the `nth` call of a method; to all of them when it is None."""
 
     method: str
-    nth: int
+    nth: int | None
     kind: str
 
     def __str__(self) -> str:
-        return f"{self.method} {self.nth} {self.kind}"
+        return f"{self.method} {self.nth or 'always'} {self.kind}"
 
 
 class FaultyEtcd:
-    """`membership.ports.Etcd`; counts its calls and spoils one of them."""
+    """`membership.ports.Etcd`; counts its calls and spoils some of them. `unused` is the trouble that never came."""
 
-    def __init__(self, etcd: MemoryEtcd, trouble: Trouble | None, released: Event) -> None:
+    def __init__(self, etcd: MemoryEtcd, troubles: tuple[Trouble, ...], released: Event) -> None:
         self._etcd = etcd
-        self._trouble = trouble
+        self._troubles = troubles
         self._released = released
+        self.unused = set(troubles)
         self.counts: Counter[str] = Counter()
 
     def look(self, avoid: Collection[str] = (), *, uptimes: bool = False) -> ClusterStatus:
@@ -70,9 +72,11 @@ class FaultyEtcd:
 
     def _call(self, method: str, call: Callable[[], Any]) -> Any:
         self.counts[method] += 1
-        trouble = self._trouble
-        if trouble is None or (trouble.method, trouble.nth) != (method, self.counts[method]):
+        troubles = (t for t in self._troubles if t.method == method and t.nth in (None, self.counts[method]))
+        trouble = next(troubles, None)
+        if trouble is None:
             return call()
+        self.unused.discard(trouble)
         match trouble.kind:
             case "runs twice":
                 return _twice(call)[0]
@@ -84,10 +88,10 @@ class FaultyEtcd:
             case "is refused on the way":
                 raise e.Unreachable("failed to connect to all addresses", "UNAVAILABLE")
             case "never arrives":
-                raise e.DeadlineExceeded("Deadline Exceeded", "DEADLINE_EXCEEDED")
+                self._stay_silent()
             case "loses its answer":
                 call()
-                raise e.DeadlineExceeded("Deadline Exceeded", "DEADLINE_EXCEEDED")
+                self._stay_silent()
             case "fails":
                 raise e.ClusterUnreachable("nobody answers")
             case "dies before":
@@ -96,6 +100,10 @@ class FaultyEtcd:
                 call()
                 self._die()
         raise AssertionError(trouble)
+
+    def _stay_silent(self) -> None:
+        self._released.wait(SILENCE)
+        raise e.DeadlineExceeded("Deadline Exceeded", "DEADLINE_EXCEEDED")
 
     def _die(self) -> None:
         """As far as Temporal can tell, the worker is gone: no heartbeat, no answer."""
@@ -122,10 +130,10 @@ class MemoryClusters:
         self.policies: dict[str, Policy] = {}
         self.released = Event()
 
-    def add(self, name: str, cluster: MemoryCluster, policy: Policy, trouble: Trouble | None = None) -> MemoryCluster:
+    def add(self, name: str, cluster: MemoryCluster, policy: Policy, *troubles: Trouble) -> MemoryCluster:
         self.clusters[name] = cluster
         self.policies[name] = policy
-        self.etcds[name] = FaultyEtcd(MemoryEtcd(cluster), trouble, self.released)
+        self.etcds[name] = FaultyEtcd(MemoryEtcd(cluster), troubles, self.released)
         return cluster
 
     def names(self) -> tuple[str, ...]:
