@@ -10,16 +10,21 @@ import asyncio
 import contextlib
 import re
 import tempfile
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from faulty import MemoryClusters, Trouble
-from memory_etcd import MemoryCluster
-from temporalio.client import Client, WorkflowFailureError
+from memory_etcd import MemoryCluster, Process
+from temporalio.client import Client, WorkflowFailureError, WorkflowHandle
 
+from console.setup import register
 from local.temporal_server import DevServer
 from membership.duration import parse_duration
 from membership.requests import (
     WORKFLOWS,
+    ChangeRequest,
     JoinRequest,
     Policy,
     RemoveRequest,
@@ -27,90 +32,236 @@ from membership.requests import (
     change_id,
     turns_id,
 )
+from membership.view import ChangeView
 from worker import make_workers
 
 FOLDER = Path(__file__).parent / "histories"
 QUEUE = "histories"
 URL = "http://etcd-4:2380"
-LOST = Trouble("promote", 1, "loses its answer")
-
-
-async def save(client: Client, workflow_id: str, name: str) -> None:
-    history = await client.get_workflow_handle(workflow_id).fetch_history()
-    # Stack traces name folders of whoever recorded them, and replay never looks at them.
-    text = re.sub(r'"stackTrace": "(?:[^"\\]|\\.)*"', '"stackTrace": ""', history.to_json())
-    (FOLDER / f"{name}.json").write_text(text + "\n")
-
-
-async def join(client, clusters, kind, *troubles, starts=True, cancel=False, url=URL, policy=None) -> None:
-    cluster = clusters.clusters.get(kind) or clusters.add(kind, MemoryCluster(3), policy or Policy(), *troubles)
-    added = asyncio.Event()
-    loop = asyncio.get_running_loop()
-
-    def on_added(member) -> None:
-        if starts:
-            cluster.start(member.id, "etcd-4")
-        loop.call_soon_threadsafe(added.set)
-
-    cluster.on_added = on_added
-    request = JoinRequest(cluster=kind, name="etcd-4", peer_urls=(url,))
-    workflow_id = change_id(kind, "join", "etcd-4")
-    handle = await client.start_workflow("JoinMember", request, id=workflow_id, task_queue=QUEUE)
-    if cancel:
-        await added.wait()
-        await handle.cancel()
-    with contextlib.suppress(WorkflowFailureError):
-        await handle.result()
-    await save(client, workflow_id, f"join-{kind}")
-
-
 LOOSE = Policy(min_voters=1, min_spare=0)
+HASTY = LOOSE.model_copy(update={"start_timeout": parse_duration("1s")})
+NEW = {"name": "etcd-4", "peer_urls": (URL,)}
 
 
-async def change(client, clusters, name, request, *, starts=True, policy=LOOSE, dead="") -> None:
-    cluster = clusters.add(request.cluster, MemoryCluster(3), policy)
-    if starts:
-        cluster.on_added = lambda member: cluster.start(member.id, "etcd-4")
-    if dead:
-        cluster.kill(dead)
-    workflow_id = change_id(request.cluster, request.verb, request.subject)
-    handle = await client.start_workflow(WORKFLOWS[request.verb], request, id=workflow_id, task_queue=QUEUE)
-    with contextlib.suppress(WorkflowFailureError):
-        await handle.result()
-    await save(client, workflow_id, name)
+@dataclass
+class Scene:
+    """One cluster in memory, and the changes of it; a new member starts by itself when it `starts`."""
+
+    client: Client
+    clusters: MemoryClusters
+    name: str
+    policy: Policy = field(default_factory=Policy)
+    starts: bool = True
+    troubles: tuple[Trouble, ...] = ()
+
+    def __post_init__(self) -> None:
+        self.cluster = self.clusters.add(self.name, MemoryCluster(3), self.policy, *self.troubles)
+        self.added = asyncio.Event()
+        loop = asyncio.get_running_loop()
+
+        def on_added(member: Process) -> None:
+            if self.starts:
+                self.start(member)
+            loop.call_soon_threadsafe(self.added.set)
+
+        self.cluster.on_added = on_added
+
+    def start(self, member: Process) -> None:
+        self.cluster.start(member.id, f"etcd-{member.peer_urls[0][-6]}")
+
+    def learner(self) -> Process:
+        return next(m for m in self.cluster.members.values() if m.is_learner)
+
+    async def begin(self, request: ChangeRequest) -> WorkflowHandle[Any, Any]:
+        workflow_id = change_id(self.name, request.verb, request.subject)
+        return await self.client.start_workflow(WORKFLOWS[request.verb], request, id=workflow_id, task_queue=QUEUE)
+
+    async def join(self, url: str = URL, **more: Any) -> WorkflowHandle[Any, Any]:
+        """Begins the join of the member that its URL names."""
+        return await self.begin(JoinRequest(cluster=self.name, name=url[7:13], peer_urls=(url,), **more))
+
+    async def abandoned(self) -> None:
+        """Leaves a learner behind: its join is terminated."""
+        join = await self.join()
+        await self.added.wait()
+        await join.execute_update("wait_until_added")
+        await join.terminate()
+
+    async def save(self, handle: WorkflowHandle[Any, Any], name: str, ends: str) -> None:
+        """Once it has ended, and as it should: a history is what its name says."""
+        try:
+            result = await handle.result()
+            end = result["outcome"] if result else "completed"
+        except WorkflowFailureError as failure:
+            end = getattr(failure.cause, "type", None) or "cancelled"
+        assert ends == end, f"{name} ended as {end}"
+        history = await handle.fetch_history()
+        # Stack traces name folders of whoever recorded them, identities a machine; replay never looks at them.
+        text = re.sub(r'"(stackTrace|identity)": "(?:[^"\\]|\\.)*"', r'"\1": ""', history.to_json())
+        (FOLDER / f"{name}.json").write_text(text + "\n")
+
+    async def saved(self, request: ChangeRequest, name: str, ends: str) -> None:
+        await self.save(await self.begin(request), name, ends)
 
 
-async def record_others(client, clusters) -> None:
-    """Removals and replacements; the first member leads."""
-    hasty = LOOSE.model_copy(update={"start_timeout": parse_duration("1s")})
-    await change(client, clusters, "remove-removed", RemoveRequest(cluster="removed", member="etcd-1"))
-    await change(client, clusters, "remove-refused", RemoveRequest(cluster="few", member="etcd-1"), policy=Policy())
-    new = {"name": "etcd-4", "peer_urls": (URL,)}
-    await change(client, clusters, "replace-healthy", ReplaceRequest(cluster="healthy", old="etcd-2", **new))
-    await change(client, clusters, "replace-dead", ReplaceRequest(cluster="dead", old="etcd-2", **new), dead="a2")
-    half = ReplaceRequest(cluster="half", old="etcd-2", **new)
-    await change(client, clusters, "replace-half", half, dead="a2", starts=False, policy=hasty)
+Set = Callable[..., Scene]
+
+
+# ---- joins ----
+
+
+async def promoted(scene: Set) -> None:
+    one = scene("promoted")
+    await one.save(await one.join(), "join-promoted", "promoted")
+    await one.save(one.client.get_workflow_handle(turns_id(one.name)), "turns", "completed")
+
+
+async def lost_answer(scene: Set) -> None:
+    one = scene("lost-answer", troubles=(Trouble("promote", 1, "loses its answer"),))
+    await one.save(await one.join(), "join-lost-answer", "promoted")
+
+
+async def rolled_back(scene: Set) -> None:
+    one = scene("rolled-back", policy=HASTY, starts=False)
+    await one.save(await one.join(), "join-rolled-back", "StartTimeout")
+
+
+async def cancelled(scene: Set) -> None:
+    one = scene("cancelled", starts=False)
+    join = await one.join()
+    await one.added.wait()
+    await join.cancel()
+    await one.save(join, "join-cancelled", "cancelled")
+
+
+async def refused(scene: Set) -> None:
+    one = scene("refused")
+    taken = JoinRequest(cluster=one.name, name="etcd-4", peer_urls=("http://etcd-1:2380",))
+    await one.saved(taken, "join-refused", "PeerURLConflict")
+
+
+async def already_voter(scene: Set) -> None:
+    one = scene("already-voter")
+    await (await one.join()).result()
+    await one.save(await one.join(), "join-already-voter", "already-voter")
+
+
+async def held(scene: Set) -> None:
+    """And resumed."""
+    one = scene("held")
+    join = await one.join(hold_before="promote")
+    while not (await join.query("progress", result_type=ChangeView)).held:  # noqa: ASYNC110 - no event tells of it
+        await asyncio.sleep(0.1)
+    await join.execute_update("resume")
+    await one.save(join, "join-held", "promoted")
+
+
+async def adopted(scene: Set) -> None:
+    """The same join takes over the learner that its earlier run left behind."""
+    one = scene("adopted", starts=False)
+    await one.abandoned()
+    again = await one.join()
+    one.start(one.learner())
+    await one.save(again, "join-adopted", "promoted")
+
+
+async def cleared(scene: Set) -> None:
+    """Another join removes it first."""
+    one = scene("cleared", starts=False)
+    await one.abandoned()
+    one.starts = True
+    await one.save(await one.join("http://etcd-5:2380"), "join-cleared", "promoted")
+
+
+async def foreign_learner(scene: Set) -> None:
+    one = scene("foreign", policy=LOOSE.model_copy(update={"foreign_learner_timeout": parse_duration("1s")}))
+    one.cluster.add_learner(("http://etcd-9:2380",))
+    await one.save(await one.join(), "join-foreign-learner", "ForeignLearner")
+
+
+async def removed_by_others(scene: Set) -> None:
+    one = scene("removed-by-others", starts=False)
+    join = await one.join()
+    await join.execute_update("wait_until_added")
+    one.cluster.remove(one.learner().id)
+    await one.save(join, "join-removed-by-others", "RemovedByOthers")
+
+
+async def unverified(scene: Set) -> None:
+    """The new voter dies as it becomes one."""
+    one = scene("unverified")
+    promote = one.cluster.promote
+
+    def promote_and_die(member_id: str) -> None:
+        promote(member_id)
+        one.cluster.kill(member_id)
+
+    one.cluster.promote = promote_and_die
+    await one.save(await one.join(), "join-unverified", "promoted")
+
+
+# ---- removals and replacements; the first member leads ----
+
+
+async def removed(scene: Set) -> None:
+    one = scene("removed", policy=LOOSE)
+    await one.saved(RemoveRequest(cluster=one.name, member="etcd-1"), "remove-removed", "removed")
+
+
+async def removal_refused(scene: Set) -> None:
+    one = scene("few")
+    await one.saved(RemoveRequest(cluster=one.name, member="etcd-1"), "remove-refused", "TooFewVoters")
+
+
+async def replaced_healthy(scene: Set) -> None:
+    one = scene("healthy", policy=LOOSE)
+    await one.saved(ReplaceRequest(cluster=one.name, old="etcd-2", **NEW), "replace-healthy", "replaced")
+
+
+async def replaced_dead(scene: Set) -> None:
+    one = scene("dead", policy=LOOSE)
+    one.cluster.kill("a2")
+    await one.saved(ReplaceRequest(cluster=one.name, old="etcd-2", **NEW), "replace-dead", "replaced")
+
+
+async def replaced_half(scene: Set) -> None:
+    one = scene("half", policy=HASTY, starts=False)
+    one.cluster.kill("a2")
+    await one.saved(ReplaceRequest(cluster=one.name, old="etcd-2", **NEW), "replace-half", "StartTimeout")
+
+
+KINDS = (
+    *(promoted, lost_answer, rolled_back, cancelled, refused, already_voter),
+    *(held, adopted, cleared, foreign_learner, removed_by_others, unverified),
+    *(removed, removal_refused, replaced_healthy, replaced_dead, replaced_half),
+)
+
+
+@contextlib.asynccontextmanager
+async def recording() -> AsyncIterator[Set]:
+    """Makes scenes, on a server and a worker of their own."""
+    with tempfile.TemporaryDirectory() as folder:
+        server = DevServer(Path(folder))
+        client = await server.start()
+        await register(client)
+        clusters = MemoryClusters(QUEUE)
+        [worker] = make_workers(client, clusters, QUEUE, [QUEUE])
+        async with worker:
+            yield lambda name, **more: Scene(client, clusters, name, **more)
+        await server.stop()
 
 
 async def record() -> None:
+    """Some at a time: mostly they wait, and too many at once would get in each other's way."""
     FOLDER.mkdir(exist_ok=True)
-    server = DevServer(Path(tempfile.mkdtemp()))
-    client = await server.start()
-    clusters = MemoryClusters(QUEUE)
-    [worker] = make_workers(client, clusters, QUEUE, [QUEUE])
-    async with worker:
-        await join(client, clusters, "promoted")
-        await client.get_workflow_handle(turns_id("promoted")).result()
-        await save(client, turns_id("promoted"), "turns")
-        await join(client, clusters, "lost-answer", LOST)
-        await join(client, clusters, "rolled-back", starts=False, policy=Policy(start_timeout=parse_duration("1s")))
-        await join(client, clusters, "cancelled", starts=False, cancel=True)
-        await join(client, clusters, "refused", url="http://etcd-1:2380")
-        clusters.add("already-voter", MemoryCluster(3), Policy())
-        await join(client, clusters, "already-voter")
-        await join(client, clusters, "already-voter")
-        await record_others(client, clusters)
-    await server.stop()
+    room = asyncio.Semaphore(4)
+
+    async def one(kind: Callable[[Set], Awaitable[None]], scene: Set) -> None:
+        async with room:
+            await kind(scene)
+
+    async with recording() as scene, asyncio.timeout(300):
+        await asyncio.gather(*(one(kind, scene) for kind in KINDS))
 
 
 if __name__ == "__main__":
