@@ -136,11 +136,12 @@ TABLE = [
     ),
     Row(
         "a throttled snapshot, longer than stall_timeout",
-        filled(30),
+        filled(48),
         meanwhile=snapshot_is_seen,
         new=behind_throttle(4_000_000),
-        policy={"stall_timeout": "2s"},
-        syncs_for=4,
+        # More than the 7 s for which etcd may keep a learner silent after its snapshot.
+        policy={"stall_timeout": "9s"},
+        syncs_for=10,
     ),
     Row("50 MB to sync", filled(55), meanwhile=data_arrives(50)),
     Row("the heaviest put load", filled(20), meanwhile=under_puts(least=300)),
@@ -215,6 +216,7 @@ TABLE = [
     Row(
         "a learner that dies between sync and promote",
         args=("--hold-before", "promote"),
+        again=1,
         meanwhile=while_held(die),
         policy=SHORT,
         code=1,
@@ -228,6 +230,7 @@ TABLE = [
     Row(
         "a learner that freezes between sync and promote",
         args=("--hold-before", "promote"),
+        again=1,
         meanwhile=while_held(freeze),
         policy=SHORT,
         code=1,

@@ -106,12 +106,12 @@ def test_it_is_waited_for(lab, etcdctl):
 def test_it_is_given_up_on(lab, etcdctl):
     """After foreign_learner_timeout the join fails, names it, and leaves it where it is."""
     cluster = lab.cluster()
-    cluster.policy = {"foreign_learner_timeout": "3s"}
+    cluster.policy = {"foreign_learner_timeout": "8s"}
     join, foreign = waits_for_slot(lab, cluster, etcdctl)
-    end = join.wait(20)
+    end = join.wait(60)
     assert (end.code, end.answer["outcome"]) == (1, "failed"), end
     assert foreign in end.answer["reason"]
-    assert "foreign_learner_timeout (3s)" in end.answer["reason"]
+    assert "foreign_learner_timeout (8s)" in end.answer["reason"]
     assert "etcdctl" in end.answer["hint"]
     assert cluster.roles()[foreign] == "learner"
     assert cluster.counts() == (0, 0, 0)
@@ -120,7 +120,7 @@ def test_it_is_given_up_on(lab, etcdctl):
 def test_a_held_give_up_goes_on(lab, etcdctl):
     """With on_failure = hold, `resume` waits anew once the learner is gone."""
     cluster = lab.cluster()
-    cluster.policy = {"foreign_learner_timeout": "1s", "on_failure": "hold"}
+    cluster.policy = {"foreign_learner_timeout": "6s", "on_failure": "hold"}
     join, foreign = waits_for_slot(lab, cluster, etcdctl)
     workflow_id = cluster.workflow_id(join.new)
     eventually(lambda: "ForeignLearner" in lab.held(workflow_id), "the join to be held")
