@@ -49,6 +49,11 @@ class MemoryCluster:
     applied: list[tuple[str, str]] = field(default_factory=list)
     removed: set[str] = field(default_factory=set)
     on_added: Callable[[Process], None] = lambda _: None
+    # Voters that call themselves learners, whatever the lists say (etcd#18347).
+    denying: set[str] = field(default_factory=set)
+    # The database, and the sizes of the pieces in which it is sent, the last one with all the rest.
+    data: bytes = b"everything" * 100
+    cuts: tuple[int, ...] = (600, 400)
 
     def __post_init__(self) -> None:
         self.lock = RLock()
@@ -262,15 +267,17 @@ class MemoryEtcd:
     def snapshot(self, avoid: Collection[str] = ()) -> Iterator[tuple[bytes, int]]:
         if not any(m.alive and m.id not in avoid for m in self.cluster.voters()):
             raise e.ClusterUnreachable("no voter to take a snapshot of")
-        data = b"everything" * 100
-        yield data[:600], 400
-        yield data[600:], 0
-        yield hashlib.sha256(data).digest(), 0
+        data = self.cluster.data
+        left, whole = len(data), data + hashlib.sha256(data).digest()
+        for size in (*self.cluster.cuts, len(whole)):
+            piece, whole = whole[:size], whole[size:]
+            left = max(0, left - len(piece))
+            yield piece, left
 
     def _status(self, member: Process) -> MemberStatus:
-        cluster = self.cluster
+        cluster, denies = self.cluster, member.is_learner or member.id in self.cluster.denying
         return MemberStatus(
-            member.id, "3.7.1", cluster.leader, cluster.term, member.match, member.match, 1, 1, 0, member.is_learner
+            member.id, "3.7.1", cluster.leader, cluster.term, member.match, member.match, 1, 1, 0, denies
         )
 
     def _state(self, member: Process) -> str:

@@ -1,4 +1,4 @@
-"""Snapshots, saved from a scripted etcd: whole, checked, and in place at once or not at all."""
+"""Snapshots, saved from the etcd in memory: whole, checked, and in place at once or not at all."""
 
 from __future__ import annotations
 
@@ -6,65 +6,53 @@ import hashlib
 from pathlib import Path
 
 import pytest
-from looks import cluster
+from memory_etcd import MemoryCluster, MemoryEtcd
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
 from activities.snapshot import Save, Snapshots
-from membership.errors import ClusterUnreachable, ConnectionLost
+from membership.errors import ConnectionLost
 
 DATA = bytes(range(256)) * 100
 DIGEST = hashlib.sha256(DATA).digest()
 WHOLE = DATA + DIGEST
 
 
-def cut(blob: bytes, *sizes: int):
-    """The blob in pieces of these sizes and the rest, each with the bytes that remain after it."""
-    pieces = []
-    for size in (*sizes, len(blob)):
-        piece, blob = blob[:size], blob[size:]
-        pieces.append((piece, len(blob)))
-    return pieces
+class Saved(MemoryEtcd):
+    """An etcd with this data, sent in pieces of these sizes and the rest. It notes who was not to be asked."""
 
-
-class Script:
-    """An etcd that sends prepared pieces; an error among them is raised."""
-
-    def __init__(self, *pieces, look=None):
-        self._pieces = pieces
-        self._look = look or cluster(3)
+    def __init__(self, *sizes: int, data: bytes = DATA):
+        super().__init__(MemoryCluster(3, data=data, cuts=sizes))
         self.avoided = []
 
     def connect(self, name):
         assert name == "prod"
         return self
 
-    def look(self, avoid=()):
+    def look(self, avoid=(), *, uptimes=False):
         self.avoided.append(avoid)
-        if isinstance(self._look, Exception):
-            raise self._look
-        return self._look
+        return super().look(avoid, uptimes=uptimes)
 
     def snapshot(self, avoid=()):
         self.avoided.append(avoid)
-        for piece in self._pieces:
-            if isinstance(piece, Exception):
-                raise piece
-            yield piece
+        yield from self.spoil(super().snapshot(avoid))
+
+    def spoil(self, pieces):
+        return pieces
 
 
-def saved(script: Script, folder, pattern: str = "{cluster}-{time}.db"):
+def saved(etcd: Saved, folder, pattern: str = "{cluster}-{time}.db"):
     """Runs the activity; gives its result and the heartbeats."""
     environment = ActivityEnvironment()
     beats = []
     environment.on_heartbeat = beats.append
-    save = Save("prod", f"{folder}/{pattern}", "20260102T030405Z", avoid=("3", "http://10.0.0.3:2379"))
-    return environment.run(Snapshots(script).save_snapshot, save), beats
+    save = Save("prod", f"{folder}/{pattern}", "20260102T030405Z", avoid=("a3", "http://etcd-3:2379"))
+    return environment.run(Snapshots(etcd).save_snapshot, save), beats
 
 
-def failure(script: Script, folder, pattern: str = "x.db") -> ApplicationError:
+def failure(etcd: Saved, folder, pattern: str = "x.db") -> ApplicationError:
     with pytest.raises(ApplicationError) as caught:
-        saved(script, folder, pattern)
+        saved(etcd, folder, pattern)
     return caught.value
 
 
@@ -83,7 +71,7 @@ def failure(script: Script, folder, pattern: str = "x.db") -> ApplicationError:
 )
 def test_a_snapshot_is_saved_as_it_came(tmp_path, sizes):
     """With its digest, wherever the pieces are cut: through the digest, one byte each, or not at all."""
-    path, _ = saved(Script(*cut(WHOLE, *sizes)), tmp_path)
+    path, _ = saved(Saved(*sizes), tmp_path)
     assert path == f"{tmp_path}/prod-20260102T030405Z.db"
     assert [file.name for file in tmp_path.iterdir()] == ["prod-20260102T030405Z.db"]
     assert (tmp_path / "prod-20260102T030405Z.db").read_bytes() == WHOLE
@@ -91,85 +79,96 @@ def test_a_snapshot_is_saved_as_it_came(tmp_path, sizes):
 
 def test_it_is_its_owners_alone(tmp_path):
     """All secrets of a cluster are in it."""
-    path, _ = saved(Script(*cut(WHOLE)), tmp_path)
+    path, _ = saved(Saved(), tmp_path)
     assert Path(path).stat().st_mode & 0o777 == 0o600
 
 
 def test_its_progress_is_told(tmp_path):
     """A heartbeat a piece, with the part that is written."""
-    _, beats = saved(Script(*cut(WHOLE, len(WHOLE) // 4, len(WHOLE) // 4)), tmp_path)
+    _, beats = saved(Saved(len(DATA) // 4, len(DATA) // 4), tmp_path)
     assert [round(beat.percent) for beat in beats] == [25, 50, 100]
     assert all("saving a snapshot: 0.0 MB written" in beat.reason for beat in beats)
 
 
 def test_the_member_that_goes_is_not_asked(tmp_path):
     """Neither for its status nor for its data."""
-    script = Script(*cut(WHOLE))
-    saved(script, tmp_path)
-    assert script.avoided == [("3", "http://10.0.0.3:2379")] * 2
+    etcd = Saved()
+    saved(etcd, tmp_path)
+    assert etcd.avoided == [("a3", "http://etcd-3:2379")] * 2
 
 
 SPOILT = {
-    "a bit that fell over": cut(b"\xff" + WHOLE[1:], 1000),
-    "another digest": cut(DATA + bytes(32), len(DATA)),
-    "an end that is missing": cut(WHOLE, 100, 100)[:2],
-    "a digest that is missing": cut(DATA, 100),
-    "nothing": [],
-    "less than a digest": cut(DIGEST[:10]),
+    "a bit that fell over": lambda pieces: [(b"\xff" + pieces[0][0][1:], pieces[0][1]), *pieces[1:]],
+    "another digest": lambda pieces: [pieces[0], (pieces[1][0][:-32] + bytes(32), 0)],
+    "an end that is missing": lambda pieces: pieces[:1],
+    "a digest that is missing": lambda pieces: [pieces[0], (pieces[1][0][:-32], 0)],
+    "nothing": lambda pieces: [],
+    "less than a digest": lambda pieces: [(DIGEST[:10], 0)],
 }
 
 
 @pytest.mark.parametrize("case", SPOILT)
 def test_what_was_spoilt_on_the_way_leaves_nothing(tmp_path, case):
     """Named, and to be tried again by Temporal."""
-    error = failure(Script(*SPOILT[case]), tmp_path)
+    etcd = Saved(1000)
+    etcd.spoil = lambda pieces: SPOILT[case](list(pieces))
+    error = failure(etcd, tmp_path)
     assert (error.type, error.non_retryable) == ("SnapshotFailed", False)
     assert f"{tmp_path}/x.db: the SHA-256 of what came" in error.message
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize(
-    ("script", "kind"),
-    [
-        (Script((DATA, 32), ConnectionLost("reset", "UNAVAILABLE")), "ConnectionLost"),
-        (Script(look=ClusterUnreachable("nobody")), "ClusterUnreachable"),
-    ],
-    ids=lambda value: value if isinstance(value, str) else "",
-)
-def test_an_etcd_that_fails_leaves_nothing(tmp_path, script, kind):
+def test_a_connection_that_breaks_leaves_nothing(tmp_path):
     """Its own error is the reason."""
-    assert kind == failure(script, tmp_path).type
+
+    def broken(pieces):
+        yield next(pieces)
+        raise ConnectionLost("reset", "UNAVAILABLE")
+
+    etcd = Saved(1000)
+    etcd.spoil = broken
+    assert failure(etcd, tmp_path).type == "ConnectionLost"
+    assert not list(tmp_path.iterdir())
+
+
+def test_without_quorum_there_is_no_snapshot(tmp_path):
+    """The look before it says so, and nothing is begun."""
+    etcd = Saved()
+    for member_id in list(etcd.cluster.members)[1:]:
+        etcd.cluster.kill(member_id)
+    assert failure(etcd, tmp_path).type == "ClusterUnreachable"
     assert not list(tmp_path.iterdir())
 
 
 def test_a_disk_that_refuses_is_named(tmp_path):
     """With the path and the system's own reason, and where to look."""
-    error = failure(Script(*cut(WHOLE)), tmp_path, "no/such/folder.db")
+    error = failure(Saved(), tmp_path, "no/such/folder.db")
     assert error.type == "SnapshotFailed"
     assert error.message == f"{tmp_path}/no/such/folder.db: No such file or directory"
     assert "snapshot_before_removal" in error.details[0]
     (tmp_path / "file").write_text("")
-    assert failure(Script(*cut(WHOLE)), tmp_path, "file/x.db").message.endswith("file/x.db: Not a directory")
+    assert failure(Saved(), tmp_path, "file/x.db").message.endswith("file/x.db: Not a directory")
 
 
 def test_a_snapshot_that_is_there_is_kept(tmp_path):
     """An earlier attempt, whose answer was lost, saved it; etcd is not asked again."""
-    first, _ = saved(Script(*cut(WHOLE)), tmp_path)
-    script = Script(*cut(b"another" + DIGEST))
-    again, beats = saved(script, tmp_path)
+    first, _ = saved(Saved(), tmp_path)
+    etcd = Saved(data=b"another")
+    again, beats = saved(etcd, tmp_path)
     assert first == again
     assert (tmp_path / "prod-20260102T030405Z.db").read_bytes() == WHOLE
-    assert not script.avoided
+    assert not etcd.avoided
     assert not beats
 
 
 def test_one_that_appears_meanwhile_is_not_replaced(tmp_path):
     """By whomever; the next attempt finds it."""
 
-    class Late(Script):
-        def snapshot(self, avoid=()):
-            (tmp_path / "x.db").write_text("theirs")
-            return super().snapshot(avoid)
+    def late(pieces):
+        (tmp_path / "x.db").write_text("theirs")
+        return pieces
 
-    assert failure(Late(*cut(WHOLE)), tmp_path).message == f"{tmp_path}/x.db: File exists"
+    etcd = Saved()
+    etcd.spoil = late
+    assert failure(etcd, tmp_path).message == f"{tmp_path}/x.db: File exists"
     assert [file.read_text() for file in tmp_path.iterdir()] == ["theirs"]

@@ -1,0 +1,213 @@
+"""The waits, on the etcd in memory and with a clock that its looks move: when they end, fail, and nudge."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import pytest
+from memory_etcd import CLUSTER_ID, MemoryCluster, MemoryEtcd
+from temporalio.exceptions import ApplicationError
+from temporalio.testing import ActivityEnvironment
+
+from activities.temporal import Temporal
+from activities.watch import NUDGE_AFTER, SPLIT_AFTER, VERIFY_FOR, Watch
+from membership.acts import Order
+from membership.requests import Policy
+from membership.turns import Ticket
+from membership.verdicts import Facts
+
+URL = "http://etcd-4:2380"
+INDEX = 1000
+
+
+@dataclass
+class Timed(MemoryEtcd):
+    """An etcd on which a look takes a second and a question for the progress a twentieth of one; `happens` by then."""
+
+    cluster: MemoryCluster
+    happens: Callable[[float], object] = lambda now: None
+    now: float = 0.0
+    peeks: int = 0
+    commits: list[float] = field(default_factory=list)
+
+    def connect(self, name):
+        return self
+
+    def look(self, avoid=(), *, uptimes=False):
+        self.now += 1
+        self.happens(self.now)
+        return super().look(avoid, uptimes=uptimes)
+
+    def progress(self):
+        self.now += 0.05
+        self.peeks += 1
+        self.happens(self.now)
+        return super().progress()
+
+    def commit(self):
+        self.commits.append(self.now)
+        super().commit()
+
+
+class World:
+    """Three voters, and one more member that has come `match` entries far and comes no further by itself."""
+
+    def __init__(self, client, *, match=0, alive=True, added=True, learner=True):
+        self._temporal = Temporal(client)
+        self.cluster = MemoryCluster(3, index=INDEX)
+        self.cluster.sync = lambda: None
+        self.etcd = Timed(self.cluster)
+        if added:
+            row = self.cluster.add_learner((URL,))
+            self.cluster.index = INDEX
+            for voter in self.cluster.voters():
+                voter.match = INDEX
+            self.cluster.start(row.id, "etcd-4")
+            self.new = self.cluster.members[row.id]
+            self.new.match, self.new.alive, self.new.is_learner = match, alive, learner
+
+    def script(self, *matches):
+        """How far it is at each look; the last one for ever."""
+        positions = dict(enumerate(matches, 1))
+        self.etcd.happens = lambda now: setattr(self.new, "match", positions.get(int(now), matches[-1]))
+
+    async def wait(self, activity, step="sync", **policy):
+        """Runs one wait; gives its result and the heartbeats."""
+        environment, beats = ActivityEnvironment(), []
+        environment.on_heartbeat = lambda *details: beats.extend(details)
+        waits = Watch(self.etcd, self._temporal, clock=lambda: self.etcd.now, patience=10_000)
+        member_id = self.new.id if hasattr(self, "new") else ""
+        facts = Facts("in-memory", CLUSTER_ID, Policy(**policy), "etcd-4", (URL,), member_id)
+        order = Order(step, facts, Ticket("w", "r"))
+        return await asyncio.to_thread(environment.run, getattr(waits, activity), order), beats
+
+
+async def test_caught_up_must_be_seen_twice(temporal):
+    """One look might be luck."""
+    world = World(temporal)
+    world.script(10, INDEX, 10, INDEX, INDEX)
+    status, _ = await world.wait("wait_for_sync")
+    assert status.progress[world.new.id].match == INDEX
+    assert world.etcd.now == 5
+
+
+@pytest.mark.parametrize(("peeks", "looks"), [(3, 3), (30, 4)], ids=["it moves soon", "it moves after a while"])
+async def test_a_member_that_has_nothing_yet_is_left_in_peace(temporal, peeks, looks):
+    """Looks are a second apart until the leader knows something of it; then the next follows at once."""
+    world = World(temporal)
+    world.etcd.happens = lambda _: setattr(world.new, "match", INDEX if world.etcd.peeks > peeks else 0)
+    await world.wait("wait_for_sync")
+    assert world.etcd.peeks == peeks + 1
+    assert world.etcd.now == pytest.approx(looks + world.etcd.peeks * 0.05)
+
+
+async def test_somebody_elses_promote_ends_the_wait_at_once(temporal):
+    """There is nothing to confirm."""
+    world = World(temporal, match=INDEX, learner=False)
+    await world.wait("wait_for_sync")
+    assert world.etcd.now == 1
+
+
+async def test_a_stall_fails_by_name(temporal):
+    """After `stall_timeout`, with what it last waited for."""
+    world = World(temporal, match=500)
+    with pytest.raises(ApplicationError) as failed:
+        await world.wait("wait_for_sync", stall_timeout="30s")
+    assert (failed.value.type, failed.value.non_retryable) == ("LearnerStalled", True)
+    assert "500 raft entries behind" in failed.value.message
+    assert world.etcd.now == 31
+
+
+async def test_a_blind_watch_goes_on(temporal):
+    """Without quorum it tells why it sees nothing, and doesn't fail."""
+    world = World(temporal)
+    followers = [m.id for m in world.cluster.voters() if m.id != world.cluster.leader]
+    world.script(500, 500, 500, INDEX)
+    moves = world.etcd.happens
+
+    def happens(now):
+        moves(now)
+        for follower in followers:
+            (world.cluster.kill if now in (1, 3) else world.cluster.revive)(follower)
+
+    world.etcd.happens = happens
+    _, beats = await world.wait("wait_for_sync")
+    assert [word for beat in beats for word in ("cannot look", "behind") if word in beat.reason] == [
+        "cannot look",
+        "behind",
+        "cannot look",
+    ]
+
+
+async def test_a_synced_but_silent_learner_is_nudged(temporal):
+    """One raft entry, again after as long as before; the learner takes each, and is silent until it isn't."""
+    world = World(temporal, match=INDEX, alive=False)
+
+    def happens(now):
+        world.new.match, world.new.alive = world.cluster.index, now > 30
+
+    world.etcd.happens = happens
+    await world.wait("wait_for_sync")
+    assert world.etcd.commits == [1 + NUDGE_AFTER, 1 + 2 * NUDGE_AFTER]
+    assert world.etcd.now == 32
+
+
+async def test_a_learner_that_is_behind_is_not_nudged(temporal):
+    """Entries come anyway."""
+    world = World(temporal, alive=False)
+
+    def happens(now):
+        world.new.match, world.new.alive = (INDEX, True) if now > 30 else (INDEX - 1, False)
+
+    world.etcd.happens = happens
+    await world.wait("wait_for_sync")
+    assert not world.etcd.commits
+    assert world.etcd.now == 32
+
+
+async def test_a_new_voter_that_stays_silent_is_given_up(temporal):
+    """Promoted all the same; that it could not be verified is for the workflow to say."""
+    world = World(temporal, match=INDEX, alive=False, learner=False)
+    await world.wait("wait_for_verification", "verify")
+    assert world.etcd.now == VERIFY_FOR
+
+
+async def test_a_split_view_fails_by_name(temporal):
+    """The lists agree, and the member says otherwise for ten seconds."""
+    world = World(temporal, match=INDEX, learner=False)
+    world.cluster.denying.add(world.new.id)
+    with pytest.raises(ApplicationError) as failed:
+        await world.wait("wait_for_verification", "verify")
+    assert (failed.value.type, failed.value.non_retryable) == ("SplitView", True)
+    assert world.etcd.now == SPLIT_AFTER + 1
+
+
+async def test_a_member_that_comes_round_is_no_split_view(temporal):
+    """It only took a moment."""
+    world = World(temporal, match=INDEX, learner=False)
+    world.cluster.denying.add(world.new.id)
+    world.etcd.happens = lambda now: now > 5 and world.cluster.denying.clear()
+    await world.wait("wait_for_verification", "verify")
+    assert world.etcd.now == 6
+
+
+async def test_waiting_for_the_cluster_ends_with_the_reason(temporal):
+    """Whatever the verdict is then."""
+    world = World(temporal, added=False)
+    leader = world.cluster.leader
+    down = next(m.id for m in world.cluster.voters() if m.id != leader)
+
+    def happens(now):
+        (world.cluster.kill if now == 1 else world.cluster.revive)(down)
+        world.cluster.leader = "" if now == 2 else leader
+
+    world.etcd.happens = happens
+    status, beats = await world.wait("wait_for_cluster", "add")
+    assert status.leader == leader
+    assert [word for beat in beats for word in ("voters are down", "no leader") if word in beat.reason] == [
+        "voters are down",
+        "no leader",
+    ]
+    assert world.etcd.now == 3
