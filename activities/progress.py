@@ -101,7 +101,7 @@ class Notes:
     most; the live figures are in the heartbeat.
     """
 
-    def __init__(self, send: Callable[[SyncProgress], bool], first: int = 3) -> None:
+    def __init__(self, send: Callable[[SyncProgress], bool], first: int = 2) -> None:
         self._send = send
         self._first = first
         self._sent = 0
