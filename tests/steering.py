@@ -61,7 +61,7 @@ def in_preflight(lab: Lab, cluster: Cluster) -> Stage:
     cluster.inject(Fault("MemberList", "refuse", times=None), Fault("Status", "refuse", times=None))
     join = cluster.join(cluster.new_member())
     workflow_id = cluster.workflow_id(join.new)
-    eventually(lambda: lab.stage(workflow_id) and "check_status" in lab.pending(workflow_id), "the first look")
+    eventually(lambda: lab.stage(workflow_id) and "look_beforehand" in lab.pending(workflow_id), "the first look")
     return Stage(join, cluster.mend, rolled_back=(0, 0, 0))
 
 
