@@ -124,7 +124,7 @@ TABLE = [
         # Few and large entries: a leader that has applied more than a hundred sends a snapshot instead of its log.
         lambda cluster, new: cluster.fill(30, size=1_000_000),
         meanwhile=stall_in_mid_sync,
-        new=behind_throttle(5_000_000),
+        new=behind_throttle(2_500_000),
         fresh=True,
         policy={"stall_timeout": "3s", "max_lag_entries": 0},
         code=1,
@@ -144,7 +144,8 @@ TABLE = [
         syncs_for=10,
     ),
     Row("50 MB to sync", filled(55), meanwhile=data_arrives(50)),
-    Row("the heaviest put load", filled(20), meanwhile=under_puts(least=300)),
+    # Under such a load an act may find the learner behind again, and send nothing.
+    Row("the heaviest put load", filled(20), meanwhile=under_puts(least=300), again=4),
     Row(
         "promoted by somebody else",
         args=("--hold-before", "promote"),
