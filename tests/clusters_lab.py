@@ -41,7 +41,6 @@ class Cluster:
     born: float = 0.0
     binary: Path | None = None  # of another version than the lab's
     single_use: bool = False  # nothing for later tests: full, locked or old
-    abandons: bool = False  # the test leaves changes running, on purpose
     access: dict[str, str] = field(default_factory=dict)
     policy: dict[str, Any] = field(default_factory=dict)
     numbers: Any = field(default_factory=lambda: count(1))

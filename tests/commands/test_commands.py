@@ -308,7 +308,7 @@ def test_worker_logs_are_json_with_what_they_belong_to(lab):
     join = cluster.join(new)
     join.start_member()
     answer = join.wait().answer
-    lines = [json.loads(line) for line in lab.worker.log_text().splitlines() if new.name in line]
+    lines = [json.loads(line) for line in lab.worker.log_text().splitlines() if answer["workflow_id"] in line]
     acts = [line for line in lines if line["event"].startswith("sent once")]
     sent = next(line for line in acts if line["activity"] == "promote_learner")
     expected = {
