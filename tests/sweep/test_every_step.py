@@ -166,6 +166,7 @@ def verdict(course: Course, run: Run) -> str:
     return f"{told}: {bad}: {run.end}, voters {voters}, {learners} learners, {effects}" if bad else ""
 
 
+@pytest.mark.timeout(1200)  # dozens of courses each, many of which wait for deadlines
 @pytest.mark.parametrize("course", COURSES, ids=lambda course: course.name)
 async def test_every_step(sweep, swept, course):
     """Whatever the trouble, the course ends as it does without; and every history replays."""
