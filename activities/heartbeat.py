@@ -12,7 +12,7 @@ from temporalio import activity
 
 
 @contextmanager
-def beating(every: timedelta) -> Iterator[None]:
+def beating(every: timedelta = timedelta(seconds=5)) -> Iterator[None]:
     """Heartbeats until the block ends: Temporal notices a dead worker, and not a slow call."""
     ended = Event()
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-
 from temporalio import activity
 
 from activities.failures import named_failures
@@ -12,8 +10,6 @@ from membership.acts import LaunchOrder
 from membership.errors import MemberflowError
 from membership.launching import LaunchConflict, LaunchFailed
 from membership.ports import Clusters
-
-BEAT = timedelta(seconds=5)
 
 
 class Launching:
@@ -25,24 +21,24 @@ class Launching:
     @activity.defn(no_thread_cancel_exception=True)
     def check_launcher(self, order: LaunchOrder) -> None:
         """Fails when there is no such launcher, or it could not start the member: before anything is done."""
-        with beating(BEAT), named_failures(final=(MemberflowError,)):
+        with beating(), named_failures(final=(MemberflowError,)):
             self._clusters.launcher(order.launcher).check(order.launch)
 
     @activity.defn(no_thread_cancel_exception=True)
     def launch_member(self, order: LaunchOrder) -> str:
         """Starts the member, or finds it running; what runs, for a person."""
-        with beating(BEAT), named_failures(final=(LaunchConflict, LaunchFailed)):
+        with beating(), named_failures(final=(LaunchConflict, LaunchFailed)):
             launched = self._clusters.launcher(order.launcher).start(order.launch)
         return f"container {launched.container} ({launched.container_id}) on {launched.engine}"
 
     @activity.defn(no_thread_cancel_exception=True)
     def describe_launched(self, order: LaunchOrder) -> str:
         """The container's state and the last lines of its log; empty when there is none."""
-        with beating(BEAT), named_failures():
+        with beating(), named_failures():
             return str(self._clusters.launcher(order.launcher).state(order.launch) or "")
 
     @activity.defn(no_thread_cancel_exception=True)
     def stop_launched(self, order: LaunchOrder) -> bool:
         """Removes the member's container and its volume; whether there was anything."""
-        with beating(BEAT), named_failures(final=(LaunchConflict,)):
+        with beating(), named_failures(final=(LaunchConflict,)):
             return self._clusters.launcher(order.launcher).stop(order.launch)

@@ -6,7 +6,6 @@ import hashlib
 import os
 import tempfile
 from dataclasses import dataclass
-from datetime import timedelta
 from pathlib import Path
 
 from temporalio import activity
@@ -16,8 +15,6 @@ from activities.heartbeat import beating
 from membership.errors import MemberflowError
 from membership.model import SyncProgress
 from membership.ports import Clusters
-
-BEAT = timedelta(seconds=5)
 
 _DIGEST = hashlib.sha256().digest_size
 
@@ -81,7 +78,7 @@ class Snapshots:
             if digest.digest() != tail:
                 raise SnapshotFailed(f"{save.path}: the SHA-256 of what came is not the one that came with it")
             file.flush()
-            with beating(BEAT):
+            with beating():
                 os.fsync(file.fileno())
                 os.link(file.name, save.path)
                 _flush(save.path.parent)
