@@ -14,24 +14,35 @@ from pathlib import Path
 _EPHEMERAL = Path("/proc/sys/net/ipv4/ip_local_port_range")
 # Below it are the well-known ones, of databases and the like.
 _LEAST_PORT = 15000
+_BLOCK = 50
 
 
-def _ports() -> Iterator[int]:
+def claimed_ports(begin: int) -> Iterator[int]:
     """
-    Every port outside the range from which the kernel takes those of outgoing connections, once.
+    Ports outside the range from which the kernel takes those of outgoing connections, each once.
 
-    Inside it, any process's next connection may take a port between our choice and its use. Two processes that
-    choose at the same time begin at different places and go on in order, so that they hardly ever meet.
+    Inside it, any process's next connection may take a port between our choice and its use. Outside, another
+    process that chooses so might: each takes blocks of ports, from number `begin` on and in order, and holds a
+    block for as long as it lives by the UDP port of its first number, which only one process can bind.
     """
     low, high = 32768, 60999
     with suppress(OSError):
         low, high = (int(end) for end in _EPHEMERAL.read_text().split())
     ports = [*range(_LEAST_PORT, low), *range(high + 1, 65536)] or [*range(1024, 65536)]
-    begin = secrets.randbelow(len(ports))
-    return iter(ports[begin:] + ports[:begin])
+    blocks = [ports[first : first + _BLOCK] for first in range(0, len(ports), _BLOCK)]
+    begin %= len(blocks)
+    for block in blocks[begin:] + blocks[:begin]:
+        claim = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        try:
+            claim.bind(("127.0.0.1", block[0]))
+        except OSError:
+            claim.close()
+            continue
+        claim.detach()  # closed by the end of the process
+        yield from block
 
 
-_untried = _ports()
+_untried = claimed_ports(secrets.randbelow(1 << 16))
 
 
 def free_port() -> int:

@@ -270,7 +270,13 @@ class Join:
         eventually(lambda: not self.command.is_running(), "the end of the join", timeout)
 
     def wait(self, timeout: float = 120) -> Ended:
-        return self.command.wait(timeout)
+        try:
+            return self.command.wait(timeout)
+        except AssertionError as late:
+            process = self.new.process
+            if process:
+                late.add_note(f"the new member: exit code {process.exit_code()}, {process.last_lines()}")
+            raise
 
 
 def once(do: Callable[[], object]) -> Callable[[], None]:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import socket
+from itertools import islice
 from pathlib import Path
 
 import pytest
 
 from local.etcd_cluster import LocalFailure, LocalMember, bootstrap
-from local.processes import free_port
+from local.processes import claimed_ports, free_port
 
 
 def test_a_free_port_is_nobodys_outgoing_connection():
@@ -24,6 +25,13 @@ def test_a_port_in_use_is_passed_over():
     port = free_port()
     with socket.create_server(("127.0.0.1", port + 1)):
         assert free_port() != port + 1
+
+
+def test_no_two_processes_choose_the_same_port():
+    """Although none of them is in use yet, and both begin at the same place."""
+    one, other = ({*islice(claimed_ports(7), 120)} for _ in range(2))
+    assert len(one) == len(other) == 120
+    assert not one & other
 
 
 def test_a_cluster_that_does_not_come_up_leaves_no_process(etcd_binary, tmp_path):
