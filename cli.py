@@ -24,7 +24,9 @@ app.add_typer(dev, name="dev")
 def worker(
     serve: Annotated[
         list[str] | None,
-        typer.Option("--serve", metavar="QUEUE", help="activity queues to poll (default: the workflow queue alone)"),
+        typer.Option(
+            "--serve", metavar="QUEUE", help="activity queue to poll, repeatable (default: the workflow queue alone)"
+        ),
     ] = None,
 ) -> None:
     """Run the worker: it reads the clusters file, runs the workflows and speaks to etcd."""

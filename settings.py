@@ -68,8 +68,10 @@ def _temporal() -> dict[str, Any]:
         raise InvalidConfiguration(f"TEMPORAL_CONFIG_FILE: no such file: {named}")
     try:
         config: dict[str, Any] = dict(ClientConfig.load_client_connect_config())
-    except Exception as error:  # the SDK raises RuntimeError and others, by what is wrong
-        raise InvalidConfiguration(f"Temporal's configuration (TEMPORAL_* or its TOML file): {error}") from error
+    except Exception as error:  # noqa: BLE001  (the SDK raises RuntimeError and others, by what is wrong)
+        # What follows the first line quotes the file, and a key may be in it.
+        why = f"{str(error).splitlines()[0]} (the line is not shown: it may hold a key)"
+        raise InvalidConfiguration(f"Temporal's configuration (TEMPORAL_* or its TOML file): {why}") from None
     config.setdefault("target_host", DEFAULT_ADDRESS)
     config.setdefault("namespace", "default")
     return config

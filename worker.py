@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import os
 import signal
-import socket
 import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
 from datetime import timedelta
-from typing import Any
+from importlib.metadata import version
+from typing import Any, NoReturn
 
 import structlog
+from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest
 from temporalio.client import Client
-from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.worker import Worker
 
 from activities.change import Change
@@ -28,13 +27,15 @@ from activities.temporal import Temporal
 from activities.turns import Turns
 from activities.watch import Watch
 from clusters import ClustersFile
+from console.faults import leave_of
+from console.output import DONE, OUT_OF_REACH, Leave, leave, tell_error
+from console.temporal import connect
 from etcdapi.client import EtcdClient
 from launchers.docker_engine import DockerLauncher
 from logs import BindActivity, set_up_logs
-from membership.errors import MemberflowError
 from membership.ports import Clusters
 from membership.turns import ACT_DEADLINE
-from settings import Settings, quiet_runtime, read_settings
+from settings import Settings, read_settings
 from workflows.ends import OneArgument
 from workflows.inspect import InspectCluster, ListClusters
 from workflows.join import JoinMember
@@ -66,6 +67,8 @@ def make_workers(
             activities=activities,
             activity_executor=ThreadPoolExecutor(_SLOTS),
             interceptors=[BindActivity(), OneArgument()],
+            # Else the SDK hashes the code of every module, for seconds at each start.
+            build_id=f"memberflow {version('memberflow')}",
             max_concurrent_activities=_SLOTS,
             # A killed worker's change goes on within seconds of its restart.
             max_heartbeat_throttle_interval=timedelta(seconds=1),
@@ -99,34 +102,35 @@ async def run_worker(settings: Settings, serves: Sequence[str]) -> None:
     log = structlog.get_logger("memberflow.worker")
     clusters = ClustersFile(settings.clusters_file, EtcdClient, DockerLauncher, serves, settings.task_queue)
     names = clusters.names()
-    identity = f"memberflow {os.getpid()}@{socket.gethostname()}"
-    client = await Client.connect(
-        **settings.temporal, data_converter=pydantic_data_converter, runtime=quiet_runtime(), identity=identity
-    )
+    client = await connect(settings)
+    # Else the SDK's own check would end it, in words that tell no wrong namespace from a server that is away.
+    await client.workflow_service.describe_namespace(DescribeNamespaceRequest(namespace=client.namespace))
     stop = asyncio.Event()
     for sign in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(sign, stop.set)
-    async with AsyncExitStack() as stack:
-        for worker in make_workers(client, clusters, settings.task_queue, serves):
-            await stack.enter_async_context(worker)
-        log.info("worker runs", temporal=settings.address, serves=list(serves), clusters=list(names))
-        await stop.wait()
-        log.info("worker stops: acts under way end first")
+    workers = make_workers(client, clusters, settings.task_queue, serves)
+    try:
+        async with AsyncExitStack() as stack:
+            for worker in workers:
+                await stack.enter_async_context(worker)
+            log.info("worker runs", temporal=settings.address, serves=list(serves), clusters=list(names))
+            await stop.wait()
+            log.info("worker stops: acts under way end first")
+            await asyncio.gather(*(worker.shutdown() for worker in workers))
+    except RuntimeError as error:
+        raise Leave(OUT_OF_REACH, f"the worker can't go on: {error}", "start it again when Temporal is well") from error
     log.info("worker has stopped")
 
 
-def main(serves: Sequence[str] = ()) -> None:
+def main(serves: Sequence[str] = ()) -> NoReturn:
     """Entry of `python worker.py` and `memberflow worker`; exits 2 for a wrong configuration, 3 without Temporal."""
     set_up_logs()
     try:
         settings = read_settings()
         asyncio.run(run_worker(settings, list(serves) or [settings.task_queue]))
-    except MemberflowError as error:
-        print(f"memberflow worker: {error}", file=sys.stderr)
-        sys.exit(2)
-    except RuntimeError as error:
-        print(f"memberflow worker: no Temporal at {settings.address}: {error}", file=sys.stderr)
-        sys.exit(3)
+    except Exception as error:  # noqa: BLE001  (each has its exit code)
+        leave(tell_error(leave_of(error)))
+    leave(DONE)
 
 
 def parse_arguments(args: Sequence[str]) -> list[str]:

@@ -78,7 +78,7 @@ class Change:
         member_id = order.facts.member_id
 
         def call(etcd: Etcd, status: ClusterStatus) -> None:
-            heir = transferee(status, member_id)
+            heir = transferee(status, order.facts)
             assert heir, "judged a moment ago"
             etcd.move_leader(heir.id, CALL_DEADLINE)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable
 
@@ -10,6 +11,7 @@ from membership.verdicts import Wait
 
 # Seconds over which the speed is averaged, so that the ETA does not jump.
 _SPEED_WINDOW = 10.0
+NOTES = 2
 NOTE_AFTER = 1.0
 NOTE_AGAIN_AFTER = 10.0
 NOTE_MORE = 600.0
@@ -97,16 +99,16 @@ class Notes:
     """
     Tells the workflow of another phase or reason, so that its current details keep up.
 
-    A note costs history, so only what has lasted is told, by few notes at first and then one in NOTE_MORE seconds at
-    most; the live figures are in the heartbeat.
+    A note costs history, so only what has lasted is told: by two notes at first, and by another one each time that
+    the wait has become twice as long, from NOTE_MORE seconds on. An attempt that goes on with the wait of an
+    earlier one has two of its own. The live figures are in the heartbeat.
     """
 
-    def __init__(self, send: Callable[[SyncProgress], bool], first: int = 2) -> None:
+    def __init__(self, send: Callable[[SyncProgress], bool], resumed: SyncProgress | None = None) -> None:
         self._send = send
-        self._first = first
-        self._sent = 0
+        self._told_at = resumed.elapsed if resumed else 0.0
+        self._sent = _doublings(self._told_at)
         self._told: tuple[Phase, str] = ("not started", "")
-        self._told_at = 0.0
         self._seen: tuple[Phase, str] = ("not started", "")
         self._seen_since = 0.0
 
@@ -117,8 +119,12 @@ class Notes:
             self._seen, self._seen_since = seen, now
         new = seen != self._told and now - self._seen_since >= NOTE_AFTER
         old = progress.phase == "replicating" and now - self._told_at >= NOTE_AGAIN_AFTER
-        if self._sent < self._first + now // NOTE_MORE and (new or old) and self._send(progress):
+        if self._sent < NOTES + _doublings(now) and (new or old) and self._send(progress):
             self._sent, self._told, self._told_at = self._sent + 1, seen, now
+
+
+def _doublings(elapsed: float) -> int:
+    return max(0, math.floor(math.log2(elapsed / NOTE_MORE)) + 1) if elapsed > 0 else 0
 
 
 def _without_figures(progress: SyncProgress) -> str:

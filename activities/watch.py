@@ -95,8 +95,9 @@ class Watch:
         Fails with LearnerStalled when nothing moved for the policy's `stall_timeout` although it could be seen, and
         with LaunchedMemberDied when the container that was launched for it is gone, or starts again and again.
         """
-        meter = ProgressMeter(self._clock(), _resumed())
-        notes = Notes(self._note_sender())
+        resumed = _resumed()
+        meter = ProgressMeter(self._clock(), resumed)
+        notes = Notes(self._note_sender(), resumed)
         nudges = _Nudges(order.facts.member_id)
         container = _Container(self._clusters, order)
         confirmed = False

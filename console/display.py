@@ -47,7 +47,8 @@ class Display:
 
     def __enter__(self) -> Self:
         if not self._quiet and stderr.is_terminal:
-            columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[text]}"))
+            title, text = (TextColumn(what, markup=False) for what in ("{task.description}", "{task.fields[text]}"))
+            columns = (title, BarColumn(), text)
             self._bar = Progress(*columns, TimeElapsedColumn(), console=stderr, transient=True)
             self._task = self._bar.add_task(self._title, total=100, text="")
             self._bar.start()

@@ -14,7 +14,7 @@ from temporalio.client import Client, WorkflowExecutionStatus, WorkflowQueryFail
 from temporalio.service import RPCError
 
 from console.changes import Ended, Handle, start_change
-from console.follow import Sight, end_of, see
+from console.follow import Sight, end_of, see, still_bearable
 from console.handover import write_env
 from console.members import Members
 from console.outcomes import as_json, still
@@ -109,25 +109,31 @@ async def _until_in_line(client: Client, row: _Row) -> None:
 
 async def _follow(client: Client, rows: list[_Row], env_dir: Path | None, timeout: timedelta | None) -> None:
     told: dict[str, str] = {}
+    now = asyncio.get_running_loop().time
+    answered = now()
+    deadline = answered + (float("inf") if timeout is None else timeout.total_seconds())
     with Live(console=stderr, auto_refresh=False, transient=False) as live:
-        deadline = asyncio.get_running_loop().time() + (timeout.total_seconds() if timeout else float("inf"))
-        while not all(row.end for row in rows) and asyncio.get_running_loop().time() < deadline:
-            for row in rows:
-                await _look(client, row, env_dir)
+        while True:
+            note = ""
+            try:
+                for row in rows:
+                    await _look(client, row, env_dir)
+                answered = now()
+            except RPCError as error:  # the changes go on without us
+                note = still_bearable(error, now() - answered)
             if stderr.is_terminal:
-                live.update(_table(rows), refresh=True)
+                live.update(_table(rows, note), refresh=True)
             else:
-                _tell_news(rows, told)
+                _tell_news(rows, note, told)
+            if all(row.end for row in rows) or now() >= deadline:
+                return
             await asyncio.sleep(0.5)
 
 
 async def _look(client: Client, row: _Row, env_dir: Path | None) -> None:
     if row.end:
         return
-    try:
-        row.seen = await see(client, row.handle)
-    except RPCError:
-        return  # the server is away for a moment; the changes go on without us
+    row.seen = await see(client, row.handle)
     if row.seen.handover and env_dir and not row.wrote_env:
         write_env(env_dir / f"{row.request.subject}.env", row.seen.handover, row.request.cluster)
         row.wrote_env = True
@@ -135,7 +141,10 @@ async def _look(client: Client, row: _Row, env_dir: Path | None) -> None:
         row.end = await end_of(client, row.handle, row.seen)
 
 
-def _tell_news(rows: list[_Row], told: dict[str, str]) -> None:
+def _tell_news(rows: list[_Row], note: str, told: dict[str, str]) -> None:
+    if note and not told.get(""):
+        say(note)
+    told[""] = note
     for row in rows:
         stage, waits_for = row.told
         if told.get(row.request.subject) != stage:
@@ -143,8 +152,8 @@ def _tell_news(rows: list[_Row], told: dict[str, str]) -> None:
             say(f"{row.request.subject}: {stage}" + (f" · {waits_for}" if waits_for else ""))
 
 
-def _table(rows: list[_Row]) -> Table:
-    table = Table("member", "stage", "waits for")
+def _table(rows: list[_Row], note: str) -> Table:
+    table = Table("member", "stage", "waits for", caption=note or None)
     for row in rows:
         table.add_row(row.request.subject, *row.told)
     return table

@@ -109,7 +109,7 @@ async def follow(
     Returns how it ended; or what was last seen of it, when the handover is known and `until_added`, or when
     `timeout` has passed. Raises Leave with OUT_OF_REACH when the server stays away.
     """
-    deadline = time.monotonic() + timeout.total_seconds() if timeout else float("inf")
+    deadline = time.monotonic() + (float("inf") if timeout is None else timeout.total_seconds())
     started = answered = viewed = time.monotonic()
     handed_over = False
     while True:
@@ -118,7 +118,8 @@ async def follow(
             seen = await see(client, handle)
             answered = now
         except RPCError as error:
-            _still_bearable(error, now - answered, display)
+            if note := still_bearable(error, now - answered):
+                display.note(note)
             await asyncio.sleep(1)
             continue
         viewed = now if seen.view or not seen.is_running else viewed
@@ -133,7 +134,8 @@ async def follow(
         await asyncio.sleep(min(0.2 if now - started < 10 else 1.0, max(0.0, deadline - now)))
 
 
-def _still_bearable(error: RPCError, away: float, display: Display) -> None:
+def still_bearable(error: RPCError, away: float) -> str:
+    """What to tell of a server that hasn't answered for so many seconds; raises Leave with OUT_OF_REACH in the end."""
     if is_no_namespace(error) or is_not_allowed(error):
         raise error
     if error.status is RPCStatusCode.NOT_FOUND:
@@ -144,5 +146,4 @@ def _still_bearable(error: RPCError, away: float, display: Display) -> None:
             f"Temporal has been out of reach for {away:.0f} s: {error}",
             "the change goes on when the server is back; attach to it with `memberflow watch`",
         ) from error
-    if away > _SILENCE:
-        display.note(f"Temporal is out of reach ({error}); trying on")
+    return f"Temporal is out of reach ({error}); trying on" if away > _SILENCE else ""

@@ -18,7 +18,7 @@ async def env(cluster: str, name: str, verb: str | None, *, json: bool) -> int:
     seen = await see(client, handle)
     if seen.dead:
         raise Leave(
-            FAILED, f"{handle.id} {seen.dead}: its handover is dead", "run the same command again for a new one"
+            FAILED, f"{handle.id} {seen.dead}: its handover is dead", "run the join or replace again for a new one"
         )
     if seen.handover is None:
         told = f"{handle.id} has no handover: its learner is not added yet, or is being removed again"

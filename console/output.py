@@ -7,6 +7,7 @@ import os
 import sys
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, NoReturn
 
 from rich.console import Console
@@ -19,9 +20,11 @@ STILL_RUNNING = 4
 REFUSED = 5
 INTERRUPTED = 130
 
-stderr = Console(stderr=True, soft_wrap=True, highlight=False)
+# What is printed is of others too: "[fd00::14]" is no markup, and ":new:" in a workflow ID no emoji.
+_Plain = partial(Console, soft_wrap=True, highlight=False, markup=False, emoji=False)
+stderr = _Plain(stderr=True)
 # A table in a pipe is as wide as it needs to be.
-stdout = Console(soft_wrap=True, highlight=False, width=None if sys.stdout.isatty() else 200)
+stdout = _Plain(width=None if sys.stdout.isatty() else 200)
 
 
 class Leave(Exception):
@@ -65,7 +68,7 @@ def tell_error(error: Leave) -> int:
 
 def say(text: str) -> None:
     """A line for the person who watches; never on stdout."""
-    stderr.print(text, markup=False)
+    stderr.print(text)
 
 
 def leave(code: int) -> NoReturn:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 
 from rich.table import Table
+from rich.text import Text
 
 from console.asking import ask
 from console.output import DONE, REFUSED, print_json, say, stdout
@@ -43,6 +44,5 @@ def _table(plan: Plan) -> Table:
     for column in ("check", "verdict", "evidence", "hint"):
         table.add_column(column, overflow="fold")
     for check in plan.checks:
-        colour = _COLOURS[check.verdict]
-        table.add_row(check.name, f"[{colour}]{check.verdict}[/]", check.evidence, check.hint)
+        table.add_row(check.name, Text(check.verdict, style=_COLOURS[check.verdict]), check.evidence, check.hint)
     return table

@@ -5,7 +5,12 @@ from __future__ import annotations
 import asyncio
 from datetime import timedelta
 
-from temporalio.client import Client, WorkflowQueryFailedError, WorkflowUpdateFailedError
+from temporalio.client import (
+    Client,
+    WorkflowQueryFailedError,
+    WorkflowUpdateFailedError,
+    WorkflowUpdateRPCTimeoutOrCancelledError,
+)
 from temporalio.service import RPCError, RPCStatusCode
 
 from console.changes import Ended, Handle
@@ -94,6 +99,9 @@ async def _send(handle: Handle, update: str) -> None:
         await asyncio.wait_for(handle.execute_update(update), _PATIENCE)
     except WorkflowUpdateFailedError as refused:
         raise Leave(FAILED, f"{handle.id}: {getattr(refused.cause, 'message', refused)}") from None
-    except TimeoutError:
+    except (TimeoutError, WorkflowUpdateRPCTimeoutOrCancelledError):
+        # The SDK makes the latter of every cancellation, that of Ctrl-C too.
+        if (task := asyncio.current_task()) and task.cancelling():
+            raise asyncio.CancelledError from None
         hint = "has its worker died? Nobody knows whether it took this: look with `memberflow watch`, and ask again"
         raise Leave(OUT_OF_REACH, f"{handle.id} did not answer in {_PATIENCE:.0f} s", hint) from None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -53,7 +54,7 @@ _GROW = """Example:
 
 memberflow grow prod --from members.txt --env-dir handovers
 
-with lines such as `etcd-4 https://10.0.0.14:2380` or `etcd-4=https://10.0.0.14:2380,https://[fd00::14]:2380`
+with lines such as `etcd-4 https://10.0.0.14:2380` or `etcd-4=https://10.0.0.14:2380,https://\\[fd00::14]:2380`
 """
 
 
@@ -186,5 +187,7 @@ def grow(
     members = read_members(file)
     if env_dir:
         check_writable("--env-dir", env_dir / "NAME.env")
-    growing = fleet.grow(cluster, members, env_dir, launch, requested_by, timeout, json=json)
-    run(growing, f"memberflow grow {cluster} --from {file}")
+    again = ["memberflow", "grow", cluster, "--from", str(file)]
+    again += ["--env-dir", str(env_dir)] if env_dir else []
+    again += ["--launch", launch] if launch else []
+    run(fleet.grow(cluster, members, env_dir, launch, requested_by, timeout, json=json), shlex.join(again))

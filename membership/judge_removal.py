@@ -75,20 +75,26 @@ def judge_move(status: ClusterStatus, facts: Facts) -> Verdict:
         return not_now
     if status.leader != target.id:
         return Done()
-    if transferee(status, facts.member_id) is None:
+    if transferee(status, facts) is None:
         return Wait(f"no other voter could lead: {tell_down(status)}")
     return Ready()
 
 
-def transferee(status: ClusterStatus, leader: str) -> Member | None:
-    """The healthy voter that is most caught up; never a learner, nor one whose data is corrupt."""
+def transferee(status: ClusterStatus, facts: Facts) -> Member | None:
+    """
+    The healthy voter that is most caught up; never a learner, nor one whose data is corrupt.
 
-    def position(member: Member) -> int:
+    The voter that this same change made comes last: all its links are young, and a leader whose links are younger
+    than 5 s refuses the removal (etcd's HealthInterval).
+    """
+
+    def preference(member: Member) -> tuple[bool, int]:
         seen = status.progress.get(member.id)
-        return seen.match if seen else status.statuses[member.id].applied_index
+        position = seen.match if seen else status.statuses[member.id].applied_index
+        return not set(member.peer_urls) & set(facts.peer_urls), position
 
-    candidates = [m for m in status.live_voters if m.id != leader and m.id not in status.corrupt]
-    return max(candidates, key=position, default=None)
+    candidates = [m for m in status.live_voters if m.id != facts.member_id and m.id not in status.corrupt]
+    return max(candidates, key=preference, default=None)
 
 
 def judge_gone(status: ClusterStatus, facts: Facts) -> Verdict:

@@ -85,5 +85,5 @@ def _tell(orphans: Iterable[AddedLearner]) -> list[Check]:
 def _turn(turns: TurnsState) -> Check:
     ahead = [t.workflow_id for t in (turns.holder, *turns.waiting) if t]
     if ahead:
-        return Check("turn", "wait", f"behind {', '.join(ahead)}", "`memberflow changes` shows what they wait for")
+        return Check("turn", "wait", f"behind {', '.join(ahead)}", "`memberflow status` shows what they wait for")
     return Check("turn", "ok", "nobody changes the cluster")

@@ -85,7 +85,8 @@ def waits_for_slot(lab: Lab, cluster: Cluster, etcdctl: Etcdctl) -> tuple[Join, 
     join = cluster.join(cluster.new_member())
     reason = f"learner {foreign} (not started)"
     eventually(lambda: reason in join.command.said(), "the join to say what it waits for")
-    assert "takes the learner slot" in lab.heartbeat(cluster.workflow_id(join.new))
+    workflow_id = cluster.workflow_id(join.new)
+    eventually(lambda: "takes the learner slot" in lab.heartbeat(workflow_id), "the wait to tell it too")
     return join, foreign
 
 

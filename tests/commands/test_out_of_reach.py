@@ -13,8 +13,10 @@ import pytest
 from lab import eventually
 from temporalio.service import RPCError, RPCStatusCode
 
+from console import fleet, follow
 from console.faults import leave_of
-from console.output import FAILED, OUT_OF_REACH, USAGE
+from console.output import FAILED, OUT_OF_REACH, USAGE, Leave
+from console.running import make_request
 from etcdapi.relay import Fault
 from local.processes import free_port
 from local.temporal_server import DevServer
@@ -73,6 +75,21 @@ async def test_a_server_that_dies_between_two_calls(tmp_path):
         await client.get_workflow_handle("x").describe()
     leave = leave_of(caught.value)
     assert (leave.code, "is out of reach" in leave.message) == (OUT_OF_REACH, True)
+
+
+async def test_a_growth_whose_server_stays_away(tmp_path, monkeypatch, capsys):
+    """As with one change: it is said once, and in the end the command ends; the joins go on without it."""
+    monkeypatch.setattr(follow, "_SILENCE", 0.1)
+    monkeypatch.setattr(follow, "_GIVE_UP", 11.0)  # one call takes up to 10: the SDK tries again
+    server = DevServer(tmp_path)
+    client = await server.start(quiet_runtime())
+    request = make_request("join", cluster="prod", name="n", peer_urls=["http://127.0.0.1:1"])
+    rows = [fleet._Row(request, client.get_workflow_handle("n"))]
+    server.kill()
+    with pytest.raises(Leave) as left:
+        await fleet._follow(client, rows, None, None)
+    assert (left.value.code, "out of reach for" in left.value.message) == (OUT_OF_REACH, True)
+    assert capsys.readouterr().err.count("is out of reach") == 1
 
 
 @pytest.mark.parametrize(

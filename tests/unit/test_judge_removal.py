@@ -14,6 +14,7 @@ from membership.requests import Policy
 from membership.verdicts import Done, Facts, Ready, Refuse, Wait
 
 TARGET = "3"
+JOINED = replace(learner(), is_learner=False)
 
 
 def loose(**policy) -> Policy:
@@ -219,6 +220,14 @@ HEIRS = {
         ),
         "2",
     ),
+    "the one that has just joined comes last": (
+        cluster(3, JOINED, leader=TARGET, progress={**at(m1=7, m2=8, m3=9), NEW_ID: at(m9=9)["9"]}),
+        "2",
+    ),
+    "the one that has just joined, where there is no other": (
+        cluster(3, JOINED, leader=TARGET, down=("1", "2")),
+        NEW_ID,
+    ),
 }
 
 
@@ -226,14 +235,14 @@ HEIRS = {
 def test_heir(case):
     """Who gets leadership?"""
     status, expected = HEIRS[case]
-    heir = transferee(status, status.leader)
+    heir = transferee(status, facts(status.leader))
     assert heir
     assert expected == heir.id
 
 
 def test_no_heir():
     """A single voter has nobody to hand over to."""
-    assert transferee(cluster(1, learner()), "1") is None
+    assert transferee(cluster(1, learner()), facts("1")) is None
 
 
 # ---- afterwards ----

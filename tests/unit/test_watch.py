@@ -71,7 +71,7 @@ def test_without_debug_vars_the_applied_index_tells():
 
 
 def test_notes_are_few():
-    """Two phases that lasted; then, however long it takes, one in ten minutes."""
+    """Two phases that lasted; then one each time that it has taken twice as long."""
     told = []
     notes = Notes(lambda progress: told.append((progress.elapsed, progress.phase)) or True)
     for tenth in range(36000):
@@ -79,7 +79,17 @@ def test_notes_are_few():
         phase = "not started" if second < 5 else "receiving snapshot" if second < 8 else "replicating"
         notes.consider(SyncProgress("", phase, elapsed=second))
     assert told[:2] == [(6.0, "receiving snapshot"), (9.0, "replicating")]
-    assert told[2:] == [(later, "replicating") for later in (600.0, 1200.0, 1800.0, 2400.0, 3000.0)]
+    assert told[2:] == [(later, "replicating") for later in (600.0, 1200.0, 2400.0)]
+
+
+def test_another_attempt_does_not_catch_up_on_notes():
+    """It has two of its own, after however many hours: its worker may be a new one, its phase another."""
+    told = []
+    resumed = SyncProgress("", "replicating", elapsed=7200.0)
+    notes = Notes(lambda progress: told.append(progress.elapsed) or True, resumed)
+    for second in range(7200, 9000):
+        notes.consider(SyncProgress("", "replicating", elapsed=float(second)))
+    assert told == [7201.0, 7211.0]
 
 
 def test_another_reason_is_noted_and_other_figures_are_not():
