@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import tempfile
 import time
-import urllib.request
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from console.follow import follow
 from console.output import DONE, FAILED, Leave, print_json, say
 from console.setup import register
 from console.temporal import caller, require_worker
+from local import loopback
 from local.binary import find_etcd
 from local.deployment import RelayProcess, WorkerProcess, write_clusters_file
 from local.etcd_cluster import LocalFailure, LocalMember, bootstrap, stop_all
@@ -172,7 +172,7 @@ async def _until(condition: Callable[[], bool], problem: str, timeout: float = 2
 
 def _opens(url: str) -> bool:
     try:
-        with urllib.request.urlopen(url, timeout=5) as answer:
-            return bool(answer.status == 200)
+        loopback.get(url, timeout=5)
     except OSError:
         return False
+    return True

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import signal
 import time
-import urllib.error
-import urllib.request
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from local import loopback
 from local.processes import Child, clean_environment, free_port
 from membership.errors import MemberflowError
 
@@ -82,10 +81,10 @@ class LocalMember:
     def is_serving(self) -> bool:
         """Whether the client port answers."""
         try:
-            with urllib.request.urlopen(f"{self.client_url}/version", timeout=1) as answer:
-                return bool(answer.status == 200)
-        except (OSError, urllib.error.URLError):
+            loopback.get(f"{self.client_url}/version", timeout=1)
+        except OSError:
             return False
+        return True
 
     def wait_until_serving(self, timeout: float = 20.0) -> None:
         """Raises LocalFailure, with the end of the member's log, when it doesn't serve in time."""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-import urllib.request
 from collections.abc import Iterable
+
+from local import loopback
 
 _SERIES = re.compile(r"^etcd_server_learner_promote_(successes|failures)(?:\{[^}]*\})? (\S+)$", re.MULTILINE)
 
@@ -18,8 +19,7 @@ def promotes(client_urls: Iterable[str]) -> tuple[int, int]:
     total = {"successes": 0.0, "failures": 0.0}
     for url in client_urls:
         try:
-            with urllib.request.urlopen(f"{url}/metrics", timeout=3) as answer:
-                text = answer.read().decode()
+            text = loopback.get(f"{url}/metrics", timeout=3).decode()
         except OSError:
             continue
         for kind, value in _SERIES.findall(text):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from itertools import count
@@ -17,6 +16,7 @@ from etcdapi.connection import etcd3
 from etcdapi.raft import parse_progress
 from etcdapi.relay import Call, Fault, Relay
 from etcdapi.stubs import rpc_pb2
+from local import loopback
 from local.etcd_cluster import LocalMember
 from local.processes import free_port
 from membership.model import RaftProgress
@@ -107,8 +107,7 @@ class Cluster:
 
     def progress(self) -> dict[str, RaftProgress]:
         """What the leader itself says of every member's log, by member ID."""
-        with urllib.request.urlopen(f"{self.leader().client_url}/debug/vars", timeout=3) as answer:
-            return parse_progress(answer.read())
+        return parse_progress(loopback.get(f"{self.leader().client_url}/debug/vars", timeout=3))
 
     def revive(self, member: LocalMember) -> None:
         """Starts a killed member again; the cluster counts as new then, because links are."""

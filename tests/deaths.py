@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import urllib.request
 from functools import partial
 from threading import Thread
 from typing import Literal
@@ -12,6 +11,7 @@ from lab import Cluster, Lab, eventually, once
 from troubles import Prepare
 
 from etcdapi.relay import Fault
+from local import loopback
 from local.etcd_cluster import LocalMember
 
 Moment = Literal["arrives", "answered"]
@@ -114,7 +114,6 @@ def has_ended(member: LocalMember) -> bool:
 
 def has_begun(member: LocalMember, method: str) -> bool:
     """Whether the call has come to the member's own code."""
-    with urllib.request.urlopen(f"{member.client_url}/metrics", timeout=5) as answer:
-        lines = answer.read().decode().splitlines()
+    lines = loopback.get(f"{member.client_url}/metrics", timeout=5).decode().splitlines()
     begun = [x for x in lines if x.startswith("grpc_server_started_total") and f'grpc_method="{method}"' in x]
     return any(float(line.rsplit(" ", 1)[1]) > 0 for line in begun)
