@@ -8,7 +8,7 @@ from threading import Lock
 from urllib.parse import urlsplit
 
 from etcdapi import stubs
-from membership.errors import Unreachable
+from membership.errors import InvalidConfiguration, Unreachable
 from membership.ports import Access
 
 stubs.install()
@@ -22,13 +22,26 @@ _OPTIONS = (
     ("grpc.min_reconnect_backoff_ms", 1000),
     ("grpc.max_reconnect_backoff_ms", 500),
     ("grpc.use_local_subchannel_pool", 1),
+    # Members are asked themselves, not a proxy that the environment names.
+    ("grpc.enable_http_proxy", 0),
+    # A machine without power closes no connection. etcd allows a ping every 5 s while a call is under way; left to
+    # itself, gRPC stops after two of them in a stream in which only the server sends, and sends none while one of
+    # those that measure the bandwidth of a stream has no answer: that one has a time-out of its own.
+    ("grpc.keepalive_time_ms", 20_000),
+    ("grpc.keepalive_timeout_ms", 5_000),
+    ("grpc.http2.ping_timeout_ms", 20_000),
+    ("grpc.http2.max_pings_without_data", 0),
 )
 
 HTTP_DEADLINE = 1.0
 
 
 class Connection:
-    """The calls of one endpoint. Not for use after `close`."""
+    """
+    The calls of one endpoint. Not for use after `close`.
+
+    Making one raises Unreachable for what is no client URL, and InvalidConfiguration for files that can't be used.
+    """
 
     def __init__(self, url: str, access: Access) -> None:
         try:
@@ -41,13 +54,16 @@ class Connection:
         self.url = url
         tls = parts.scheme == "https"
         host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+        self._http = _http(parts.hostname, port, access if tls else None)
         files = {"ca_cert": access.ca, "cert_cert": access.cert, "cert_key": access.key} if tls else {}
-        client = etcd3.client(host=host, port=port, grpc_options=_OPTIONS, **files)
+        try:
+            client = etcd3.client(host=host, port=port, grpc_options=_OPTIONS, **files)
+        except (OSError, ValueError) as error:
+            raise InvalidConfiguration(f"certificate files of the cluster: {error}") from error
         self.cluster: stubs.rpc_pb2_grpc.ClusterStub = client.clusterstub
         self.maintenance: stubs.rpc_pb2_grpc.MaintenanceStub = client.maintenancestub
         self.auth = stubs.rpc_pb2_grpc.AuthStub(client.channel)  # type: ignore[no-untyped-call]  # generated
         self._channel = client
-        self._http = _http(parts.hostname, port, access if tls else None)
         self._http_lock = Lock()
 
     def close(self) -> None:
@@ -87,7 +103,17 @@ class Connection:
 def _http(host: str, port: int, access: Access | None) -> HTTPConnection:
     if access is None:
         return HTTPConnection(host, port, timeout=HTTP_DEADLINE)
-    context = ssl.create_default_context(cafile=access.ca)
+    return HTTPSConnection(host, port, timeout=HTTP_DEADLINE, context=_context(access))
+
+
+def _context(access: Access) -> ssl.SSLContext:
+    try:
+        context = ssl.create_default_context(cafile=access.ca)
+    except (OSError, ValueError) as error:
+        raise InvalidConfiguration(f"ca {access.ca}: {error}") from error
     if access.cert:
-        context.load_cert_chain(access.cert, access.key)
-    return HTTPSConnection(host, port, timeout=HTTP_DEADLINE, context=context)
+        try:
+            context.load_cert_chain(access.cert, access.key)
+        except (OSError, ValueError) as error:
+            raise InvalidConfiguration(f"cert {access.cert} with key {access.key}: {error}") from error
+    return context
