@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from threading import Lock
 from typing import Any
 
 import grpc
 
+from etcdapi.auth import Auth
 from etcdapi.connection import Connection
 from etcdapi.errors import from_rpc
-from etcdapi.stubs import rpc_pb2
 from membership.errors import InvalidAuthToken, InvalidConfiguration, MemberflowError, Unreachable, UserEmpty
 from membership.ports import Access
 
-AUTH_DEADLINE = 2.0
 # A new token reaches the other members through raft: within milliseconds, but after the answer.
 TOKEN_SPREAD = (0.02, 0.1, 0.3)
 
-Ask = Callable[[Connection], "grpc.Future[Any]"]
+_TOKEN_REFUSED = (InvalidAuthToken, UserEmpty)
+
 Answers = dict[str, Any | MemberflowError]
 
 
@@ -30,10 +30,18 @@ class Calls:
         self._access = access
         self._lock = Lock()
         self._connections: dict[str, Connection] = {}
-        self._token: str | None = None
+        self.auth = Auth(access, self.connection)
+        self._tls_only = access.username is not None and all(map(_is_https, access.endpoints))
 
     def connection(self, url: str) -> Connection:
-        """The one connection to an endpoint; raises Unreachable for what is no client URL."""
+        """
+        The one connection to an endpoint.
+
+        Raises Unreachable for what is no client URL, or would be told a token without TLS although the configured
+        endpoints have it; InvalidConfiguration for certificate files that can't be used.
+        """
+        if self._tls_only and not _is_https(url):
+            raise Unreachable("not connected to: neither token nor password is sent without TLS", endpoint=url)
         with self._lock:
             if url not in self._connections:
                 self._connections[url] = Connection(url, self._access)
@@ -43,53 +51,53 @@ class Calls:
         """
         What each endpoint answers to a read, or the error that it got; all are asked at once.
 
-        An expired token is renewed and the read repeated: it was certainly not executed.
+        A token that is missing or expired is renewed, once, and the read repeated where it was refused: it was
+        certainly not executed.
         """
+        used = self.auth.token
         answers = self._ask_all(list(urls), method, request, deadline)
-        for pause in TOKEN_SPREAD:
-            unknown = [url for url, a in answers.items() if isinstance(a, InvalidAuthToken | UserEmpty)]
-            if not unknown or self._access.username is None:
-                break
-            failure = self._renew_token(unknown)
-            if failure is not None:
-                answers |= dict.fromkeys(unknown, failure)
-                break
-            time.sleep(pause)
-            answers |= self._ask_all(unknown, method, request, deadline)
+        answered = [url for url, a in answers.items() if not isinstance(a, MemberflowError)]
+        answers |= self.auth.after_read(used, _refused(answers), answered)
+        if self.auth.is_new:
+            for pause in TOKEN_SPREAD:
+                if refused := _refused(answers):
+                    time.sleep(pause)
+                    answers |= self._ask_all(refused, method, request, deadline)
+            self.auth.note_refusals(_refused(answers))
         return answers
 
     def send(self, url: str, method: str, request: Any, deadline: float) -> Any:
         """
-        Sends a change, once; raises the named error of whatever comes back.
+        Sends a change, once and at once; raises the named error of whatever comes back.
 
-        Authenticates before it: some servers let every read pass without a token (CVE-2026-33413). After a token
-        that was refused the next change has a new one.
+        It never authenticates: what was checked before it must not grow old. After a token that was refused the
+        next read or `auth.authenticate` asks for a new one.
         """
-        if self._access.username is not None and self._token is None and (failure := self._renew_token([url])):
-            raise failure
+        used = self.auth.token
         future = self._start(url, method, request, deadline)
         try:
             return future.result()
         except grpc.RpcError as error:
             named = from_rpc(error, url)
-            if isinstance(named, InvalidAuthToken | UserEmpty):
-                self._token = None
+            if isinstance(named, _TOKEN_REFUSED):
+                self.auth.drop(used)
             raise named from error
 
     def stream(self, url: str, method: str, request: Any, deadline: float) -> Iterator[Any]:
         """What comes of a streamed read; raises the named error of whatever breaks it."""
         for attempt in range(2):
-            metadata = [("token", self._token)] if self._token else []
+            used = self.auth.token
             try:
                 yield from getattr(self.connection(url).maintenance, method)(
-                    request, timeout=deadline, metadata=metadata
+                    request, timeout=deadline, metadata=self.auth.metadata
                 )
             except grpc.RpcError as error:
                 named = from_rpc(error, url)
                 # A token that is too old is said before the first piece.
-                if attempt or not isinstance(named, InvalidAuthToken | UserEmpty) or self._access.username is None:
+                if attempt or not isinstance(named, _TOKEN_REFUSED) or self._access.username is None:
                     raise named from error
-                self._renew_token([url])
+                for failure in self.auth.after_read(used, [url], []).values():
+                    raise failure from error
             else:
                 return
 
@@ -103,8 +111,7 @@ class Calls:
         connection = self.connection(url)
         # A member without a leader then says so at once instead of hanging; Status must answer without one.
         metadata = [] if method == "Status" else [("hasleader", "true")]
-        if self._token:
-            metadata.append(("token", self._token))
+        metadata += self.auth.metadata
         stub = connection.cluster if hasattr(connection.cluster, method) else connection.maintenance
         return getattr(stub, method).future(request, timeout=deadline, metadata=metadata)
 
@@ -113,7 +120,7 @@ class Calls:
         for url in urls:
             try:
                 started[url] = self._start(url, method, request, deadline)
-            except Unreachable as error:
+            except (Unreachable, InvalidConfiguration) as error:
                 started[url] = error
         return {url: self._result(url, future) for url, future in started.items()}
 
@@ -125,20 +132,10 @@ class Calls:
         except grpc.RpcError as error:
             return from_rpc(error, url)
 
-    def _renew_token(self, alive: Sequence[str]) -> MemberflowError | None:
-        """Authenticates at the first endpoint that answers, those that have just answered first; learners refuse."""
-        assert self._access.password_file
-        try:
-            password = self._access.password_file.read_text().rstrip("\n")
-        except OSError as error:
-            return InvalidConfiguration(f"cannot read {self._access.password_file}: {error.strerror}")
-        request = rpc_pb2.AuthenticateRequest(name=self._access.username, password=password)
-        failure: MemberflowError | None = None
-        for url in dict.fromkeys((*alive, *self._access.endpoints)):
-            try:
-                self._token = self.connection(url).auth.Authenticate(request, timeout=AUTH_DEADLINE).token
-            except grpc.RpcError as error:
-                failure = from_rpc(error, url)
-            else:
-                return None
-        return failure
+
+def _refused(answers: Answers) -> list[str]:
+    return [url for url, a in answers.items() if isinstance(a, _TOKEN_REFUSED)]
+
+
+def _is_https(url: str) -> bool:
+    return url.startswith("https://")

@@ -83,6 +83,7 @@ class EtcdClient:
         if uptimes:
             statuses = {i: replace(s, uptime=self._uptime(s.urls)) for i, s in statuses.items()}
         self._map = replace(_draw_map(members, answers, tuple(lists), leader, avoid), cluster_id=cluster_id)
+        self._calls.auth.verified = self._map.readers
         return ClusterStatus(
             cluster_id=reading.hex_id(cluster_id),
             leader=leader,
@@ -122,6 +123,10 @@ class EtcdClient:
         if isinstance(answer, MemberflowError):
             raise answer
         _must_be(leader, answer, url)
+
+    def authenticate(self, avoid: Collection[str] = ()) -> None:
+        """See `Etcd.authenticate`."""
+        self._calls.auth.authenticate(avoid)
 
     def add_learner(self, peer_urls: tuple[str, ...], deadline: float) -> Member:
         """See `Etcd.add_learner`."""

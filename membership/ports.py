@@ -54,6 +54,14 @@ class Etcd(Protocol):
     def commit(self) -> None:
         """Returns when the leader has committed one more raft entry (an `Alarm` GET is one)."""
 
+    def authenticate(self, avoid: Collection[str] = ()) -> None:
+        """
+        Returns with a token that is at most a minute old, where this cluster uses auth.
+
+        A change is sent with the token that there is: asking for one then would let time pass after its last check.
+        Client URLs in `avoid` are not asked.
+        """
+
     def add_learner(self, peer_urls: tuple[str, ...], deadline: float) -> Member:
         """Adds a learner; `deadline` in seconds."""
 

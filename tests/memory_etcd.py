@@ -248,6 +248,9 @@ class MemoryEtcd:
         with self.cluster.lock:
             self.cluster.commit()
 
+    def authenticate(self, avoid: Collection[str] = ()) -> None:
+        """It uses no auth."""
+
     def add_learner(self, peer_urls: tuple[str, ...], deadline: float) -> Member:
         with self.cluster.lock:
             return self.cluster.add_learner(peer_urls)

@@ -55,6 +55,9 @@ class FaultyEtcd:
     def commit(self) -> None:
         return self._call("commit", self._etcd.commit)
 
+    def authenticate(self, avoid: Collection[str] = ()) -> None:
+        return self._call("authenticate", lambda: self._etcd.authenticate(avoid))
+
     def add_learner(self, peer_urls: tuple[str, ...], deadline: float) -> Member:
         return self._call("add_learner", lambda: self._etcd.add_learner(peer_urls, deadline))
 

@@ -1,0 +1,157 @@
+"""
+The auth token of one cluster.
+
+The password goes to endpoints that are known to be the cluster's, and to no URL that a member merely advertises;
+and not more often than need be: each Authenticate is a raft entry and a slow hash.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass
+from threading import Lock
+
+import grpc
+
+from etcdapi.connection import Connection
+from etcdapi.errors import from_rpc
+from etcdapi.stubs import rpc_pb2
+from membership.errors import NO_ACCESS, AuthFailed, AuthNotEnabled, InvalidConfiguration, MemberflowError
+from membership.ports import Access
+
+# Seconds.
+AUTH_DEADLINE = 2.0
+# A younger token may not have come through raft to every member yet: it is asked with again, and not replaced.
+NEW_FOR = 2.0
+# An older one is replaced before a change. As long, nothing is renewed for a URL that refused a new one.
+GOOD_FOR = 60.0
+
+_HOPELESS = (*NO_ACCESS, InvalidConfiguration)
+
+
+@dataclass(frozen=True)
+class Token:
+    """What Authenticate gave, and when; the text is empty where the cluster uses no auth."""
+
+    text: str
+    since: float
+
+    @property
+    def age(self) -> float:
+        return time.monotonic() - self.since
+
+
+class Auth:
+    """
+    Holds the token; threads may share it.
+
+    `verified`: URLs through which the last look had this cluster's list; set by whoever looks.
+    """
+
+    def __init__(self, access: Access, connect: Callable[[str], Connection]) -> None:
+        self._access = access
+        self._connect = connect
+        self._renewing = Lock()
+        self._refused_new: dict[str, float] = {}
+        self.verified: tuple[str, ...] = ()
+        self.token: Token | None = None
+
+    @property
+    def metadata(self) -> list[tuple[str, str]]:
+        """What goes with every call."""
+        token = self.token
+        return [("token", token.text)] if token and token.text else []
+
+    @property
+    def is_new(self) -> bool:
+        """Whether the token may still be on its way to some members."""
+        token = self.token
+        return bool(token and token.text and token.age < NEW_FOR)
+
+    def authenticate(self, avoid: Collection[str] = ()) -> None:
+        """Returns with a token at most GOOD_FOR seconds old, where auth is used; raises what Authenticate said."""
+        token = self.token
+        if self._access.username is None or (token and token.age < GOOD_FOR):
+            return
+        if failure := self._renew(token, [url for url in self._trusted() if url not in avoid]):
+            raise failure
+
+    def after_read(
+        self, used: Token | None, refused: Collection[str], answered: Collection[str]
+    ) -> dict[str, MemberflowError]:
+        """
+        Renews the token that a read `used`, if what came back asks for it; gives the errors to take for answers.
+
+        Without a token it is also asked for where all answered: etcd 3.5.0 to 3.5.27 let reads pass and refuse changes.
+        """
+        if self._access.username is None:
+            return {}
+        if used is None:
+            concerned = [*refused, *answered]
+        elif used.text and used.age < NEW_FOR:
+            return {}
+        else:
+            concerned = [url for url in refused if self._may_be_mended(url, used)]
+        trusted = self._trusted()
+        places = [url for url in concerned if url in trusted]
+        if refused:
+            places += [url for url in trusted if url not in places]
+        failure = self._renew(used, places) if concerned and places else None
+        if failure is None:
+            return {}
+        spoilt = concerned if used is None and isinstance(failure, _HOPELESS) else refused
+        return dict.fromkeys(spoilt, failure)
+
+    def note_refusals(self, urls: Iterable[str]) -> None:
+        """These refuse even a new token: another one won't mend it."""
+        self._refused_new |= dict.fromkeys(urls, time.monotonic())
+
+    def drop(self, used: Token | None) -> None:
+        """A change was refused with this token: the next read or change has a new one."""
+        if self.token is used:
+            self.token = None
+
+    def _trusted(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys((*self.verified, *self._access.endpoints)))
+
+    def _may_be_mended(self, url: str, used: Token) -> bool:
+        """Whether this URL may want no more than another token. Somebody else's server always wants one."""
+        if url in self._trusted():
+            return True
+        return bool(used.text) and time.monotonic() - self._refused_new.get(url, -GOOD_FOR) >= GOOD_FOR
+
+    def _renew(self, used: Token | None, urls: Collection[str]) -> MemberflowError | None:
+        """Authenticates at the first of these that can; learners refuse."""
+        with self._renewing:
+            if self.token is not used:
+                return None  # another thread has done it
+            failure: MemberflowError | None = None
+            for url in urls:
+                try:
+                    self.token = Token(self._ask(url), time.monotonic())
+                except AuthFailed as error:
+                    return error  # all would say so
+                except MemberflowError as error:
+                    failure = error
+                else:
+                    return None
+            return failure
+
+    def _ask(self, url: str) -> str:
+        assert self._access.password_file
+        try:
+            password = self._access.password_file.read_text().rstrip("\n")
+        except (OSError, UnicodeDecodeError) as error:
+            why = error.strerror if isinstance(error, OSError) else "not UTF-8"
+            raise InvalidConfiguration(f"cannot read {self._access.password_file}: {why}") from None
+        request = rpc_pb2.AuthenticateRequest(name=self._access.username, password=password)
+        # Without a leader it would hang.
+        metadata = [("hasleader", "true")]
+        try:
+            return str(self._connect(url).auth.Authenticate(request, timeout=AUTH_DEADLINE, metadata=metadata).token)
+        except grpc.RpcError as error:
+            named = from_rpc(error, url)
+            if isinstance(named, AuthNotEnabled):
+                return ""
+            raise named from error
