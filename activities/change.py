@@ -16,11 +16,10 @@ from contextlib import suppress
 from threading import Thread
 
 from temporalio import activity
-from temporalio.service import RPCError
 
 from activities.temporal import Temporal
 from membership.acts import ActReport, Order, not_sent
-from membership.errors import EtcdError, MemberflowError
+from membership.errors import EtcdError, InvalidConfiguration, MemberflowError
 from membership.judge_removal import transferee
 from membership.judgements import judge
 from membership.model import ClusterStatus
@@ -102,13 +101,14 @@ class Change:
             return ActReport(sent=True, applied="maybe", error="Repeated", reason="an earlier attempt may have sent it")
         try:
             etcd = self._clusters.connect(order.cluster)
+            etcd.authenticate(order.facts.avoid)
             status = etcd.look(order.facts.avoid)
             if reason := _objection(judge(order.step, status, order.facts)):
                 return not_sent(reason)
             why, turn_lost = self._temporal.call(
                 self._temporal.why_not_send(order.cluster, order.ticket, info.task_token)
             )
-        except (MemberflowError, RPCError, TimeoutError) as error:
+        except Exception as error:  # noqa: BLE001  (whatever it was, nothing was sent: an act that ends by it may have)
             return not_sent(f"the last look failed: {type(error).__name__}: {error}")
         if not why and self._clock() - started > SEND_WITHIN:
             why = f"more than {SEND_WITHIN:.0f} s passed between the look and the call"
@@ -143,6 +143,8 @@ def _objection(verdict: Verdict) -> str:
 
 
 def _report(error: MemberflowError) -> ActReport:
+    if isinstance(error, InvalidConfiguration):
+        return not_sent(str(error))  # no connection was made
     applied = error.applied if isinstance(error, EtcdError) else "maybe"
     return ActReport(sent=True, applied=applied, error=error.name, reason=str(error))
 

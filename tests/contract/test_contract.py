@@ -21,6 +21,12 @@ def test_a_look_at_a_healthy_cluster(world):
     assert status.members == world.etcd.members()
 
 
+def test_without_auth_a_change_needs_no_token(world):
+    """Nor a look before it is asked for."""
+    world.etcd.authenticate()
+    world.etcd.authenticate(avoid=["http://nobody:2379"])
+
+
 def test_a_member_to_be_avoided_is_not_asked(world):
     """Its row is there, its own word is not."""
     avoided = next(m for m in world.etcd.look().members if m.id != world.etcd.look().leader)
