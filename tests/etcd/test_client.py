@@ -4,36 +4,16 @@ from __future__ import annotations
 
 import socket
 import time
-from contextlib import closing
 
 import pytest
-import trustme
 from lab import eventually
+from reach import client
 
-from etcdapi.client import EtcdClient
+from etcdapi import connection
 from etcdapi.connection import etcd3
 from etcdapi.relay import Fault
-from etcdapi.stubs import rpc_pb2, rpc_pb2_grpc
-from local.etcd_cluster import LocalMember
 from local.processes import free_port
 from membership import errors as e
-from membership.ports import Access
-
-
-def client(*endpoints, **more):
-    return closing(EtcdClient(Access(tuple(endpoints), **more)))
-
-
-@pytest.fixture
-def single(etcd_binary, tmp_path):
-    """One plain member, without a relay."""
-    member = LocalMember("alone", etcd_binary, tmp_path / "alone")
-    member.start(
-        {"ETCD_INITIAL_CLUSTER": f"alone={member.peer_url}", "ETCD_INITIAL_ADVERTISE_PEER_URLS": member.peer_url}
-    )
-    member.wait_until_serving()
-    yield member
-    member.stop()
 
 
 # etcd3's watch thread ends by an error when its channel is closed.
@@ -191,41 +171,6 @@ def test_a_leader_that_is_not_agreed_on_is_none(lab):
 # ---- TLS ----
 
 
-@pytest.fixture(scope="module")
-def tls(etcd_binary, tmp_path_factory):
-    """A member that wants client certificates, and the files for it."""
-    folder = tmp_path_factory.mktemp("tls")
-    authority = trustme.CA()
-    authority.cert_pem.write_to_path(folder / "ca.crt")
-    for name in ("server", "client"):
-        issued = authority.issue_cert("127.0.0.1", "localhost", common_name=name)
-        issued.cert_chain_pems[0].write_to_path(folder / f"{name}.crt")
-        issued.private_key_pem.write_to_path(folder / f"{name}.key")
-    trustme.CA().cert_pem.write_to_path(folder / "other-ca.crt")
-    member = LocalMember("safe", etcd_binary, folder / "safe", scheme="https")
-    member.flags = (
-        f"--cert-file={folder}/server.crt",
-        f"--key-file={folder}/server.key",
-        f"--trusted-ca-file={folder}/ca.crt",
-        "--client-cert-auth",
-    )
-    member.start(
-        {"ETCD_INITIAL_CLUSTER": f"safe={member.peer_url}", "ETCD_INITIAL_ADVERTISE_PEER_URLS": member.peer_url}
-    )
-    access = {"ca": folder / "ca.crt", "cert": folder / "client.crt", "key": folder / "client.key"}
-    with client(member.client_url, **access) as etcd:
-        eventually(lambda: _looked(etcd), "the member to serve")
-    yield member, folder, access
-    member.stop()
-
-
-def _looked(etcd):
-    try:
-        return etcd.look()
-    except e.ClusterUnreachable:
-        return None
-
-
 def test_tls_with_a_client_certificate(tls):
     """gRPC and `/debug/vars` alike."""
     member, _, access = tls
@@ -250,81 +195,54 @@ def test_wrong_tls_is_unreachable(tls, wrong):
     assert "PRIVATE KEY" not in str(caught.value)
 
 
-# ---- auth ----
-
-
-@pytest.fixture
-def guarded(single, tmp_path):
-    """A member with auth on; its tokens live two seconds."""
-    single.stop()
-    single.flags = ("--auth-token-ttl=2",)
-    single.start()
-    single.wait_until_serving()
-    own = etcd3.client("127.0.0.1", single.client_port, timeout=5)
-    auth = rpc_pb2_grpc.AuthStub(own.channel)
-    auth.UserAdd(rpc_pb2.AuthUserAddRequest(name="root", password="pass-of-root"))
-    auth.RoleAdd(rpc_pb2.AuthRoleAddRequest(name="root"))
-    auth.UserGrantRole(rpc_pb2.AuthUserGrantRoleRequest(user="root", role="root"))
-    auth.AuthEnable(rpc_pb2.AuthEnableRequest())
-    own.close()
-    (tmp_path / "password").write_text("pass-of-root\n")
-    return single
-
-
-def test_auth_with_a_token_that_expires(guarded, tmp_path):
-    """It is renewed, and the read that found it expired is repeated; the change after it is sent once."""
-    with client(guarded.client_url, username="root", password_file=tmp_path / "password") as etcd:
-        assert etcd.look().leader
-        first = etcd._calls._token
-        # Whoever asks whether a token is still good renews it: so ask seldom.
-        time.sleep(3)
-        eventually(lambda: _expired(guarded, first), "the token to expire", pause=3)
-        member = etcd.look() and etcd.add_learner(("http://127.0.0.1:7",), 5)
-        assert member.is_learner
-        assert first != etcd._calls._token
-
-
-def _expired(member, token):
-    own = etcd3.client("127.0.0.1", member.client_port, timeout=5)
-    try:
-        own.clusterstub.MemberList(rpc_pb2.MemberListRequest(), metadata=[("token", token)])
-    except Exception as error:  # noqa: BLE001
-        return "invalid auth token" in str(error)
-    finally:
-        own.close()
-    return False
-
-
-def test_a_token_lost_by_a_restart(guarded, tmp_path):
-    """The member forgot it; a new one is asked for."""
-    with client(guarded.client_url, username="root", password_file=tmp_path / "password") as etcd:
-        etcd.look()
-        guarded.kill()
-        guarded.start()
-        guarded.wait_until_serving()
-        assert eventually(lambda: _looked(etcd), "a look after the restart").leader
-
-
 @pytest.mark.parametrize(
-    ("password", "error", "told"),
-    [("wrong", e.AuthFailed, "AuthFailed"), (None, e.InvalidConfiguration, "cannot read")],
+    ("key", "holds", "told"), [("ca", "no PEM", "ca .*/own"), ("key", "client's of another", "key .*/own.*MISMATCH")]
 )
-def test_wrong_credentials_are_named_and_kept_secret(guarded, tmp_path, password, error, told):
-    """The error says what to check, and never what the password was."""
-    file = tmp_path / "other"
-    if password:
-        file.write_text(password)
+def test_files_that_openssl_cannot_use(tls, tmp_path, key, holds, told):
+    """Named with what OpenSSL said of it, as something to configure: not as whatever may come of a call."""
+    member, folder, access = tls
+    content = (folder / "server.key").read_text() if key == "key" else holds
+    (tmp_path / "own").write_text(content)
     with (
-        client(guarded.client_url, username="root", password_file=file) as etcd,
-        pytest.raises(error) as caught,
+        client(member.client_url, **{**access, key: tmp_path / "own"}) as etcd,
+        pytest.raises(e.InvalidConfiguration, match=told) as caught,
     ):
         etcd.look()
-    assert told in str(caught.value)
-    assert "pass-of-root" not in str(caught.value)
-    assert "'wrong'" not in str(caught.value)
+    assert "PRIVATE KEY" not in str(caught.value)
 
 
-def test_no_credentials_where_they_are_needed(guarded):
-    """Named by etcd's own error."""
-    with client(guarded.client_url) as etcd, pytest.raises(e.UserEmpty):
+# ---- ways ----
+
+
+def test_a_proxy_of_the_environment_is_not_asked(single, monkeypatch):
+    """Members are reached directly, by clients and by what starts them."""
+    for name in ("http_proxy", "https_proxy", "grpc_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY"):
+        monkeypatch.setenv(name, f"http://127.0.0.1:{free_port()}")
+    for name in ("no_proxy", "NO_PROXY", "no_grpc_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    with client(single.client_url) as etcd:
+        assert etcd.look().leader
+    assert single.is_serving()
+
+
+def test_a_member_that_falls_silent_within_a_snapshot(single, monkeypatch):
+    """Its machine lost its power, say: nothing closes the connection, so gRPC must ask whether it is still there."""
+    names = ("grpc.keepalive_time_ms", "grpc.keepalive_timeout_ms", "grpc.http2.ping_timeout_ms")
+    fast = dict.fromkeys(names, 1000)
+    options = tuple((name, fast.get(name, value)) for name, value in connection._OPTIONS)
+    assert set(fast) < {name for name, _ in options}
+    monkeypatch.setattr(connection, "_OPTIONS", options)
+    own = etcd3.client("127.0.0.1", single.client_port, timeout=5)
+    for number in range(40):
+        own.put(f"key-{number}", bytes(1_000_000))
+    own.close()
+    with client(single.client_url) as etcd:
         etcd.look()
+        pieces = etcd.snapshot()
+        next(pieces)
+        single.freeze()
+        started = time.monotonic()
+        with pytest.raises(e.Ambiguous):
+            list(pieces)
+        assert time.monotonic() - started < 20
+        single.thaw()

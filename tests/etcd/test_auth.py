@@ -1,0 +1,210 @@
+"""Users, passwords and tokens: on real members with auth, and on servers that only seem to be members."""
+
+from __future__ import annotations
+
+import socket
+import time
+
+import pytest
+from lab import eventually
+from reach import Seeming, authenticated, client, expired, lenient, looked, turn_on_auth
+
+from etcdapi import auth
+from etcdapi.calls import Calls
+from etcdapi.stubs import rpc_pb2
+from local.etcd_cluster import LocalMember
+from membership import errors as e
+from membership.model import handover
+from membership.ports import Access
+
+INVALID_TOKEN = "etcdserver: invalid auth token"
+WRONG_PASSWORD = "etcdserver: authentication failed, invalid user ID or password"
+NO_TOKEN = "etcdserver: user name is empty"
+
+
+def test_auth_with_a_token_that_expires(guarded, tmp_path):
+    """It is renewed, and the read that found it expired is repeated; the change after it is sent once."""
+    with client(guarded.client_url, username="root", password_file=tmp_path / "password") as etcd:
+        assert etcd.look().leader
+        first = etcd._calls.auth.token
+        # Whoever asks whether a token is still good renews it: so ask seldom.
+        time.sleep(3)
+        eventually(lambda: expired(guarded, first.text), "the token to expire", pause=3)
+        member = etcd.look() and etcd.add_learner(("http://127.0.0.1:7",), 5)
+        assert member.is_learner
+        assert first != etcd._calls.auth.token
+
+
+def test_a_token_lost_by_a_restart(guarded, tmp_path):
+    """The member forgot it; a new one is asked for."""
+    with client(guarded.client_url, username="root", password_file=tmp_path / "password") as etcd:
+        etcd.look()
+        guarded.kill()
+        guarded.start()
+        guarded.wait_until_serving()
+        assert eventually(lambda: looked(etcd), "a look after the restart").leader
+
+
+@pytest.mark.parametrize(
+    ("password", "error", "told"),
+    [("wrong", e.AuthFailed, "AuthFailed"), (None, e.InvalidConfiguration, "cannot read")],
+)
+def test_wrong_credentials_are_named_and_kept_secret(guarded, tmp_path, password, error, told):
+    """The error says what to check, and never what the password was."""
+    file = tmp_path / "other"
+    if password:
+        file.write_text(password)
+    with (
+        client(guarded.client_url, username="root", password_file=file) as etcd,
+        pytest.raises(error) as caught,
+    ):
+        etcd.look()
+    assert told in str(caught.value)
+    assert "pass-of-root" not in str(caught.value)
+    assert "'wrong'" not in str(caught.value)
+
+
+def test_no_credentials_where_they_are_needed(guarded):
+    """Named by etcd's own error."""
+    with client(guarded.client_url) as etcd, pytest.raises(e.UserEmpty):
+        etcd.look()
+
+
+# ---- who is told the password, and how often ----
+
+
+@pytest.fixture
+def root(tmp_path):
+    """How `root` comes in."""
+    (tmp_path / "password").write_text("pass-of-root\n")
+    return {"username": "root", "password_file": tmp_path / "password"}
+
+
+@pytest.fixture
+def neighbour(guarded, root, etcd_binary, tmp_path):
+    """What answers where a learner of the guarded cluster says that it is: somebody else's etcd, with auth."""
+    told = {"Authenticate": rpc_pb2.AuthenticateResponse(token="a neighbour's")}
+    server = Seeming(lambda method, _: told.get(method, INVALID_TOKEN))
+    new = LocalMember("new", etcd_binary, tmp_path / "new", advertised=server.url)
+    with client(guarded.client_url, **root) as etcd:
+        etcd.look()
+        added = etcd.add_learner((new.peer_url,), 5)
+        new.start(handover(etcd.members(), added.id, new.name).env())
+        eventually(lambda: etcd.look().member(added.id).client_urls, "the learner to advertise it")
+    server.asked.clear()
+    yield server
+    new.stop()
+    server.close()
+
+
+def test_the_password_goes_to_no_url_that_is_merely_advertised(guarded, root, neighbour, monkeypatch):
+    """Nor does its refusal cost the cluster an Authenticate per look; after a minute it may, at the cluster's own."""
+    before = authenticated(guarded)
+    with client(guarded.client_url, **root) as etcd:
+        for _ in range(3):
+            assert len(etcd.look().silent) == 1
+        assert authenticated(guarded) == before + 1
+        monkeypatch.setattr(auth, "NEW_FOR", 0)
+        etcd.look()
+        assert authenticated(guarded) == before + 1
+        monkeypatch.setattr(auth, "GOOD_FOR", 0)
+        etcd.look()
+        assert authenticated(guarded) == before + 2
+    assert neighbour.count("Status") >= 4
+    assert neighbour.count("Authenticate") == 0
+
+
+def test_a_change_never_authenticates(guarded, root, monkeypatch):
+    """What was checked before it would be old by then: a token is asked for before the checks."""
+    urls = (f"http://127.0.0.1:{port}" for port in (7, 9))
+    with client(guarded.client_url, **root) as etcd:
+        etcd.look()
+        etcd._calls.auth.token = None
+        before = authenticated(guarded)
+        with pytest.raises(e.UserEmpty):
+            etcd.add_learner((next(urls),), 5)
+        assert authenticated(guarded) == before
+        etcd.authenticate()
+        etcd.authenticate()
+        assert authenticated(guarded) == before + 1
+        assert etcd.add_learner((next(urls),), 5).is_learner
+        monkeypatch.setattr(auth, "GOOD_FOR", 0)
+        etcd.authenticate()
+        assert authenticated(guarded) == before + 2
+        etcd.authenticate(avoid=[guarded.client_url])
+        assert authenticated(guarded) == before + 2
+
+
+def test_a_token_that_a_change_finds_refused_is_asked_for_anew(guarded, root):
+    """By the look before the next one."""
+    with client(guarded.client_url, **root) as etcd:
+        etcd.look()
+        etcd._calls.auth.token = auth.Token("forgotten", time.monotonic())
+        with pytest.raises(e.InvalidAuthToken):
+            etcd.promote("abc", 5)
+        etcd.look()
+        with pytest.raises(e.MemberNotFound):
+            etcd.promote("abc", 5)
+
+
+def test_a_user_where_auth_is_off(single, root):
+    """Nothing to say: no token is needed, which is asked once. From when auth is on, one is."""
+    with client(single.client_url, **root) as etcd:
+        for _ in range(3):
+            assert etcd.look().leader
+        etcd.authenticate()
+        assert authenticated(single) == 1
+        turn_on_auth(single)
+        assert eventually(lambda: looked(etcd), "a look with a token").leader
+        with pytest.raises(e.MemberNotFound):
+            etcd.promote("abc", 5)
+
+
+def test_reads_that_pass_without_a_token_hide_no_wrong_password(root):
+    """The preflight says it: no change could ever work."""
+    server = lenient(WRONG_PASSWORD)
+    with client(server.url, **root) as etcd:
+        with pytest.raises(e.AuthFailed):
+            etcd.look()
+        with pytest.raises(e.AuthFailed):
+            etcd.authenticate()
+    server.close()
+
+
+def test_reads_that_pass_without_a_token_get_one(root):
+    """Once; and an Authenticate that fails for the moment spoils no read."""
+    server = lenient(rpc_pb2.AuthenticateResponse(token="good"))
+    with client(server.url, **root) as etcd:
+        for _ in range(3):
+            etcd.look()
+    assert server.count("Authenticate") == 1
+    assert server.asked[-1] == ("MemberList", "good")
+    server.close()
+    server = lenient("etcdserver: request timed out")
+    with client(server.url, **root) as etcd:
+        assert etcd.look().leader
+    server.close()
+
+
+def test_a_read_renews_once(root):
+    """However often the new token is refused too."""
+    told = {"Authenticate": rpc_pb2.AuthenticateResponse(token="good for nothing")}
+    server = Seeming(lambda method, _: told.get(method, INVALID_TOKEN))
+    with client(server.url, **root) as etcd, pytest.raises(e.ClusterUnreachable, match="InvalidAuthToken"):
+        etcd.look()
+    assert (server.count("Authenticate"), server.count("Status")) == (1, 4)
+    server.close()
+
+
+def test_without_tls_nobody_is_told_anything(root):
+    """A member that advertises http in a cluster of https and auth is not connected to at all."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.setblocking(False)
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        calls = Calls(Access(("https://127.0.0.1:1",), **root))
+        answer = calls.read([url], "Status", rpc_pb2.StatusRequest(), 1)[url]
+        assert isinstance(answer, e.Unreachable)
+        assert "without TLS" in str(answer)
+        with pytest.raises(BlockingIOError):
+            listener.accept()
+        calls.close()
