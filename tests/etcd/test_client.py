@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import socket
 import time
 
@@ -12,6 +13,7 @@ from reach import client
 from etcdapi import connection
 from etcdapi.connection import etcd3
 from etcdapi.relay import Fault
+from local import loopback
 from local.processes import free_port
 from membership import errors as e
 
@@ -220,6 +222,7 @@ def test_a_proxy_of_the_environment_is_not_asked(single, monkeypatch):
         monkeypatch.setenv(name, f"http://127.0.0.1:{free_port()}")
     for name in ("no_proxy", "NO_PROXY", "no_grpc_proxy"):
         monkeypatch.delenv(name, raising=False)
+    importlib.reload(loopback)  # openers read the environment when they are made
     with client(single.client_url) as etcd:
         assert etcd.look().leader
     assert single.is_serving()
