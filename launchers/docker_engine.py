@@ -148,6 +148,10 @@ def _conflict(kind: str, name: str, labels: Mapping[str, str], launch: Launch) -
         return LaunchConflict(f"the {kind} {name} is that of an earlier member {other}, which is {known}")
     if containers.CLUSTER in labels:
         whose = f"member {labels.get(containers.MEMBER)} of cluster {labels[containers.CLUSTER]}"
+        if not containers.is_of_cluster(labels, launch):
+            whose += (
+                f" with the ID {labels.get(containers.CLUSTER_ID) or '(none)'}, not {launch.cluster_id or '(none)'}"
+            )
         return LaunchConflict(f"the {kind} {name} is that of {whose}")
     return LaunchConflict(f"a {kind} {name} is there already, and it was not memberflow that made it")
 

@@ -46,7 +46,8 @@ class Launch:
 
     `environment` is the handover; `change` the workflow ID of the change that wants it. `members` are the IDs
     of the cluster's members after the add: what an earlier member of that name left is in the way unless its ID
-    is known to be gone, which an empty `members` says of none.
+    is known to be gone, which an empty `members` says of none. `cluster` is only what the clusters file calls it;
+    `cluster_id`, etcd's own, in hex, tells it from others of that name on the same engine.
     """
 
     cluster: str
@@ -55,6 +56,7 @@ class Launch:
     environment: Mapping[str, str]
     change: str = ""
     members: tuple[str, ...] = ()
+    cluster_id: str = ""
 
     def fill(self, text: str) -> str:
         """A table's text with its placeholders filled in."""
@@ -109,8 +111,8 @@ class Launcher(Protocol):
         """
         What can be known before the member has an ID, and `launch` its handover.
 
-        Raises LaunchConflict when something that isn't memberflow's has the container's name, and LaunchFailed when
-        the image is missing and may not be pulled.
+        Raises LaunchConflict when something has the container's name that isn't of this name in this cluster, and
+        LaunchFailed when the image is missing and may not be pulled.
         """
 
     def start(self, launch: Launch) -> Launched:

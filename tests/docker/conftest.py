@@ -76,7 +76,14 @@ def launch(engine):
         "ETCD_INITIAL_CLUSTER_STATE": "new",
         "ETCD_INITIAL_ADVERTISE_PEER_URLS": peer_url,
     }
-    yield Launch(cluster, "etcd-4", "8211f1d0f64f3269", environment, change=f"memberflow:{cluster}:join:etcd-4")
+    yield Launch(
+        cluster,
+        "etcd-4",
+        "8211f1d0f64f3269",
+        environment,
+        change=f"memberflow:{cluster}:join:etcd-4",
+        cluster_id="cdf818194e3a8c32",
+    )
     for container in engine.containers.list(all=True, filters={"name": f"memberflow-{cluster}"}):
         container.remove(v=True, force=True)
     for volume in engine.volumes.list(filters={"name": f"memberflow-{cluster}"}):

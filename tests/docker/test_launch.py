@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import closing
+
 import pytest
 from engine import launcher_table
 from lab import eventually
 
+from etcdapi.client import EtcdClient
+from membership.ports import Access
 from membership.requests import change_id
 
 
@@ -39,6 +43,12 @@ def volumes(engine, cluster):
     return engine.volumes.list(filters={"label": f"io.memberflow.cluster={cluster.name}"})
 
 
+def cluster_id(cluster):
+    """As etcd says it."""
+    with closing(EtcdClient(Access((cluster.members[0].client_url,)))) as client:
+        return client.look().cluster_id
+
+
 def serving(new):
     """The flags with which a container serves on this member's ports."""
     return [
@@ -57,6 +67,7 @@ def test_a_launched_member_becomes_a_voter(cluster, table, engine):
     [container] = containers(engine, cluster)
     assert container.status == "running"
     assert container.labels["io.memberflow.member-id"] == end.answer["member_id"]
+    assert container.labels["io.memberflow.cluster-id"] == cluster_id(cluster)
     assert container.labels["io.memberflow.change"] == change_id(cluster.name, "join", new.name)
     again = cluster.join(new, "--launch", "docker").wait()
     assert (again.code, again.answer["outcome"]) == (0, "already-voter"), again
@@ -102,6 +113,34 @@ def test_a_killed_worker_launches_once(cluster, table, engine, lab):
     end = join.wait()
     assert (end.code, end.answer["outcome"]) == (0, "promoted"), end
     assert len(containers(engine, cluster)) == len(volumes(engine, cluster)) == 1
+
+
+def test_a_member_that_was_removed_makes_room_for_the_next_of_its_name(cluster, table, engine):
+    """Its container is known by the cluster's own ID."""
+    new = cluster.new_member()
+    table(flags=serving(new))
+    first = cluster.join(new, "--launch", "docker").wait()
+    assert cluster.remove(new.name).wait().code == 0
+    second = cluster.join(new, "--launch", "docker").wait()
+    assert (second.code, second.answer["outcome"]) == (0, "promoted"), second
+    assert second.answer["member_id"] != first.answer["member_id"]
+    [container] = containers(engine, cluster)
+    assert container.labels["io.memberflow.member-id"] == second.answer["member_id"]
+
+
+def test_a_container_of_another_cluster_of_that_name_refuses_the_join(cluster, table, engine, image):
+    """Before a learner is added; it is left as it is."""
+    new = cluster.new_member()
+    table(flags=serving(new))
+    labels = {"cluster": cluster.name, "cluster-id": "f1", "member": new.name, "member-id": "1"}
+    name = f"memberflow-{cluster.name}-{new.name}"
+    labels = {f"io.memberflow.{key}": value for key, value in labels.items()}
+    theirs = engine.containers.create(image, ["etcd", "--version"], name=name, labels=labels)
+    end = cluster.join(new, "--launch", "docker").wait()
+    assert (end.code, end.answer["outcome"]) == (5, "refused"), end
+    assert "with the ID f1" in end.answer["reason"]
+    assert [c.id for c in containers(engine, cluster)] == [theirs.id]
+    assert cluster.counts() == (0, 0, 0)
 
 
 def test_a_replace_launches_the_new_and_stops_the_old(cluster, table, engine):
