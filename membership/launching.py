@@ -100,6 +100,20 @@ class ContainerState:
         return "\n".join((told + ("; its last lines:" if self.log else ""), *self.log))
 
 
+class GoOn(Protocol):
+    """
+    Asked by a launcher in the middle of a start: raises when nobody wants it any more.
+
+    `ask`: the next step can't be taken back, so whoever wants it is asked, and not only what is known here.
+    """
+
+    def __call__(self, *, ask: bool = False) -> None: ...
+
+
+def always(*, ask: bool = False) -> None:
+    """`GoOn` for whoever waits for the end of the start."""
+
+
 class Launcher(Protocol):
     """
     Starts members as containers on one engine. Every method blocks; any of them may be repeated.
@@ -115,9 +129,12 @@ class Launcher(Protocol):
         LaunchFailed when the image is missing and may not be pulled.
         """
 
-    def start(self, launch: Launch) -> Launched:
+    def start(self, launch: Launch, go_on: GoOn = always) -> Launched:
         """
         The member's running container, found or made with a new volume; a pull may take minutes.
+
+        `go_on` is asked all the time during a pull, and right before anything is removed, created or started. It
+        leaves with what that raises; a container that was created and not started is there for the next attempt.
 
         Raises LaunchConflict when something else has its names, LaunchFailed when it can't be started; then
         nothing is left of what this call made.
