@@ -5,11 +5,13 @@ from __future__ import annotations
 import io
 import tarfile
 import uuid
-from contextlib import closing
+from contextlib import closing, suppress
 
 import docker
 import pytest
+from docker.errors import ImageNotFound
 from engine import SERVES, NoEngine, OwnEngine, launcher, unavailable, usual_engine
+from registry import serving
 
 from local.processes import free_port
 from membership.launcher_config import LauncherConfig
@@ -57,6 +59,16 @@ def image(engine, etcd_binary):
     engine.images.build(fileobj=context, custom_context=True, tag=name, rm=True)
     yield name
     engine.images.remove(name, force=True)
+
+
+@pytest.fixture
+def registry(engine):
+    """One image, which the engine doesn't have before or after."""
+    with serving() as registry:
+        yield registry
+        for name in (f"{registry.image}:latest", f"{registry.image}@{registry.digest}"):
+            with suppress(ImageNotFound):
+                engine.images.remove(name, force=True)
 
 
 @pytest.fixture

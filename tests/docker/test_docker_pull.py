@@ -7,9 +7,7 @@ from dataclasses import replace
 from threading import Thread
 
 import pytest
-from docker.errors import ImageNotFound
 from engine import container_of, launcher, volume_of
-from registry import serving
 
 from launchers import containers
 from membership.launching import LauncherUnavailable, LaunchFailed
@@ -30,16 +28,6 @@ class Asked:
         self.questions.append(ask)
         if self.questions.count(self.ask) >= self.enough:
             raise Unwanted
-
-
-@pytest.fixture
-def registry(engine):
-    """One image, which the engine doesn't have before or after."""
-    with serving() as registry:
-        yield registry
-        for name in (f"{registry.image}:latest", f"{registry.image}@{registry.digest}"):
-            with suppress(ImageNotFound):
-                engine.images.remove(name, force=True)
 
 
 @pytest.mark.parametrize("suffix", ["", ":latest", "@{digest}", ":latest@{digest}"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from contextlib import closing
 
 import pytest
@@ -11,6 +12,7 @@ from lab import eventually
 from etcdapi.client import EtcdClient
 from membership.ports import Access
 from membership.requests import change_id
+from membership.turns import ACT_DEADLINE
 
 
 @pytest.fixture
@@ -18,7 +20,7 @@ def table(lab, address, image):
     """Writes `[launchers.docker]`; after the test nothing of the cluster is left in the engine."""
 
     def write(**changes):
-        lab.launchers = launcher_table(engine=address, image=image, **changes)
+        lab.launchers = launcher_table(**{"engine": address, "image": image} | changes)
 
     yield write
     lab.launchers = ""
@@ -113,6 +115,26 @@ def test_a_killed_worker_launches_once(cluster, table, engine, lab):
     end = join.wait()
     assert (end.code, end.answer["outcome"]) == (0, "promoted"), end
     assert len(containers(engine, cluster)) == len(volumes(engine, cluster)) == 1
+
+
+def test_a_worker_that_stops_hands_a_pull_on(cluster, table, engine, lab, registry):
+    """It doesn't wait for the image; its successor does, and finds out that there is no etcd in it."""
+    table(image=registry.image, pull="missing")
+    registry.give.clear()
+    join = cluster.join(cluster.new_member(), "--launch", "docker")
+    assert registry.asked.wait(60)
+    try:
+        lab.worker.process.send(signal.SIGTERM)
+        # Before the time is up that the acts under way are given.
+        assert lab.worker.process.wait(ACT_DEADLINE) == 0
+    finally:
+        lab.worker.kill()
+        lab.worker.start()
+    registry.give.set()
+    end = join.wait()
+    assert (end.code, end.answer["outcome"]) == (1, "rolled-back"), end
+    assert "executable file not found" in end.answer["reason"]
+    assert not containers(engine, cluster)
 
 
 def test_a_member_that_was_removed_makes_room_for_the_next_of_its_name(cluster, table, engine):
