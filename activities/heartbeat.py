@@ -12,13 +12,13 @@ from temporalio import activity
 
 
 @contextmanager
-def beating(every: timedelta = timedelta(seconds=5)) -> Iterator[None]:
-    """Heartbeats until the block ends: Temporal notices a dead worker, and not a slow call."""
+def beating(every: timedelta = timedelta(seconds=5), *details: object) -> Iterator[None]:
+    """Heartbeats `details` until the block ends: Temporal notices a dead worker, and not a slow call."""
     ended = Event()
 
     def beat() -> None:
         while not ended.wait(every.total_seconds()):
-            activity.heartbeat()
+            activity.heartbeat(*details)
 
     context = contextvars.copy_context()
     thread = Thread(target=lambda: context.run(beat), daemon=True, name="heartbeat")

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from temporalio import activity
+from datetime import timedelta
 
-from activities.failures import named_failures
+from temporalio import activity
+from temporalio.exceptions import CancelledError
+from temporalio.service import RPCError
+
+from activities.failures import again_later, leave_if_asked, named_failures
 from activities.heartbeat import beating
+from activities.temporal import Temporal
 from membership.acts import LaunchOrder
 from membership.errors import MemberflowError
 from membership.launching import LaunchConflict, LaunchFailed
@@ -13,10 +18,11 @@ from membership.ports import Clusters
 
 
 class Launching:
-    """The launchers of this worker's clusters file."""
+    """The launchers of this worker's clusters file; without `temporal`, it isn't asked whether a launch is wanted."""
 
-    def __init__(self, clusters: Clusters) -> None:
+    def __init__(self, clusters: Clusters, temporal: Temporal | None = None) -> None:
         self._clusters = clusters
+        self._temporal = temporal
 
     @activity.defn(no_thread_cancel_exception=True)
     def check_launcher(self, order: LaunchOrder) -> None:
@@ -26,10 +32,27 @@ class Launching:
 
     @activity.defn(no_thread_cancel_exception=True)
     def launch_member(self, order: LaunchOrder) -> str:
-        """Starts the member, or finds it running; what runs, for a person."""
+        """
+        Starts the member, or finds it running; what runs, for a person.
+
+        Leaves between two steps, and in the middle of a pull, when it is cancelled or its worker stops. Right before
+        it changes anything it asks Temporal: an attempt that was given up while its worker was frozen changes nothing.
+        """
         with beating(), named_failures(final=(LaunchConflict, LaunchFailed)):
-            launched = self._clusters.launcher(order.launcher).start(order.launch)
+            launched = self._clusters.launcher(order.launcher).start(order.launch, self._go_on)
         return f"container {launched.container} ({launched.container_id}) on {launched.engine}"
+
+    def _go_on(self, *, ask: bool = False) -> None:
+        leave_if_asked("the launch")
+        if not ask or self._temporal is None:
+            return
+        try:
+            why = self._temporal.call(self._temporal.why_unwanted(activity.info().task_token, "the launch"))
+        except (RPCError, TimeoutError) as error:
+            told = f"nothing was started, since Temporal could not be asked whether to: {str(error) or 'no answer'}"
+            raise again_later("NotLaunched", told, timedelta(seconds=1)) from error
+        if why:
+            raise CancelledError(why)
 
     @activity.defn(no_thread_cancel_exception=True)
     def describe_launched(self, order: LaunchOrder) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from datetime import timedelta
 
@@ -43,14 +44,19 @@ class Observe:
     async def read_profile(self, cluster: str) -> ClusterProfile:
         """The cluster's policy and task queue, from the clusters file, and the search attributes that may be set."""
         with named_failures(final=(MemberflowError,)):
-            policy, task_queue = self._clusters.policy(cluster), self._clusters.task_queue(cluster)
+            # Threads: a file may be on a mount that hangs, and the event loop has everybody's heartbeats.
+            policy = await asyncio.to_thread(self._clusters.policy, cluster)
+            task_queue = await asyncio.to_thread(self._clusters.task_queue, cluster)
         return ClusterProfile(policy, task_queue, await self._search_attributes())
 
     @activity.defn
     async def list_clusters(self, _: None = None) -> list[Reachability]:
         """The clusters of the clusters file and the queues that their activities run on."""
         with named_failures(final=(MemberflowError,)):
-            return [Reachability(name, self._clusters.task_queue(name)) for name in self._clusters.names()]
+            return await asyncio.to_thread(self._reachabilities)
+
+    def _reachabilities(self) -> list[Reachability]:
+        return [Reachability(name, self._clusters.task_queue(name)) for name in self._clusters.names()]
 
     @activity.defn(no_thread_cancel_exception=True)
     def check_status(self, look: Look) -> ClusterStatus:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
+import re
 import tempfile
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +20,10 @@ from membership.model import SyncProgress
 from membership.ports import Clusters
 
 _DIGEST = hashlib.sha256().digest_size
+# What `tempfile` puts behind a prefix.
+_PART = re.compile(r"[a-z0-9_]{8}")
+# Tries of one attempt: only what a worker met by itself counts, so that none of them is used up by a worker that stops.
+_TRIES = 3
 
 
 class SnapshotFailed(MemberflowError):
@@ -40,31 +47,50 @@ class Save:
 
 
 class Snapshots:
-    """Snapshots, by this worker."""
+    """Snapshots, by this worker; `pause` seconds after a try that failed comes the next one, and then twice as many."""
 
-    def __init__(self, clusters: Clusters) -> None:
+    def __init__(self, clusters: Clusters, pause: float = 2.0) -> None:
         self._clusters = clusters
+        self._pause = pause
 
     @activity.defn(no_thread_cancel_exception=True)
     def save_snapshot(self, save: Save) -> str:
         """
         Streams a voter's database to disk, checks its SHA-256 and puts it in place at once; its path.
 
-        A snapshot of the same name that is there already is kept: an earlier attempt saved it.
+        A snapshot of the same name that is there already is kept: an earlier attempt saved it. Tried three times; a
+        failure is then final. Another attempt, at another worker, begins anew where this worker stops or dies.
         """
-        with named_failures():
-            if save.path.exists():
-                return str(save.path)
-            try:
+        with named_failures(final=(MemberflowError,)):
+            for failed in range(1, _TRIES):
+                try:
+                    return self._save(save)
+                except MemberflowError as error:
+                    self._rest(failed, error)
+            return self._save(save)
+
+    def _rest(self, failed: int, error: MemberflowError) -> None:
+        seconds = self._pause * failed
+        told = f"no snapshot yet; try {failed + 1} of {_TRIES} follows in {seconds:.0f} s: {error}"
+        activity.logger.warning(told)
+        activity.heartbeat(SyncProgress(told))
+        activity.wait_for_cancelled_sync(seconds)
+        leave_if_asked("the snapshot")
+
+    def _save(self, save: Save) -> str:
+        try:
+            _remove_leftovers(save.path)
+            if not save.path.exists():
                 self._stream(save)
-            except OSError as error:
-                raise SnapshotFailed(f"{save.path}: {error.strerror or error}") from error
+        except OSError as error:
+            raise SnapshotFailed(f"{save.path}: {error.strerror or error}") from error
         return str(save.path)
 
     def _stream(self, save: Save) -> None:
         etcd = self._clusters.connect(save.cluster)
         etcd.look(save.avoid)
-        with tempfile.NamedTemporaryFile(dir=save.path.parent, prefix=f".{save.path.name}.") as file:
+        with tempfile.NamedTemporaryFile(dir=save.path.parent, prefix=_part_prefix(save.path)) as file:
+            _lock(file.fileno())
             digest, tail, written = hashlib.sha256(), b"", 0
             for piece, left in etcd.snapshot(save.avoid):
                 leave_if_asked("the snapshot")
@@ -82,6 +108,31 @@ class Snapshots:
                 os.fsync(file.fileno())
                 os.link(file.name, save.path)
                 _flush(save.path.parent)
+
+
+def _part_prefix(path: Path) -> str:
+    return f".{path.name}."
+
+
+def _lock(descriptor: int) -> bool:
+    """Takes the file, for as long as it is open; whether nobody else has it, and the file system can tell."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
+
+
+def _remove_leftovers(path: Path) -> None:
+    """Removes what a killed worker left of this snapshot; a part that is still being written is locked, and stays."""
+    prefix = _part_prefix(path)
+    with suppress(OSError):
+        for part in path.parent.iterdir():
+            if part.name.startswith(prefix) and _PART.fullmatch(part.name.removeprefix(prefix)):
+                # Over NFS only a file that may be written can be locked.
+                with part.open("r+b") as file:
+                    if _lock(file.fileno()):
+                        part.unlink()
 
 
 def _flush(folder: Path) -> None:

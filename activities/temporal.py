@@ -97,20 +97,21 @@ class Temporal:
         An act that timed out while its worker was frozen learns here that Temporal gave it up, and one whose
         change was cancelled that nobody wants it any more.
         """
-        beat, turns = await asyncio.gather(self._still_wanted(task_token), self.turns_state(cluster))
+        beat, turns = await asyncio.gather(self.why_unwanted(task_token, "the act"), self.turns_state(cluster))
         if beat:
             return beat, False
         if turns is None or turns.holder != ticket:
             return "this change does not have the turn", True
         return "", False
 
-    async def _still_wanted(self, task_token: bytes) -> str:
+    async def why_unwanted(self, task_token: bytes, what: str) -> str:
+        """Why nobody wants the activity of this token any more, though its worker may not know yet; empty if wanted."""
         try:
             await self.client.get_async_activity_handle(task_token=task_token).heartbeat()
         except AsyncActivityCancelledError:
-            return "the act was cancelled"
+            return f"{what} was cancelled"
         except RPCError as error:
             if error.status is RPCStatusCode.NOT_FOUND:
-                return "the act took too long and Temporal gave it up"
+                return f"{what} took too long and Temporal gave it up"
             raise
         return ""

@@ -16,6 +16,7 @@ from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCError
 
 from activities.failures import again_later, leave_if_asked
+from activities.heartbeat import beating
 from activities.progress import Notes, ProgressMeter
 from activities.temporal import Temporal
 from membership.acts import Order
@@ -39,6 +40,8 @@ NUDGE_AFTER = 12.0
 SPLIT_AFTER = 10.0
 VERIFY_FOR = 15.0
 
+# Temporal, etcd and the engine may each take their deadlines to answer, and the next look comes on top.
+BEAT_EVERY = timedelta(seconds=2)
 # Seconds between two looks at a launched container, and for which it may be found between two starts.
 CONTAINER_EVERY = 2.0
 RESTARTING_FOR = 10.0
@@ -112,9 +115,10 @@ class Watch:
             confirmed = False
             progress = meter.see(self._clock(), status, order.facts.member_id, verdict)
             activity.heartbeat(progress)
-            notes.consider(progress)
-            nudges.consider(etcd, status, self._clock())
-            container.consider(self._clock())
+            with beating(BEAT_EVERY, progress):
+                notes.consider(progress)
+                nudges.consider(etcd, status, self._clock())
+                container.consider(self._clock())
             _check_stall(progress, order)
         return status
 

@@ -17,7 +17,7 @@ from urllib3.exceptions import HTTPError
 from membership.launcher_config import LauncherConfig
 from membership.launching import LauncherUnavailable
 
-# Seconds for one answer; while an image is pulled, between two words about it.
+# Seconds for one answer. A pull has no deadline: whoever waits for it may leave at any moment.
 ANSWER_DEADLINE = 30
 # For a look that somebody waits for, and that is repeated.
 LOOK_DEADLINE = 5

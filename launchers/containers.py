@@ -16,6 +16,7 @@ from membership.launcher_config import LauncherConfig
 from membership.launching import Launch
 
 CLUSTER = "io.memberflow.cluster"
+CLUSTER_ID = "io.memberflow.cluster-id"
 MEMBER = "io.memberflow.member"
 MEMBER_ID = "io.memberflow.member-id"
 CHANGE = "io.memberflow.change"
@@ -30,7 +31,13 @@ def volume_name(launch: Launch) -> str:
 
 
 def labels_of(launch: Launch) -> dict[str, str]:
-    return {CLUSTER: launch.cluster, MEMBER: launch.name, MEMBER_ID: launch.member_id, CHANGE: launch.change}
+    return {
+        CLUSTER: launch.cluster,
+        CLUSTER_ID: launch.cluster_id,
+        MEMBER: launch.name,
+        MEMBER_ID: launch.member_id,
+        CHANGE: launch.change,
+    }
 
 
 def belongs_to(labels: Mapping[str, str], launch: Launch) -> bool:
@@ -38,15 +45,26 @@ def belongs_to(labels: Mapping[str, str], launch: Launch) -> bool:
     return is_namesake(labels, launch) and labels.get(MEMBER_ID) == launch.member_id
 
 
+def is_of_cluster(labels: Mapping[str, str], launch: Launch) -> bool:
+    """
+    Whether these are the labels of something in that very etcd cluster, whoever else calls one so.
+
+    Two installations may share names and an engine, and a cluster that was built anew has the name of the old one:
+    its list of members says nothing of theirs.
+    """
+    return (labels.get(CLUSTER), labels.get(CLUSTER_ID)) == (launch.cluster, launch.cluster_id)
+
+
 def is_namesake(labels: Mapping[str, str], launch: Launch) -> bool:
     """Whether these are the labels of a member of that name in that cluster, now or earlier."""
-    return (labels.get(CLUSTER), labels.get(MEMBER)) == (launch.cluster, launch.name)
+    return is_of_cluster(labels, launch) and labels.get(MEMBER) == launch.name
 
 
 def is_gone(labels: Mapping[str, str], launch: Launch) -> bool:
     """Whether these are the labels of an earlier member of that name, which the cluster certainly removed."""
     earlier = labels.get(MEMBER_ID)
-    return is_namesake(labels, launch) and bool(earlier and launch.members) and earlier not in launch.members
+    known = bool(earlier and launch.members and launch.cluster_id)
+    return is_namesake(labels, launch) and known and earlier not in launch.members
 
 
 def settings(config: LauncherConfig, launch: Launch) -> dict[str, Any]:

@@ -14,15 +14,18 @@ from docker.models.volumes import Volume
 
 from launchers import containers
 from launchers.connection import LOOK_DEADLINE, connected, told
+from launchers.images import has_image, pull
 from membership.launcher_config import LauncherConfig
 from membership.launching import (
     ENDED,
     LOG_LINES,
     ContainerState,
+    GoOn,
     Launch,
     LaunchConflict,
     Launched,
     LaunchFailed,
+    always,
     last_lines,
 )
 
@@ -45,11 +48,11 @@ class DockerLauncher:
                 raise _conflict("container", containers.container_name(launch), container.labels, launch)
             self._require_image(client)
 
-    def start(self, launch: Launch) -> Launched:
+    def start(self, launch: Launch, go_on: GoOn = always) -> Launched:
         with connected(self._config) as client:
-            found = _found(client, launch)
+            found = _found(client, launch, go_on)
             with self._failures():
-                container = _started(found) if found else self._create(client, launch)
+                container = _started(found, go_on) if found else self._create(client, launch, go_on)
         return Launched(
             container=containers.container_name(launch),
             container_id=str(container.short_id),
@@ -76,27 +79,30 @@ class DockerLauncher:
                 _remove(volume)
         return bool(container or volume)
 
-    def _create(self, client: DockerClient, launch: Launch) -> Container:
+    def _create(self, client: DockerClient, launch: Launch, go_on: GoOn) -> Container:
         """A new container, started; if it can't be had, nothing is left of it."""
-        self._provide_image(client)
+        self._provide_image(client, go_on)
         with ExitStack() as undo:
-            if not _has_volume(client, launch):
+            has_volume = _has_volume(client, launch)
+            go_on(ask=True)
+            if not has_volume:
                 # Docker makes it with the container, and keeps it while a container of another attempt has it.
                 undo.callback(_quietly, lambda: client.volumes.get(containers.volume_name(launch)).remove())
             container = client.containers.create(**self._settings(client, launch))
+            with _kept(undo):
+                go_on()
             undo.callback(_quietly, lambda: container.remove(v=True, force=True))
             container.start()
             undo.pop_all()
         return container
 
-    def _provide_image(self, client: DockerClient) -> None:
-        image, pull = self._config.image, self._config.pull
+    def _provide_image(self, client: DockerClient, go_on: GoOn) -> None:
         self._require_image(client)
-        if pull == "always" or not _has_image(client, image):
-            client.images.pull(image)
+        if self._config.pull == "always" or not has_image(client, self._config.image):
+            pull(client, self._config, go_on)
 
     def _require_image(self, client: DockerClient) -> None:
-        if self._config.pull == "never" and not _has_image(client, self._config.image):
+        if self._config.pull == "never" and not has_image(client, self._config.image):
             raise LaunchFailed(f"{self._config.engine} has no image {self._config.image}, and pull is never")
 
     def _settings(self, client: DockerClient, launch: Launch) -> dict[str, Any]:
@@ -115,20 +121,33 @@ class DockerLauncher:
             raise LaunchFailed(f"{self._config.engine}: {told(error)}") from error
 
 
-def _found(client: DockerClient, launch: Launch) -> Container | None:
+@contextmanager
+def _kept(undo: ExitStack) -> Iterator[None]:
+    """Undoes nothing when the block raises: another attempt may have found the container, and started it."""
+    try:
+        yield
+    except BaseException:
+        undo.pop_all()
+        raise
+
+
+def _found(client: DockerClient, launch: Launch, go_on: GoOn) -> Container | None:
     """This member's container. None when there is none and the name is free, which an earlier member's is made."""
     container = _container(client, launch)
     if container is None or containers.belongs_to(container.labels, launch):
         return container
     if not containers.is_gone(container.labels, launch):
         raise _conflict("container", containers.container_name(launch), container.labels, launch)
+    # Thawed after a while, this attempt would take the container of a member that was added since for a removed one's.
+    go_on(ask=True)
     with suppress(NotFound):
         container.remove(force=True)
     return None
 
 
-def _started(container: Container) -> Container:
+def _started(container: Container, go_on: GoOn) -> Container:
     if container.status not in _STARTED:
+        go_on(ask=True)
         container.start()
     return container
 
@@ -148,6 +167,10 @@ def _conflict(kind: str, name: str, labels: Mapping[str, str], launch: Launch) -
         return LaunchConflict(f"the {kind} {name} is that of an earlier member {other}, which is {known}")
     if containers.CLUSTER in labels:
         whose = f"member {labels.get(containers.MEMBER)} of cluster {labels[containers.CLUSTER]}"
+        if not containers.is_of_cluster(labels, launch):
+            whose += (
+                f" with the ID {labels.get(containers.CLUSTER_ID) or '(none)'}, not {launch.cluster_id or '(none)'}"
+            )
         return LaunchConflict(f"the {kind} {name} is that of {whose}")
     return LaunchConflict(f"a {kind} {name} is there already, and it was not memberflow that made it")
 
@@ -173,14 +196,6 @@ def _volume(client: DockerClient, launch: Launch) -> Volume | None:
 
 def _labels(volume: Volume) -> Mapping[str, str]:
     return volume.attrs.get("Labels") or {}
-
-
-def _has_image(client: DockerClient, image: str) -> bool:
-    try:
-        client.images.get(image)
-    except NotFound:
-        return False
-    return True
 
 
 def _quietly(undo: Callable[[], object]) -> None:

@@ -46,7 +46,8 @@ class Launch:
 
     `environment` is the handover; `change` the workflow ID of the change that wants it. `members` are the IDs
     of the cluster's members after the add: what an earlier member of that name left is in the way unless its ID
-    is known to be gone, which an empty `members` says of none.
+    is known to be gone, which an empty `members` says of none. `cluster` is only what the clusters file calls it;
+    `cluster_id`, etcd's own, in hex, tells it from others of that name on the same engine.
     """
 
     cluster: str
@@ -55,6 +56,7 @@ class Launch:
     environment: Mapping[str, str]
     change: str = ""
     members: tuple[str, ...] = ()
+    cluster_id: str = ""
 
     def fill(self, text: str) -> str:
         """A table's text with its placeholders filled in."""
@@ -98,6 +100,20 @@ class ContainerState:
         return "\n".join((told + ("; its last lines:" if self.log else ""), *self.log))
 
 
+class GoOn(Protocol):
+    """
+    Asked by a launcher in the middle of a start: raises when nobody wants it any more.
+
+    `ask`: the next step can't be taken back, so whoever wants it is asked, and not only what is known here.
+    """
+
+    def __call__(self, *, ask: bool = False) -> None: ...
+
+
+def always(*, ask: bool = False) -> None:
+    """`GoOn` for whoever waits for the end of the start."""
+
+
 class Launcher(Protocol):
     """
     Starts members as containers on one engine. Every method blocks; any of them may be repeated.
@@ -109,13 +125,16 @@ class Launcher(Protocol):
         """
         What can be known before the member has an ID, and `launch` its handover.
 
-        Raises LaunchConflict when something that isn't memberflow's has the container's name, and LaunchFailed when
-        the image is missing and may not be pulled.
+        Raises LaunchConflict when something has the container's name that isn't of this name in this cluster, and
+        LaunchFailed when the image is missing and may not be pulled.
         """
 
-    def start(self, launch: Launch) -> Launched:
+    def start(self, launch: Launch, go_on: GoOn = always) -> Launched:
         """
         The member's running container, found or made with a new volume; a pull may take minutes.
+
+        `go_on` is asked all the time during a pull, and right before anything is removed, created or started. It
+        leaves with what that raises; a container that was created and not started is there for the next attempt.
 
         Raises LaunchConflict when something else has its names, LaunchFailed when it can't be started; then
         nothing is left of what this call made.

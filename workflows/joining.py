@@ -79,7 +79,8 @@ class Joining:
     async def check_launcher(self) -> None:
         """Part of the preflight: an engine that can't be used is said before anything is done."""
         if self.request.launcher:
-            order = LaunchOrder(self.request.launcher, Launch(self.request.cluster, self.request.name, "", {}))
+            launch = Launch(self.request.cluster, self.request.name, "", {}, cluster_id=self.change.facts.cluster_id)
+            order = LaunchOrder(self.request.launcher, launch)
             try:
                 await self.change.start(Launching.check_launcher, order, LAUNCH, f"check {order.launcher}")
             except ActivityError as error:
@@ -88,7 +89,7 @@ class Joining:
     async def stop_old(self, old: Member) -> None:
         """Stops the old member's container, if the same launcher had started it."""
         if self.request.launcher:
-            launch = Launch(self.request.cluster, old.name, old.id, {})
+            launch = Launch(self.request.cluster, old.name, old.id, {}, cluster_id=self.change.facts.cluster_id)
             await self._stop(LaunchOrder(self.request.launcher, launch), f"stop what was launched for {old.name}")
 
     async def _add(self, status: ClusterStatus) -> ClusterStatus:
@@ -126,6 +127,7 @@ class Joining:
             environment=self._course.handover.env(),
             change=workflow.info().workflow_id,
             members=tuple(m.id for m in status.members),
+            cluster_id=self.change.facts.cluster_id,
         )
         order = LaunchOrder(self.request.launcher, launch)
         self.board.waits_for(f"launcher {order.launcher} to start the member")

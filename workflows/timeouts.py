@@ -66,10 +66,12 @@ LAUNCH = Limits(
     RetryPolicy(initial_interval=timedelta(seconds=1), maximum_attempts=3),
     heartbeat=timedelta(seconds=30),
 )
+# It counts its tries itself: workers that stop or die use up none.
 SNAPSHOT = Limits(
     timedelta(hours=6),
-    RetryPolicy(initial_interval=timedelta(seconds=2), maximum_attempts=3),
+    RetryPolicy(initial_interval=timedelta(seconds=2), maximum_interval=timedelta(seconds=30)),
     heartbeat=timedelta(seconds=15),
+    schedule_to_close=timedelta(hours=12),
 )
 # After a removal was announced: what workers know of it is a second old at most, and a look asks members within two.
 SHUN = timedelta(seconds=3)

@@ -5,11 +5,13 @@ from __future__ import annotations
 import io
 import tarfile
 import uuid
-from contextlib import closing
+from contextlib import closing, suppress
 
 import docker
 import pytest
+from docker.errors import ImageNotFound
 from engine import SERVES, NoEngine, OwnEngine, launcher, unavailable, usual_engine
+from registry import serving
 
 from local.processes import free_port
 from membership.launcher_config import LauncherConfig
@@ -60,6 +62,16 @@ def image(engine, etcd_binary):
 
 
 @pytest.fixture
+def registry(engine):
+    """One image, which the engine doesn't have before or after."""
+    with serving() as registry:
+        yield registry
+        for name in (f"{registry.image}:latest", f"{registry.image}@{registry.digest}"):
+            with suppress(ImageNotFound):
+                engine.images.remove(name, force=True)
+
+
+@pytest.fixture
 def config(address, image):
     """A launcher's table."""
     return LauncherConfig(engine=address, image=image, pull="never", restart="no")
@@ -76,7 +88,14 @@ def launch(engine):
         "ETCD_INITIAL_CLUSTER_STATE": "new",
         "ETCD_INITIAL_ADVERTISE_PEER_URLS": peer_url,
     }
-    yield Launch(cluster, "etcd-4", "8211f1d0f64f3269", environment, change=f"memberflow:{cluster}:join:etcd-4")
+    yield Launch(
+        cluster,
+        "etcd-4",
+        "8211f1d0f64f3269",
+        environment,
+        change=f"memberflow:{cluster}:join:etcd-4",
+        cluster_id="cdf818194e3a8c32",
+    )
     for container in engine.containers.list(all=True, filters={"name": f"memberflow-{cluster}"}):
         container.remove(v=True, force=True)
     for volume in engine.volumes.list(filters={"name": f"memberflow-{cluster}"}):

@@ -17,6 +17,9 @@ from membership.launching import LaunchConflict
     [
         ({}, (), "not memberflow that made it"),
         ({containers.CLUSTER: "a", containers.MEMBER: "b"}, (), "that of member b of cluster a"),
+        ({containers.CLUSTER_ID: "f1"}, (), "member etcd-4 of cluster .* with the ID f1, not cdf818194e3a8c32"),
+        ({containers.CLUSTER_ID: "f1", containers.MEMBER_ID: "1"}, ("2",), "with the ID f1, not cdf818194e3a8c32"),
+        ({containers.CLUSTER_ID: "", containers.MEMBER_ID: "1"}, ("2",), r"with the ID \(none\), not cdf818194e3a8c32"),
         ({containers.MEMBER_ID: "1"}, ("1", "2"), "earlier member 1, which is a member of the cluster"),
         ({containers.MEMBER_ID: "1"}, (), "earlier member 1, which is not known to be removed"),
         ({containers.MEMBER_ID: ""}, ("1", "2"), "earlier member of no known ID"),
@@ -34,6 +37,31 @@ def test_a_foreign_container_of_that_name_is_a_conflict(up, engine, image, launc
     assert not up.stop(launch)
     assert container_of(engine, launch).id == other.id
     assert volume_of(engine, launch) is None
+
+
+def test_a_live_member_of_another_cluster_of_that_name_runs_on(up, engine, launch):
+    """Of another installation, or of the cluster before it was built anew: said before a learner is added, too."""
+    theirs = replace(launch, cluster_id="f1", member_id="1")
+    up.start(theirs)
+    ours = replace(launch, members=("2", launch.member_id))
+    with pytest.raises(LaunchConflict, match="with the ID f1"):
+        up.check(replace(ours, member_id="", environment={}))
+    with pytest.raises(LaunchConflict, match="with the ID f1"):
+        up.start(ours)
+    same = replace(theirs, cluster_id=launch.cluster_id)
+    assert not up.stop(same)
+    assert up.state(same) is None
+    assert up.state(theirs).status == "running"
+    assert volume_of(engine, theirs)
+
+
+def test_a_launch_that_knows_no_cluster_id_removes_nothing(up, engine, launch):
+    """As in an order that an earlier version wrote into a history."""
+    unknown = replace(launch, cluster_id="")
+    up.start(replace(unknown, member_id="1"))
+    with pytest.raises(LaunchConflict, match="not known to be removed"):
+        up.start(replace(unknown, members=("2",)))
+    assert container_of(engine, launch).status == "running"
 
 
 def test_a_foreign_volume_of_that_name_is_a_conflict(up, engine, launch):

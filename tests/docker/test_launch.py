@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import signal
+from contextlib import closing
+
 import pytest
 from engine import launcher_table
 from lab import eventually
 
+from etcdapi.client import EtcdClient
+from membership.ports import Access
 from membership.requests import change_id
+from membership.turns import ACT_DEADLINE
 
 
 @pytest.fixture
@@ -14,7 +20,7 @@ def table(lab, address, image):
     """Writes `[launchers.docker]`; after the test nothing of the cluster is left in the engine."""
 
     def write(**changes):
-        lab.launchers = launcher_table(engine=address, image=image, **changes)
+        lab.launchers = launcher_table(**{"engine": address, "image": image} | changes)
 
     yield write
     lab.launchers = ""
@@ -39,6 +45,12 @@ def volumes(engine, cluster):
     return engine.volumes.list(filters={"label": f"io.memberflow.cluster={cluster.name}"})
 
 
+def cluster_id(cluster):
+    """As etcd says it."""
+    with closing(EtcdClient(Access((cluster.members[0].client_url,)))) as client:
+        return client.look().cluster_id
+
+
 def serving(new):
     """The flags with which a container serves on this member's ports."""
     return [
@@ -57,6 +69,7 @@ def test_a_launched_member_becomes_a_voter(cluster, table, engine):
     [container] = containers(engine, cluster)
     assert container.status == "running"
     assert container.labels["io.memberflow.member-id"] == end.answer["member_id"]
+    assert container.labels["io.memberflow.cluster-id"] == cluster_id(cluster)
     assert container.labels["io.memberflow.change"] == change_id(cluster.name, "join", new.name)
     again = cluster.join(new, "--launch", "docker").wait()
     assert (again.code, again.answer["outcome"]) == (0, "already-voter"), again
@@ -102,6 +115,54 @@ def test_a_killed_worker_launches_once(cluster, table, engine, lab):
     end = join.wait()
     assert (end.code, end.answer["outcome"]) == (0, "promoted"), end
     assert len(containers(engine, cluster)) == len(volumes(engine, cluster)) == 1
+
+
+def test_a_worker_that_stops_hands_a_pull_on(cluster, table, engine, lab, registry):
+    """It doesn't wait for the image; its successor does, and finds out that there is no etcd in it."""
+    table(image=registry.image, pull="missing")
+    registry.give.clear()
+    join = cluster.join(cluster.new_member(), "--launch", "docker")
+    assert registry.asked.wait(60)
+    try:
+        lab.worker.process.send(signal.SIGTERM)
+        # Before the time is up that the acts under way are given.
+        assert lab.worker.process.wait(ACT_DEADLINE) == 0
+    finally:
+        lab.worker.kill()
+        lab.worker.start()
+    registry.give.set()
+    end = join.wait()
+    assert (end.code, end.answer["outcome"]) == (1, "rolled-back"), end
+    assert "executable file not found" in end.answer["reason"]
+    assert not containers(engine, cluster)
+
+
+def test_a_member_that_was_removed_makes_room_for_the_next_of_its_name(cluster, table, engine):
+    """Its container is known by the cluster's own ID."""
+    new = cluster.new_member()
+    table(flags=serving(new))
+    first = cluster.join(new, "--launch", "docker").wait()
+    assert cluster.remove(new.name).wait().code == 0
+    second = cluster.join(new, "--launch", "docker").wait()
+    assert (second.code, second.answer["outcome"]) == (0, "promoted"), second
+    assert second.answer["member_id"] != first.answer["member_id"]
+    [container] = containers(engine, cluster)
+    assert container.labels["io.memberflow.member-id"] == second.answer["member_id"]
+
+
+def test_a_container_of_another_cluster_of_that_name_refuses_the_join(cluster, table, engine, image):
+    """Before a learner is added; it is left as it is."""
+    new = cluster.new_member()
+    table(flags=serving(new))
+    labels = {"cluster": cluster.name, "cluster-id": "f1", "member": new.name, "member-id": "1"}
+    name = f"memberflow-{cluster.name}-{new.name}"
+    labels = {f"io.memberflow.{key}": value for key, value in labels.items()}
+    theirs = engine.containers.create(image, ["etcd", "--version"], name=name, labels=labels)
+    end = cluster.join(new, "--launch", "docker").wait()
+    assert (end.code, end.answer["outcome"]) == (5, "refused"), end
+    assert "with the ID f1" in end.answer["reason"]
+    assert [c.id for c in containers(engine, cluster)] == [theirs.id]
+    assert cluster.counts() == (0, 0, 0)
 
 
 def test_a_replace_launches_the_new_and_stops_the_old(cluster, table, engine):

@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import timedelta
 
 import pytest
+from command import eventually
 from memory_etcd import CLUSTER_ID, MemoryCluster, MemoryEtcd
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
+from activities import watch
 from activities.temporal import Temporal
 from activities.watch import NUDGE_AFTER, SPLIT_AFTER, VERIFY_FOR, Watch
 from membership.acts import Order
@@ -56,6 +59,7 @@ class World:
 
     def __init__(self, client, *, match=0, alive=True, added=True, learner=True):
         self._temporal = Temporal(client)
+        self.beats = []
         self.cluster = MemoryCluster(3, index=INDEX)
         self.cluster.sync = lambda: None
         self.etcd = Timed(self.cluster)
@@ -75,13 +79,13 @@ class World:
 
     async def wait(self, activity, step="sync", **policy):
         """Runs one wait; gives its result and the heartbeats."""
-        environment, beats = ActivityEnvironment(), []
-        environment.on_heartbeat = lambda *details: beats.extend(details)
+        environment = ActivityEnvironment()
+        environment.on_heartbeat = lambda *details: self.beats.extend(details)
         waits = Watch(self.etcd, self._temporal, clock=lambda: self.etcd.now, patience=10_000)
         member_id = self.new.id if hasattr(self, "new") else ""
         facts = Facts("in-memory", CLUSTER_ID, Policy(**policy), "etcd-4", (URL,), member_id)
         order = Order(step, facts, Ticket("w", "r"))
-        return await asyncio.to_thread(environment.run, getattr(waits, activity), order), beats
+        return await asyncio.to_thread(environment.run, getattr(waits, activity), order), self.beats
 
 
 async def test_caught_up_must_be_seen_twice(temporal):
@@ -152,6 +156,23 @@ async def test_a_synced_but_silent_learner_is_nudged(temporal):
     await world.wait("wait_for_sync")
     assert world.etcd.commits == [1 + NUDGE_AFTER, 1 + 2 * NUDGE_AFTER]
     assert world.etcd.now == 32
+
+
+async def test_a_slow_answer_does_not_silence_the_wait(temporal, monkeypatch):
+    """While a nudge, a note or a look at the container takes its time, the last progress is told again."""
+    monkeypatch.setattr(watch, "BEAT_EVERY", timedelta(milliseconds=10))
+    world = World(temporal, match=INDEX, alive=False)
+
+    def commit():
+        told = len(world.beats)
+        eventually(lambda: len(world.beats) > told + 1, "heartbeats in the middle of a nudge", 5)
+        assert world.beats[told - 1] == world.beats[-1]
+        world.new.alive = True
+
+    world.etcd.commit = commit
+    world.etcd.happens = lambda _: setattr(world.new, "match", world.cluster.index)
+    await world.wait("wait_for_sync")
+    assert world.new.alive
 
 
 async def test_a_learner_that_is_behind_is_not_nudged(temporal):

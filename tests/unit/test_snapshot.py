@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from temporalio.testing import ActivityEnvironment
 
 from activities.snapshot import Save, Snapshots
 from membership.errors import ConnectionLost
+from workflows.timeouts import SNAPSHOT
 
 DATA = bytes(range(256)) * 100
 DIGEST = hashlib.sha256(DATA).digest()
@@ -47,7 +49,7 @@ def saved(etcd: Saved, folder, pattern: str = "{cluster}-{time}.db"):
     beats = []
     environment.on_heartbeat = beats.append
     save = Save("prod", f"{folder}/{pattern}", "20260102T030405Z", avoid=("a3", "http://etcd-3:2379"))
-    return environment.run(Snapshots(etcd).save_snapshot, save), beats
+    return environment.run(Snapshots(etcd, pause=0).save_snapshot, save), beats
 
 
 def failure(etcd: Saved, folder, pattern: str = "x.db") -> ApplicationError:
@@ -109,11 +111,12 @@ SPOILT = {
 
 @pytest.mark.parametrize("case", SPOILT)
 def test_what_was_spoilt_on_the_way_leaves_nothing(tmp_path, case):
-    """Named, and to be tried again by Temporal."""
+    """Named, and final when the third try meets it too."""
     etcd = Saved(1000)
     etcd.spoil = lambda pieces: SPOILT[case](list(pieces))
     error = failure(etcd, tmp_path)
-    assert (error.type, error.non_retryable) == ("SnapshotFailed", False)
+    assert (error.type, error.non_retryable) == ("SnapshotFailed", True)
+    assert len(etcd.avoided) == 3 * 2
     assert f"{tmp_path}/x.db: the SHA-256 of what came" in error.message
     assert not list(tmp_path.iterdir())
 
@@ -162,7 +165,7 @@ def test_a_snapshot_that_is_there_is_kept(tmp_path):
 
 
 def test_one_that_appears_meanwhile_is_not_replaced(tmp_path):
-    """By whomever; the next attempt finds it."""
+    """By whomever; the next try finds it."""
 
     def late(pieces):
         (tmp_path / "x.db").write_text("theirs")
@@ -170,5 +173,67 @@ def test_one_that_appears_meanwhile_is_not_replaced(tmp_path):
 
     etcd = Saved()
     etcd.spoil = late
-    assert failure(etcd, tmp_path).message == f"{tmp_path}/x.db: File exists"
+    assert saved(etcd, tmp_path, "x.db")[0] == f"{tmp_path}/x.db"
     assert [file.read_text() for file in tmp_path.iterdir()] == ["theirs"]
+
+
+def broken_first(times):
+    """Spoils the first snapshots of an etcd."""
+    left = iter([True] * times)
+
+    def spoil(pieces):
+        if next(left, False):
+            raise ConnectionLost("reset", "UNAVAILABLE")
+        return pieces
+
+    return spoil
+
+
+def test_what_passes_is_tried_again(tmp_path):
+    """Twice; the heartbeat tells what happened."""
+    etcd = Saved()
+    etcd.spoil = broken_first(2)
+    _, beats = saved(etcd, tmp_path, "x.db")
+    assert (tmp_path / "x.db").read_bytes() == WHOLE
+    assert [beat.reason[:35] for beat in beats[:2]] == [f"no snapshot yet; try {n} of 3 follows" for n in (2, 3)]
+    assert "ConnectionLost: reset" in beats[0].reason
+
+
+def test_a_worker_that_stops_uses_up_no_try(tmp_path):
+    """However often: between two pieces, or before another try, the snapshot goes to another worker."""
+    for spoil in (lambda pieces: pieces, broken_first(1)):
+        etcd, environment = Saved(), ActivityEnvironment()
+        etcd.spoil = spoil
+        environment.worker_shutdown()
+        save = Save("prod", f"{tmp_path}/x.db", "")
+        with pytest.raises(ApplicationError) as left:
+            environment.run(Snapshots(etcd, pause=0).save_snapshot, save)
+        assert (left.value.type, left.value.non_retryable) == ("WorkerShutdown", False)
+        assert not list(tmp_path.iterdir())
+    assert SNAPSHOT.retry.maximum_attempts == 0
+
+
+def test_what_a_killed_worker_left_is_removed(tmp_path):
+    """Of this snapshot: not another's, not a person's file, and not what is being written at this moment."""
+    stays = (".x.db.abcdefg1", ".x.db.old", ".x.db.part.abcdefgh", ".y.db.abcdefgh", "x.db.abcdefgh")
+    for name in (".x.db.abcdefgh", *stays):
+        (tmp_path / name).write_text("part")
+    with (tmp_path / ".x.db.abcdefg1").open() as written:
+        fcntl.flock(written, fcntl.LOCK_EX)
+        saved(Saved(), tmp_path, "x.db")
+    assert {file.name for file in tmp_path.iterdir()} == {"x.db", *stays}
+
+
+def test_what_is_being_written_is_locked(tmp_path):
+    """So that an attempt which begins meanwhile leaves it alone."""
+    etcd = Saved(100)
+
+    def spoil(pieces):
+        yield next(pieces)
+        [part] = tmp_path.iterdir()
+        with part.open() as file, pytest.raises(BlockingIOError):
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield from pieces
+
+    etcd.spoil = spoil
+    saved(etcd, tmp_path)

@@ -1,0 +1,98 @@
+"""A launch that nobody wants any more changes nothing, whoever knows of it first: the worker, or Temporal alone."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+
+import pytest
+from temporalio.exceptions import ApplicationError, CancelledError
+from temporalio.service import RPCError, RPCStatusCode
+from temporalio.testing import ActivityEnvironment
+
+from activities.launch import Launching
+from membership.acts import LaunchOrder
+from membership.launching import Launch, Launched
+
+LAUNCHED = Launched("memberflow-prod-etcd-4", "0123456789ab", "v", "unix:///x", created=True)
+
+
+class World:
+    """A launcher that pulls, asks, creates; `pulls` is what happens in the middle of its pull."""
+
+    def __init__(self, pulls=lambda: None, why="", error=None):
+        self.pulls, self.why, self.error = pulls, why, error
+        self.environment = ActivityEnvironment()
+        self.created = False
+
+    def launcher(self, name):
+        assert name == "docker"
+        return self
+
+    def start(self, launch, go_on):
+        go_on()
+        self.pulls()
+        go_on()
+        go_on(ask=True)
+        self.created = True
+        return LAUNCHED
+
+    # As `activities.temporal.Temporal`.
+
+    def call(self, question):
+        return asyncio.run(question)
+
+    async def why_unwanted(self, task_token, what):
+        assert task_token == self.environment.info.task_token
+        if self.error:
+            raise self.error
+        return f"{what} {self.why}" if self.why else ""
+
+    def launch(self):
+        order = LaunchOrder("docker", Launch("prod", "etcd-4", "1", {}))
+        return self.environment.run(Launching(self, self).launch_member, order)
+
+
+def test_a_wanted_launch_tells_what_runs():
+    """For a person."""
+    world = World()
+    assert world.launch() == "container memberflow-prod-etcd-4 (0123456789ab) on unix:///x"
+    assert world.created
+
+
+def test_a_worker_that_stops_hands_the_launch_on():
+    """In the middle of a pull, at once; the next attempt is one at another worker."""
+    world = World()
+    world.pulls = world.environment.worker_shutdown
+    with pytest.raises(ApplicationError) as left:
+        world.launch()
+    assert (left.value.type, left.value.non_retryable) == ("WorkerShutdown", False)
+    assert left.value.next_retry_delay == timedelta(0)
+    assert not world.created
+
+
+def test_a_cancel_ends_the_launch():
+    """As does an attempt that took too long, as far as its worker knows."""
+    world = World()
+    world.pulls = world.environment.cancel
+    with pytest.raises(CancelledError):
+        world.launch()
+    assert not world.created
+
+
+def test_an_attempt_that_temporal_gave_up_creates_nothing():
+    """Its worker was frozen meanwhile, and knows nothing of it."""
+    world = World(why="took too long and Temporal gave it up")
+    with pytest.raises(CancelledError, match="the launch took too long"):
+        world.launch()
+    assert not world.created
+
+
+@pytest.mark.parametrize("error", [TimeoutError(), RPCError("no way", RPCStatusCode.UNAVAILABLE, b"")])
+def test_without_an_answer_from_temporal_nothing_is_created(error):
+    """It is tried again."""
+    world = World(error=error)
+    with pytest.raises(ApplicationError, match="could not be asked whether to: no") as failed:
+        world.launch()
+    assert (failed.value.type, failed.value.non_retryable) == ("NotLaunched", False)
+    assert not world.created
