@@ -83,7 +83,7 @@ def _activities(client: Client, clusters: Clusters, waits: dict[str, Any]) -> li
     temporal = Temporal(client)
     change, observe = Change(clusters, temporal), Observe(clusters, temporal)
     watch = Watch(clusters, temporal, **waits)
-    launching, snapshots = Launching(clusters), Snapshots(clusters)
+    launching, snapshots = Launching(clusters, temporal), Snapshots(clusters)
     turns = Turns(temporal, **{name: value for name, value in waits.items() if name != "clock"})
     return [
         *(observe.read_profile, observe.list_clusters, observe.look_beforehand),

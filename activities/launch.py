@@ -18,9 +18,9 @@ from membership.ports import Clusters
 
 
 class Launching:
-    """The launchers of this worker's clusters file; without `temporal`, it isn't asked whether a launch is wanted."""
+    """The launchers of this worker's clusters file."""
 
-    def __init__(self, clusters: Clusters, temporal: Temporal | None = None) -> None:
+    def __init__(self, clusters: Clusters, temporal: Temporal) -> None:
         self._clusters = clusters
         self._temporal = temporal
 
@@ -44,7 +44,7 @@ class Launching:
 
     def _go_on(self, *, ask: bool = False) -> None:
         leave_if_asked("the launch")
-        if not ask or self._temporal is None:
+        if not ask:
             return
         try:
             why = self._temporal.call(self._temporal.why_unwanted(activity.info().task_token, "the launch"))

@@ -27,14 +27,18 @@ class Past:
     @activity.defn
     async def began_with(self, earlier: Earlier) -> tuple[int, int] | None:
         """
-        Voters and spare that the latest run of the replace began with, if it was about this member and failed.
+        Voters and spare that the latest run of the replace that changed anything began with, if it did not succeed.
 
-        None where there is no such run, or Temporal keeps it no longer.
+        None where there is no such run for this member, or Temporal keeps it no longer.
         """
-        query = f"WorkflowId = '{earlier.workflow_id}' AND ExecutionStatus != 'Running'"
+        query = f"WorkflowId = '{earlier.workflow_id}'"
         runs = [run async for run in self._temporal.client.list_workflows(query, limit=20)]
-        latest = max(runs, key=lambda run: run.start_time, default=None)
-        if latest is None or latest.status is WorkflowExecutionStatus.COMPLETED:
-            return None
-        old, voters, spare = (await latest.memo()).get("began_with", ("", 0, 0))
-        return (voters, spare) if old == earlier.old else None
+        own = activity.info().workflow_run_id
+        # Its status may lag behind: what has just failed can still be listed as running.
+        for run in sorted(runs, key=lambda run: run.start_time, reverse=True):
+            if run.status is WorkflowExecutionStatus.COMPLETED:
+                break
+            old, voters, spare = (await run.memo()).get("began_with", ("", 0, 0))
+            if run.run_id != own and old == earlier.old:
+                return voters, spare
+        return None

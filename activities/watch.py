@@ -17,6 +17,7 @@ from temporalio.service import RPCError
 
 from activities.failures import again_later, leave_if_asked
 from activities.heartbeat import beating
+from activities.nudges import Nudges
 from activities.progress import Notes, ProgressMeter
 from activities.temporal import Temporal
 from membership.acts import Order
@@ -33,15 +34,14 @@ _INTERVALS = ((10.0, 0.05), (60.0, 0.25), (float("inf"), 0.5))
 # A linearizable read makes the leader send heartbeats, and those that meet the start of a member make that silence
 # likelier (docs/benchmarks.md), so as long as the leader has nothing from the member, a look is this rare.
 LOOK_ANYHOW = 1.0
-# A learner that the leader sees fully matched, but that stays silent this long, is nudged: etcd 3.6 and 3.7 can
-# leave it silent for ever in an idle cluster, and one more raft entry frees it (measured; no upstream issue).
-NUDGE_AFTER = 12.0
 # Lists that agree and a member that contradicts them are given this long to meet, and a silent one as long to speak.
 SPLIT_AFTER = 10.0
 VERIFY_FOR = 15.0
 
 # Temporal, etcd and the engine may each take their deadlines to answer, and the next look comes on top.
 BEAT_EVERY = timedelta(seconds=2)
+# Seconds between two questions whose learner is waited for.
+TURNS_EVERY = 2.0
 # Seconds between two looks at a launched container, and for which it may be found between two starts.
 CONTAINER_EVERY = 2.0
 RESTARTING_FOR = 10.0
@@ -76,19 +76,29 @@ class Watch:
         """
         Waits until the step's verdict on the cluster is no longer Wait, or another foreign learner is in the way.
 
-        The heartbeat tells the reason.
+        One that a change of ours added is waited for in line: it is in the way until that change has ended, and
+        then it is gone, or left behind. The heartbeat tells the reason.
         """
         meter = ProgressMeter(self._clock(), _resumed())
-        foreign: str | None = None
+        asked = float("-inf")
         for _, status in self._looks(order, meter):
-            verdict = judge(order.step, status, order.facts)
-            if not isinstance(verdict, Wait) or verdict.foreign != (
-                foreign if foreign is not None else verdict.foreign
-            ):
+            verdict, now = judge(order.step, status, order.facts), self._clock()
+            if not isinstance(verdict, Wait) or verdict.foreign != order.foreign:
                 break
-            foreign = verdict.foreign
-            activity.heartbeat(meter.see(self._clock(), status, order.facts.member_id, verdict))
+            if verdict.foreign and now - asked >= TURNS_EVERY:
+                asked = now
+                if self._is_ours(order.cluster, verdict.foreign):
+                    break
+            activity.heartbeat(meter.see(now, status, order.facts.member_id, verdict))
         return status
+
+    def _is_ours(self, cluster: str, learner: str) -> bool:
+        """Whether the turns know which change added this learner."""
+        try:
+            state = self._temporal.call(self._temporal.turns_state(cluster))
+        except (RPCError, TimeoutError):
+            return False
+        return state is not None and any(x.member_id == learner for x in state.learners)
 
     @activity.defn(no_thread_cancel_exception=True)
     def wait_for_sync(self, order: Order) -> ClusterStatus:
@@ -101,7 +111,7 @@ class Watch:
         resumed = _resumed()
         meter = ProgressMeter(self._clock(), resumed)
         notes = Notes(self._note_sender(), resumed)
-        nudges = _Nudges(order.facts.member_id)
+        nudges = Nudges(order.facts.member_id)
         container = _Container(self._clusters, order)
         confirmed = False
         for etcd, status in self._looks(order, meter, until_moves=order.facts.member_id):
@@ -128,11 +138,11 @@ class Watch:
         Waits until the new voter and all others say that it is one, for VERIFY_FOR seconds at most.
 
         Silence is no failure; fails with SplitView when the lists say voter and the member, for SPLIT_AFTER
-        seconds, says learner (etcd#18347).
+        seconds, says learner (etcd#18347), and with Unverified when the cluster can't be looked at for so long.
         """
         meter = ProgressMeter(self._clock(), _resumed())
         contradicted: float | None = None
-        for _, status in self._looks(order, meter):
+        for _, status in self._looks(order, meter, blind_for=VERIFY_FOR):
             verdict, now = judge(order.step, status, order.facts), self._clock()
             if not isinstance(verdict, Wait):
                 break
@@ -164,11 +174,14 @@ class Watch:
 
         return send
 
-    def _looks(self, order: Order, meter: ProgressMeter, until_moves: str = "") -> Iterator[tuple[Etcd, ClusterStatus]]:
+    def _looks(
+        self, order: Order, meter: ProgressMeter, until_moves: str = "", blind_for: float = float("inf")
+    ) -> Iterator[tuple[Etcd, ClusterStatus]]:
         """
         Looks again and again, ever less often, until the consumer has seen enough.
 
         While the leader has nothing from the member `until_moves`, it is asked about that alone, and looks are rare.
+        When looks fail after `blind_for` seconds, that ends the wait.
         """
         started = self._clock()
         while True:
@@ -181,7 +194,10 @@ class Watch:
                 etcd = self._clusters.connect(order.cluster)
                 status = etcd.look(self._temporal.avoided(order.cluster, order.facts.avoid))
             except MemberflowError as error:
-                activity.heartbeat(meter.blind(self._clock(), f"cannot look: {error.name}: {error}"))
+                progress = meter.blind(self._clock(), f"cannot look: {error.name}: {error}")
+                activity.heartbeat(progress)
+                if progress.elapsed >= blind_for:
+                    raise ApplicationError(progress.reason, type="Unverified", non_retryable=True) from error
             else:
                 yield etcd, status
                 before = status.progress.get(until_moves)
@@ -197,34 +213,6 @@ class Watch:
             activity.wait_for_cancelled_sync(pause)
             if etcd.progress().get(member_id) != before:
                 return
-
-
-class _Nudges:
-    """Frees a learner that is fully matched at the leader and yet does not answer."""
-
-    def __init__(self, member_id: str) -> None:
-        self._member_id = member_id
-        self._silent_since: float | None = None
-
-    def consider(self, etcd: Etcd, status: ClusterStatus, now: float) -> None:
-        """Has one raft entry committed when the learner has been matched and silent for NUDGE_AFTER seconds."""
-        if not self._matched_and_silent(status):
-            self._silent_since = None
-            return
-        self._silent_since = now if self._silent_since is None else self._silent_since
-        if now - self._silent_since < NUDGE_AFTER:
-            return
-        self._silent_since = now
-        activity.logger.warning("learner %s is fully matched but silent; nudging it with an Alarm GET", self._member_id)
-        try:
-            etcd.commit()
-        except MemberflowError as error:
-            activity.logger.warning("the nudge failed: %s", error)
-
-    def _matched_and_silent(self, status: ClusterStatus) -> bool:
-        own, leader = status.progress.get(self._member_id), status.progress.get(status.leader)
-        matched = own is not None and leader is not None and own.match >= leader.match
-        return matched and self._member_id not in status.statuses
 
 
 class _Container:

@@ -15,11 +15,14 @@ from membership.model import SyncProgress
 # A worker takes what is there at once.
 _TAKEN_WITHIN = timedelta(seconds=5)
 
+# They have no figures, and are tried again until they succeed.
+_LOOKS = ("check_status", "check_after_barrier", "look_beforehand")
+
 _PROGRESS = TypeAdapter(SyncProgress)
 
 
 async def heartbeat(client: Client, description: WorkflowExecutionDescription) -> tuple[SyncProgress | None, str]:
-    """The live figures of the pending wait, and what it waits for."""
+    """The live figures of the pending wait, and what it waits for; else why what is pending is tried again."""
     for pending in description.raw_description.pending_activities:
         payloads = pending.heartbeat_details.payloads
         details = await client.data_converter.decode(payloads) if payloads else []
@@ -31,7 +34,8 @@ async def heartbeat(client: Client, description: WorkflowExecutionDescription) -
                 return progress, progress.reason
         except ValidationError:
             continue
-    return None, ""
+    looks = [p for p in description.raw_description.pending_activities if p.activity_type.name.startswith(_LOOKS)]
+    return None, next((f"a look fails: {p.last_failure.message}" for p in looks if p.last_failure.message), "")
 
 
 async def untaken(client: Client, description: WorkflowExecutionDescription) -> str:

@@ -54,12 +54,17 @@ class LaunchOrder:
 
 @dataclass(frozen=True)
 class Order:
-    """A step to be watched, or acted on by the change that has `ticket`; `launch` is what was launched for it."""
+    """
+    A step to be watched, or acted on by the change that has `ticket`; `launch` is what was launched for it.
+
+    `foreign` is the ID of somebody else's learner that is waited for.
+    """
 
     step: str
     facts: Facts
     ticket: Ticket
     launch: LaunchOrder | None = None
+    foreign: str = ""
 
     @property
     def cluster(self) -> str:

@@ -62,7 +62,9 @@ def _voters(status: ClusterStatus) -> Check:
 
 def _lists(status: ClusterStatus) -> Check:
     if status.dissent:
-        hint = "if it lasts, compare the members' --max-learners, and `memberflow replace` the one that differs"
+        hint = (
+            "if it lasts, compare the members' --max-learners; stop the one that differs, and `memberflow replace` it"
+        )
         evidence = f"voters disagree about the member list: {'; '.join(status.dissent)}"
         return Check("member lists", "wait", evidence, hint)
     return Check("member lists", "ok", f"{len(status.readers)} voters were asked and list the same members")

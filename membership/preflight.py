@@ -63,8 +63,13 @@ def meant_by(request: ChangeRequest, status: ClusterStatus) -> set[str]:
 
 def orphans_beside(request: ChangeRequest, seen: Beforehand) -> dict[str, AddedLearner]:
     """Learners that changes of ours left behind, by ID; this change removes them first, but for its own."""
+    return {i: x for i, x in learners_beside(request, seen).items() if x in seen.turns.orphans}
+
+
+def learners_beside(request: ChangeRequest, seen: Beforehand) -> dict[str, AddedLearner]:
+    """Learners that other changes of ours added, by ID, running ones too: those are a matter of turns."""
     others = {m.id for m in seen.status.learners} - meant_by(request, seen.status)
-    return {x.member_id: x for x in seen.turns.orphans if x.member_id in others}
+    return {x.member_id: x for x in seen.turns.learners if x.member_id in others}
 
 
 # ---- by change ----
@@ -196,7 +201,9 @@ def _removal(status: ClusterStatus, facts: Facts, target: Member, returning: int
 
 def _order(order: Order, old: Member, request: ReplaceRequest) -> Check:
     if request.order == "add-first" and order.first == "remove-first":
-        hint = "give the new member another name and other peer URLs, or use --order remove-first"
+        hint = "use --order remove-first"
+        if old.name == request.name or set(old.peer_urls) & set(request.peer_urls):
+            hint = f"give the new member another name and other peer URLs, or {hint}"
         return Check(
             "order", "refuse", f"{old.label} can't be replaced add-first: {order.why}", hint, "OrderImpossible"
         )

@@ -31,6 +31,10 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
+class HeldWhileShunning(Exception):
+    """The change is to be held: whoever announced a removal takes that back, and comes to the safe point again."""
+
+
 class Change:
     """
     One running change of a cluster.
@@ -52,6 +56,7 @@ class Change:
         self._profile: ClusterProfile | None = None
         self._stop: Stop | None = None
         self._hold = ""
+        self._shunning = False
 
     @property
     def has_profile(self) -> bool:
@@ -86,10 +91,16 @@ class Change:
         return bool(self._hold)
 
     async def safe_point(self) -> None:
-        """Raises Stop when the change is to stop, and waits while it is held. Nothing of ours is under way here."""
+        """
+        Raises Stop when the change is to stop, and waits while it is held. Nothing of ours is under way here.
+
+        Raises HeldWhileShunning when it is to be held while nobody asks a member: that must not last.
+        """
         if self.unstoppable:
             return
         if self._hold and self._stop is None:
+            if self._shunning:
+                raise HeldWhileShunning
             self.clocks.pause()
             self.board.held(self._hold)
             await workflow.wait_condition(lambda: not self._hold or self._stop is not None)
@@ -145,6 +156,7 @@ class Change:
         """Has every worker stop asking the member; of one that can be asked, the last look has then ended."""
         member_id = self.facts.member_id
         self.facts = replace(self.facts, avoid=(member_id, *status.endpoints_of(member_id)))
+        self._shunning = True
         await turn.announce_removal(self.facts.avoid)
         if status.endpoints_of(member_id):
             self.board.waits_for("the last look at the member to end")
@@ -153,22 +165,24 @@ class Change:
     async def ask_again(self, turn: Turn) -> None:
         """After all, the member stays."""
         self.facts = replace(self.facts, avoid=())
+        self._shunning = False
         await turn.announce_removal(())
 
     # ---- activities, on the cluster's task queue ----
 
-    async def first_look(self) -> Beforehand:
-        """The first look of all: it fails after a while, where later ones go on trying."""
+    async def first_look(self, kind: StopKind) -> Beforehand:
+        """The first look of all: it fails after a while, as a Stop of this kind, where later ones go on trying."""
         look = Look(self.cluster, member=self.member)
         try:
             return await self.interruptible(
                 lambda: self.start(Observe.look_beforehand, look, FIRST_LOOK, "first look at the cluster")
             )
         except ActivityError as error:
-            raise stop_of(error, "refused") from error
+            raise stop_of(error, kind) from error
 
     async def look(self, why: str) -> ClusterStatus:
         """One look, repeated by Temporal until it succeeds."""
+        self.board.waits_for(f"a look at the cluster: {why}")
         return await self.interruptible(lambda: self.start(Observe.check_status, self._look(), LOOK, why))
 
     async def look_after(self, act: str) -> ClusterStatus:
@@ -186,10 +200,12 @@ class Change:
         status: ClusterStatus = await self.start(Observe.check_after_barrier, self._look(LOOK_AGAIN), LOOK, why)
         return status
 
-    async def wait(self, method: Any, step: str, why: str, launch: LaunchOrder | None = None) -> ClusterStatus:
+    async def wait(
+        self, method: Any, step: str, why: str, launch: LaunchOrder | None = None, foreign: str = ""
+    ) -> ClusterStatus:
         """A wait, as one heartbeating activity; raises Stop with the name of what ended it."""
         try:
-            return await self.interruptible(lambda: self.start(method, self._order(step, launch), WAIT, why))
+            return await self.interruptible(lambda: self.start(method, self._order(step, launch, foreign), WAIT, why))
         except ActivityError as error:
             stop = stop_of(error, "failed")
             stop.kind = "clock" if stop.error in ("LearnerStalled", "LaunchedMemberDied") else "failed"
@@ -216,8 +232,8 @@ class Change:
         """Whether a call of this change may have brought the act's effect about."""
         return any(report.applied != "no" for report in self.reports.get(act, []))
 
-    def _order(self, step: str, launch: LaunchOrder | None = None) -> Order:
-        return Order(step, self.facts, self.ticket, launch)
+    def _order(self, step: str, launch: LaunchOrder | None = None, foreign: str = "") -> Order:
+        return Order(step, self.facts, self.ticket, launch, foreign)
 
     def start(self, method: Any, arg: Any, limits: Limits, summary: str) -> workflow.ActivityHandle[Any]:
         """Starts an activity on the cluster's task queue; its summary names the member."""
@@ -232,7 +248,10 @@ def stop_of(error: ActivityError, kind: StopKind) -> Stop:
     if isinstance(cause, TemporalTimeout) and cause.type is TimeoutType.SCHEDULE_TO_START:
         reason = "no worker took the work in time"
         return Stop(
-            kind, "NoWorker", reason, "start one that serves this cluster's task queue: `memberflow worker --serve`"
+            kind,
+            "NoWorker",
+            reason,
+            "start one that serves this cluster's task queue: `memberflow worker --serve QUEUE`",
         )
     if isinstance(cause, ApplicationError):
         hint = str(cause.details[0]) if cause.details else ""

@@ -21,10 +21,13 @@ class Clock:
         self._on_end = on_end
         self._started = 0.0
         self._timer: asyncio.Task[None] | None = None
+        self._over = False
 
     def start(self) -> None:
         """Starts it, or goes on after `pause`."""
-        if self._timer is None and self._left > 0:
+        if self._left <= 0:
+            self._ring()  # it was paused in the very moment of its end
+        elif self._timer is None:
             self._started = workflow.time()
             self._timer = asyncio.create_task(self._run())
 
@@ -37,13 +40,18 @@ class Clock:
     def end(self) -> None:
         """Stops it for good."""
         self.pause()
-        self._left = 0.0
+        self._over = True
 
     async def _run(self) -> None:
         await workflow.sleep(timedelta(seconds=self._left), summary=self._stop.error)
         self._timer = None
         self._left = 0.0
-        self._on_end(self._stop)
+        self._ring()
+
+    def _ring(self) -> None:
+        if not self._over:
+            self._over = True
+            self._on_end(self._stop)
 
 
 class Clocks:

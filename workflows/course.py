@@ -18,12 +18,13 @@ from workflows.turn import Turn
 
 with workflow.unsafe.imports_passed_through():
     from activities.observe import Observe
+    from membership.acts import Beforehand
     from membership.checks import Check
     from membership.duration import format_duration
     from membership.model import ClusterStatus, Handover
     from membership.preflight import orphans_beside, refusal, warnings
     from membership.requests import ChangeRequest, Outcome, OutcomeKind
-    from membership.stop import Stop
+    from membership.stop import Stop, StopKind
     from membership.verdicts import Facts
 
 R = TypeVar("R", bound=ChangeRequest)
@@ -45,6 +46,8 @@ class Course(Generic[R]):
         self.handover: Handover | None = None
         self.ended = False
         self.rolled_back = False
+        # What fails before it has looked: resumed after a hold, a change is held again rather than taken back.
+        self.unseen: StopKind = "refused"
 
     async def run(self) -> Outcome:
         """The whole change; once more, after a failure that was held and then resumed."""
@@ -69,6 +72,7 @@ class Course(Generic[R]):
     async def _forward_again(self) -> Outcome:
         """Held where it stands; resumed, it begins again and finds what is done already."""
         await self.change.safe_point()
+        self.unseen = "clock"
         return await self.forward()
 
     async def forward(self) -> Outcome:
@@ -101,22 +105,26 @@ class Course(Generic[R]):
                     lambda: ASK.start(Observe.read_profile, self.request.cluster, f"{change.member}: read the policy")
                 )
             except ActivityError as error:
-                raise stop_of(error, "refused") from error
+                raise stop_of(error, self.unseen) from error
             self.board.use_search_attributes(change.profile.search_attributes)
-        seen = await change.first_look()
+        seen = await change.first_look(self.unseen)
         status = seen.status
         change.facts = self.facts(status)
         await self.remember(status)
-        orphans = orphans_beside(self.request, seen)
-        checks = self.checks(status.without(*orphans), change.facts)
-        if refused := refusal(checks):
-            raise Stop("refused", refused.error, refused.evidence, refused.hint)
-        for warning in warnings(checks):
+        for warning in warnings(self._check(seen)):
             self.board.warn(warning)
         return status
 
+    def _check(self, seen: Beforehand) -> tuple[Check, ...]:
+        """What this look shows is checked; raises Stop for what is refused."""
+        orphans = orphans_beside(self.request, seen)
+        checks = self.checks(seen.status.without(*orphans), self.change.facts)
+        if refused := refusal(checks):
+            raise Stop("refused", refused.error, refused.evidence, refused.hint)
+        return checks
+
     async def take_turn(self, *, preempt: bool = False) -> ClusterStatus:
-        """Waits in line; the look that was made with the turn."""
+        """Waits in line; the look that was made with the turn, checked as the first one was."""
         self.board.enter("turn")
         await self.turn.take(preempt=preempt)
         limit = self.change.facts.policy.join_timeout
@@ -125,6 +133,7 @@ class Course(Generic[R]):
         self.change.clocks.start("join_timeout", limit, Stop("clock", "JoinTimeout", reason, hint))
         status = await self.change.look("look with the turn")
         self.turn.report(status)
+        self._check(self.turn.beforehand(status))
         return status
 
     def end(self, kind: OutcomeKind, status: ClusterStatus, *, verified: bool | None = None) -> Outcome:

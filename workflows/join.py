@@ -17,7 +17,7 @@ with workflow.unsafe.imports_passed_through():
     from membership.checks import Check
     from membership.model import ClusterStatus, Handover, SyncProgress
     from membership.preflight import check_join
-    from membership.requests import JoinRequest, Outcome
+    from membership.requests import JoinRequest, Outcome, OutcomeKind
     from membership.stop import Stop
     from membership.verdicts import Facts
 
@@ -38,9 +38,10 @@ class Join(Course[JoinRequest]):
     async def forward(self) -> Outcome:
         seen = await self.preflight()
         if self.joining.is_voter(seen):
-            self.joining.hand_over(seen)
+            seen = await self.joining.is_in(seen)
             # After a hold, the course begins anew and finds what it did before.
-            return self.end("promoted" if self.change.did(PROMOTE.what) else "already-voter", seen)
+            kind: OutcomeKind = "promoted" if self.change.did(PROMOTE.what) else "already-voter"
+            return self.end(kind, seen, verified=self.joining.verified)
         await self.joining.check_launcher()
         seen = await self.joining.run(await self.take_turn())
         return self.end("promoted", seen, verified=self.joining.verified)

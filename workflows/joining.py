@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, replace
+from functools import partial
 
 from temporalio import workflow
 from temporalio.exceptions import ActivityError
@@ -17,6 +18,7 @@ with workflow.unsafe.imports_passed_through():
     from activities.launch import Launching
     from membership.acts import LaunchOrder
     from membership.duration import format_duration
+    from membership.judge_join import contradicts
     from membership.launching import Launch
     from membership.model import ClusterStatus, Member, SyncProgress, handover
     from membership.requests import JoinRequest, ReplaceRequest
@@ -62,6 +64,14 @@ class Joining:
     def is_voter(self, status: ClusterStatus) -> bool:
         return any(not m.is_learner for m in status.with_peer_urls(self.request.peer_urls))
 
+    async def is_in(self, seen: ClusterStatus) -> ClusterStatus:
+        """Takes note of a voter that was there before; raises Stop if it goes on saying that it is none."""
+        self.knows_member(seen)
+        if contradicts(seen, self.change.facts):
+            seen = await self._verify(seen)
+        self.hand_over(seen)
+        return seen
+
     def hand_over(self, status: ClusterStatus) -> None:
         """Makes the handover known, by query and memo."""
         self.knows_member(status)
@@ -84,7 +94,7 @@ class Joining:
             try:
                 await self.change.start(Launching.check_launcher, order, LAUNCH, f"check {order.launcher}")
             except ActivityError as error:
-                raise stop_of(error, "refused") from error
+                raise stop_of(error, self._course.unseen) from error
 
     async def stop_old(self, old: Member) -> None:
         """Stops the old member's container, if the same launcher had started it."""
@@ -95,9 +105,10 @@ class Joining:
     async def _add(self, status: ClusterStatus) -> ClusterStatus:
         self.board.enter("add")
         change = self.change
-        status = await clear_orphans(change, self.turn, self.request, status)
         earlier = len(change.reports.get(ADD.what, []))
-        status = await settle(change, self.turn, ADD, status)
+        # Each time: while others had the turn, one of them may have been ended from outside.
+        make_room = partial(clear_orphans, change, self.turn, self.request)
+        status = await settle(change, self.turn, ADD, status, before=make_room)
         member = self.knows_member(status)
         if any(report.applied != "no" for report in change.reports.get(ADD.what, [])[earlier:]):
             self._own_id = member.id

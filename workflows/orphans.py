@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from temporalio import workflow
 
-from workflows.change import Change
+from workflows.change import Change, HeldWhileShunning
 from workflows.steps import CLEAR, settle
 from workflows.turn import Turn
 
@@ -14,6 +14,7 @@ with workflow.unsafe.imports_passed_through():
     from membership.model import ClusterStatus
     from membership.preflight import orphans_beside
     from membership.requests import ChangeRequest
+    from membership.stop import Stop
 
 
 async def clear_orphans(change: Change, turn: Turn, request: ChangeRequest, status: ClusterStatus) -> ClusterStatus:
@@ -24,10 +25,33 @@ async def clear_orphans(change: Change, turn: Turn, request: ChangeRequest, stat
         if learner is None:
             continue
         change.facts = replace(facts, member_id=learner.id)
-        await change.stop_asking(turn, status)
-        status = await settle(change, turn, CLEAR, status)
-        change.board.warn(f"learner {learner.label}, left behind by {orphan.ticket.workflow_id}, was removed first")
+        whose = f"learner {learner.label}, left behind by {orphan.ticket.workflow_id}"
+        try:
+            status = await _clear(change, turn, status)
+            change.board.warn(f"{whose}, was removed first")
+        except Stop as stop:
+            if stop.error != "BecameVoter":
+                raise
+            change.board.warn(f"{whose}, is a voter by now, and stays one")
+            status = await change.look("it has become a voter")
         turn.report(status)
-        await change.ask_again(turn)
     change.facts = facts
     return status
+
+
+async def _clear(change: Change, turn: Turn, status: ClusterStatus) -> ClusterStatus:
+    """Removes the one learner, which nobody asks for as long as this takes."""
+    while True:
+        await change.stop_asking(turn, status)
+        try:
+            status = await settle(change, turn, CLEAR, status)
+        except HeldWhileShunning:
+            await change.ask_again(turn)
+            await change.safe_point()
+            status = await change.look("is it still there?")
+        except Stop:
+            await change.ask_again(turn)
+            raise
+        else:
+            await change.ask_again(turn)
+            return status

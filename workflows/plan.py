@@ -20,7 +20,14 @@ with workflow.unsafe.imports_passed_through():
     from membership.checks import Check
     from membership.inspection import Plan
     from membership.model import ClusterStatus
-    from membership.preflight import between_halves, check_join, check_remove, check_replace, orphans_beside
+    from membership.preflight import (
+        between_halves,
+        check_join,
+        check_remove,
+        check_replace,
+        learners_beside,
+        orphans_beside,
+    )
     from membership.requests import ChangeRequest, JoinRequest, PlanRequest, RemoveRequest, ReplaceRequest, change_id
     from membership.turns import AddedLearner, TurnsState
     from membership.verdicts import Facts
@@ -45,7 +52,7 @@ class PlanChange:
             stop = stop_of(error, "failed")
             raise ApplicationError(stop.reason, stop.hint, type=stop.error, non_retryable=True) from error
         orphans = orphans_beside(request, seen)
-        checks = _checks(seen.status.without(*orphans), facts, request)
+        checks = _checks(seen.status.without(*learners_beside(request, seen)), facts, request)
         return Plan(request.cluster, plan.verb, request.subject, (*checks, _turn(seen.turns), *_tell(orphans.values())))
 
 

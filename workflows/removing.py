@@ -7,10 +7,10 @@ from dataclasses import replace
 from temporalio import workflow
 from temporalio.exceptions import ActivityError
 
-from workflows.change import stop_of
+from workflows.change import HeldWhileShunning, stop_of
 from workflows.course import Course
 from workflows.steps import MOVE, REMOVE, settle, verify
-from workflows.timeouts import SNAPSHOT
+from workflows.timeouts import ASKED_AGAIN, SNAPSHOT
 
 with workflow.unsafe.imports_passed_through():
     from activities.snapshot import Save, Snapshots
@@ -67,7 +67,8 @@ class Removing:
         self.change.facts = replace(self.change.facts, was_alive=alive)
 
     async def _remove(self, seen: ClusterStatus) -> ClusterStatus:
-        for left in reversed(range(_TRIES)):
+        tries = 0
+        while True:
             self.board.enter("lead")
             seen = await settle(self.change, self.turn, MOVE)
             self.board.enter("remove")
@@ -75,15 +76,24 @@ class Removing:
             await self.change.stop_asking(self.turn, seen)
             try:
                 seen = await settle(self.change, self.turn, REMOVE, seen)
+            except HeldWhileShunning:  # what is known of the member may be old once somebody resumes
+                await self._ask_again()
+                await self.change.safe_point()
             except Stop as stop:
-                await self.change.ask_again(self.turn)
-                if stop.error != "StillLeader" or not left:
+                await self._ask_again()
+                tries += 1
+                if stop.error != "StillLeader" or tries == _TRIES:
                     raise
             else:
-                if not self.change.did(REMOVE.what):
-                    self.board.warn("the member was removed, and not by this change")
                 break
+        if not self.change.did(REMOVE.what):
+            self.board.warn("the member was removed, and not by this change")
         return seen
+
+    async def _ask_again(self) -> None:
+        """Whether the member is alive decides what is safe: it has been asked by the next look."""
+        await self.change.ask_again(self.turn)
+        await workflow.sleep(ASKED_AGAIN, summary="everybody asks the member again")
 
     async def _save_snapshot(self) -> None:
         pattern = self.change.facts.policy.snapshot_before_removal

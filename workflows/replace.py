@@ -61,8 +61,8 @@ class Replacement(Course[ReplaceRequest]):
         self._old = self._old or find_member(seen, self.request.old)
         old = self._old and seen.member(self._old.id)
         if self.joining.is_voter(seen) and old is None:
-            self.joining.hand_over(seen)
-            return self.end("replaced", seen)
+            seen = await self.joining.is_in(seen)
+            return self.end("replaced", seen, verified=self._verified())
         await self.joining.check_launcher()
         seen = await self.take_turn(preempt=self.request.preempt and old is not None and is_down(seen, old))
         self._begin(seen, old)
@@ -109,11 +109,14 @@ class Replacement(Course[ReplaceRequest]):
         told = [v for v in (self.joining.verified, self._seen_gone) if v is not None]
         return all(told) if told else None
 
-    async def back(self, stop: Stop) -> ClusterStatus | None:
+    async def back(self, stop: Stop) -> ClusterStatus | Outcome | None:
         """Takes back the half that can be taken back, and says which half stands."""
         status: ClusterStatus | None = None
         if not self._has_joined:
-            status, self._has_joined = await self.joining.back(stop)
+            status, is_in = await self.joining.back(stop)
+            if is_in and self._was_removed and status:
+                return self.end("replaced", status, verified=self._verified())
+            self._has_joined = status is not None and self.joining.is_voter(status)
         if self._half:
             stop.kind = "failed"
             self.explain(stop)

@@ -7,7 +7,8 @@ look; so an act whose effect is there is never repeated, whatever became of its 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
 from typing import Any
 
 from temporalio import workflow
@@ -54,18 +55,25 @@ REMOVE = Step("remove", Acts.remove_member, "remove")
 _PAUSES = {"NotSent": 0.5, "LearnerNotReady": 0.5, "Unhealthy": 2.0, "TooManyLearners": 5.0}
 _PAUSE = 1.0
 _LONGEST_PAUSE = 60.0
+_LONGEST_AFTER = 20
 
 # What no waiting mends: its looks succeed, so its user is known and may not do more.
 _HOPELESS = {PermissionDenied.__name__: PermissionDenied.hint}
 
 
 async def settle(
-    change: Change, turn: Turn, step: Step, seen: ClusterStatus | None = None, launch: LaunchOrder | None = None
+    change: Change,
+    turn: Turn,
+    step: Step,
+    seen: ClusterStatus | None = None,
+    launch: LaunchOrder | None = None,
+    before: Callable[[ClusterStatus], Awaitable[ClusterStatus]] | None = None,
 ) -> ClusterStatus:
     """
     Brings a step about, and returns the look that shows it.
 
-    `seen` is a look of this moment, where there is one; `launch` is what was launched and must not die meanwhile.
+    `seen` is a look of this moment, where there is one; `launch` is what was launched and must not die meanwhile;
+    `before` makes room after each look, and returns the look that shows it.
     Raises Stop when the step is refused, or the change interrupted; no act is under way then, and what became of
     the last one is known.
     """
@@ -74,6 +82,8 @@ async def settle(
         await change.safe_point()
         status = seen or await change.look(f"look before {step.what or step.name}")
         seen = None
+        if before:
+            status = await before(status)
         match _judged(change, step.name, status):
             case Done():
                 return status
@@ -102,13 +112,19 @@ async def verify(change: Change, step: str, seen: ClusterStatus, why: str) -> tu
 
     Raises Stop where they contradict; silence is no failure, and the board warns of it.
     """
+    blind = ""
     if not isinstance(_judged(change, step, seen), Done):
-        seen = await change.wait(Watch.wait_for_verification, step, why)
+        try:
+            seen = await change.wait(Watch.wait_for_verification, step, why)
+        except Stop as stop:
+            if stop.error != "Unverified":
+                raise
+            blind = stop.reason
     match _judged(change, step, seen):
         case Refuse(error, reason, hint):
             raise Stop("failed", error, reason, hint)
         case Wait(reason):
-            change.board.warn(f"it took effect, but is not verified: {reason}")
+            change.board.warn(f"it took effect, but is not verified: {blind or reason}")
             return seen, False
     return seen, True
 
@@ -118,12 +134,15 @@ async def _act(change: Change, step: Step) -> tuple[ActReport, float, ClusterSta
     change.board.waits_for("")
     report = await change.act(step.act, step.name, step.what)
     ended = workflow.time()
-    change.reports.setdefault(step.what, []).append(report)
     if report.answer_lost:
         change.board.warn(f"the answer to {step.what} was lost on the way; the member list shows its effect")
     status = await change.look_after(step.what)
     if report.applied != "no" and not isinstance(_judged(change, step.name, status), Done):
         status = await change.look_after_barrier(step.what)
+        if not isinstance(_judged(change, step.name, status), Done):
+            # It never will have: whatever is seen to be there later is somebody else's.
+            report = replace(report, applied="no")
+    change.reports.setdefault(step.what, []).append(report)
     return report, ended, status
 
 
@@ -138,7 +157,7 @@ async def _wait(change: Change, turn: Turn, step: Step, wait: Wait, launch: Laun
         reason = f"{wait.reason}, for longer than foreign_learner_timeout ({format_duration(limit)})"
         hint = "not this service's to take away: promote it with etcdctl or `memberflow remove` it, then try again"
         change.clocks.start("foreign_learner_timeout", limit, Stop("clock", "ForeignLearner", reason, hint))
-    await change.wait(step.wait, step.name, f"wait: {wait.reason}")
+    await change.wait(step.wait, step.name, f"wait: {wait.reason}", foreign=wait.foreign)
     change.clocks.end("foreign_learner_timeout")
     await turn.take()
     return None
@@ -156,7 +175,7 @@ class _Refused:
 async def _pause(change: Change, turn: Turn, step: Step, refused: _Refused) -> None:
     """The time that the looks after the act took counts. Others go first where the cluster is what must get well."""
     report = refused.report
-    seconds = min(_LONGEST_PAUSE, _PAUSES.get(report.error, _PAUSE) * 1.5**refused.before)
+    seconds = min(_LONGEST_PAUSE, _PAUSES.get(report.error, _PAUSE) * 1.5 ** min(refused.before, _LONGEST_AFTER))
     others_first = step.waits_without_turn and refused.before > 0 and report.error in ("Unhealthy", "TooManyLearners")
     if others_first:
         await turn.give_back()

@@ -75,6 +75,8 @@ SNAPSHOT = Limits(
 )
 # After a removal was announced: what workers know of it is a second old at most, and a look asks members within two.
 SHUN = timedelta(seconds=3)
+# After that was taken back: until then a look may still leave the member out.
+ASKED_AGAIN = timedelta(seconds=2)
 # Short questions to Temporal.
 ASK = Limits(timedelta(seconds=10), _PATIENT)
 # A look for somebody who waits for the answer: no worker at the site, or no cluster, is an answer too.

@@ -14,8 +14,9 @@ from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
 from activities import watch
+from activities.nudges import NUDGE_AFTER
 from activities.temporal import Temporal
-from activities.watch import NUDGE_AFTER, SPLIT_AFTER, VERIFY_FOR, Watch
+from activities.watch import SPLIT_AFTER, VERIFY_FOR, Watch
 from membership.acts import Order
 from membership.requests import Policy
 from membership.turns import Ticket

@@ -1,0 +1,41 @@
+"""A learner that has everything and says nothing."""
+
+from __future__ import annotations
+
+from temporalio import activity
+
+from membership.errors import MemberflowError
+from membership.model import ClusterStatus
+from membership.ports import Etcd
+
+# A learner that the leader sees fully matched, but that stays silent this long, is nudged: etcd 3.6 and 3.7 can
+# leave it silent for ever in an idle cluster, and one more raft entry frees it (measured; no upstream issue).
+NUDGE_AFTER = 12.0
+
+
+class Nudges:
+    """Frees a learner that is fully matched at the leader and yet does not answer."""
+
+    def __init__(self, member_id: str) -> None:
+        self._member_id = member_id
+        self._silent_since: float | None = None
+
+    def consider(self, etcd: Etcd, status: ClusterStatus, now: float) -> None:
+        """Has one raft entry committed when the learner has been matched and silent for NUDGE_AFTER seconds."""
+        if not self._matched_and_silent(status):
+            self._silent_since = None
+            return
+        self._silent_since = now if self._silent_since is None else self._silent_since
+        if now - self._silent_since < NUDGE_AFTER:
+            return
+        self._silent_since = now
+        activity.logger.warning("learner %s is fully matched but silent; nudging it with an Alarm GET", self._member_id)
+        try:
+            etcd.commit()
+        except MemberflowError as error:
+            activity.logger.warning("the nudge failed: %s", error)
+
+    def _matched_and_silent(self, status: ClusterStatus) -> bool:
+        own, leader = status.progress.get(self._member_id), status.progress.get(status.leader)
+        matched = own is not None and leader is not None and own.match >= leader.match
+        return matched and self._member_id not in status.statuses

@@ -1,0 +1,38 @@
+"""Fixtures only."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from faulty import MemoryClusters, Trouble
+from memory_etcd import MemoryCluster
+from scenes import Scene
+
+from membership.requests import Policy
+from worker import make_workers
+
+
+@pytest.fixture(scope="module")
+async def quick_memory(temporal):
+    """A worker on clusters in memory, whose waits see fifteen seconds pass in one."""
+    queue = f"corners-{uuid4()}"
+    clusters = MemoryClusters(queue)
+    [worker] = make_workers(temporal, clusters, queue, [queue], clock=lambda: time.monotonic() * 15)
+    async with worker:
+        yield clusters, queue
+
+
+@pytest.fixture
+def scene(temporal, quick_memory):
+    """Makes a cluster of so many voters, with this policy and these troubles."""
+
+    def make(size: int = 3, troubles: tuple[Trouble, ...] = (), **policy: Any) -> Scene:
+        clusters, queue = quick_memory
+        name = f"c-{uuid4()}"
+        cluster = clusters.add(name, MemoryCluster(size), Policy(**policy), *troubles)
+        return Scene(temporal, queue, name, cluster, clusters.etcds[name], clusters.policies)
+
+    return make

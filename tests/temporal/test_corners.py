@@ -1,0 +1,154 @@
+"""A change that is blind, overtaken, or finds what somebody else did at an awkward moment."""
+
+from __future__ import annotations
+
+from faulty import Trouble
+from memory_etcd import Process
+from scenes import LOOSE, cancelled, failure, looked, misconfigured, until, url, view, waits
+
+from membership.requests import change_id, turns_id
+from membership.turns import Claim, Ticket, TurnsState
+
+# ---- blind ----
+
+
+async def test_the_quorum_is_lost_after_the_promote(scene):
+    """Silence is no failure: it is promoted and not verified, and the turn is free again."""
+    made = scene(2, **LOOSE)
+    made.starts_at_once()
+    promote = made.cluster.promote
+
+    def promoted(member_id):
+        promote(member_id)
+        made.cluster.kill(member_id)
+
+    def then(_):
+        if "promote" in made.applied:
+            made.cluster.kill(made.member("etcd-2").id)
+
+    made.cluster.promote = promoted
+    looked(made, then)
+    join = await made.join()
+    end = await join.result()
+    assert (end.outcome, end.verified) == ("promoted", False)
+    assert any("is not verified: cannot look" in warning for warning in end.warnings)
+
+
+async def test_a_split_view_is_one_again(scene):
+    """The same command after a SplitView says so once more: the member still calls itself a learner."""
+    made = scene(3)
+    made.starts_at_once()
+    first = await made.join()
+
+    async def is_added():
+        return made.applied
+
+    await until(is_added, "the add")
+    made.cluster.denying.add(made.cluster.applied[0][1])
+    assert (await failure(first))[0] == "SplitView"
+    assert (await failure(await made.join()))[0] == "SplitView"
+    assert made.applied == ["add", "promote"]
+    made.cluster.denying.clear()
+    assert (await (await made.join()).result()).outcome == "already-voter"
+
+
+async def test_a_split_view_in_a_replacement(scene):
+    """Both halves stand, and it says nothing else."""
+    made = scene(3, **LOOSE)
+    made.cluster.kill(made.member("etcd-3").id)
+
+    def on_added(member):
+        made.cluster.start(member.id, "etcd-9")
+        made.cluster.denying.add(member.id)
+
+    made.cluster.on_added = on_added
+    error, end = await failure(await made.replace())
+    assert error == "SplitView"
+    assert "not joined" not in end.reason
+
+
+# ---- whose ----
+
+
+async def test_an_add_that_never_arrived_is_not_the_one_that_is_there(scene):
+    """Somebody else adds a learner at our peer URL after ours was settled: a rollback leaves it."""
+    made = scene(3, (Trouble("add_learner", 1, "never arrives"),), **LOOSE)
+    settled = made.etcd.commit
+
+    is_settled = []
+
+    def commits():
+        settled()
+        is_settled.append(True)
+
+    def then(_):
+        if is_settled and "ff" not in made.cluster.members:
+            made.cluster.members["ff"] = Process("ff", (url("etcd-9"),), is_learner=True)
+
+    made.etcd.commit = commits
+    looked(made, then)
+    join = await made.join()
+    await waits(join, "sync")
+    assert any("was not added by this change" in warning for warning in (await view(join)).warnings)
+    await join.cancel()
+    await cancelled(join)
+    assert (made.applied, "ff" in made.cluster.members) == ([], True)
+
+
+async def test_a_learner_left_behind_while_others_had_the_turn(scene):
+    """It is removed first, as it would have been at the beginning."""
+    made = scene(3, **LOOSE)
+    down = made.member("etcd-3")
+    made.cluster.kill(down.id)
+    join = await made.join()
+    await waits(join, "add")
+    gone = Ticket(change_id(made.name, "join", "gone"), "00000000-0000-0000-0000-000000000000")
+    left = made.cluster._new((url("gone"),), is_learner=True)
+    await made.client.start_workflow(
+        "ClusterTurns",
+        TurnsState(),
+        id=turns_id(made.name),
+        task_queue=made.queue,
+        start_signal="claim",
+        start_signal_args=[Claim(made.name, gone, holding=True, added=(left.id,))],
+    )
+
+    async def orphaned():
+        return (await made.turns()).orphans
+
+    await until(orphaned, "the orphan")
+    made.starts_at_once()
+    made.cluster.revive(down.id)
+    end = await join.result()
+    assert (end.outcome, made.applied) == ("promoted", ["remove", "add", "promote"])
+    assert any("was removed first" in warning for warning in end.warnings)
+
+
+async def test_a_replacement_is_judged_again_with_its_turn(scene):
+    """The join ahead took the new name: nothing is removed for a join that can't happen."""
+    made = scene(4, **LOOSE)
+    made.cluster.kill(made.member("etcd-3").id)
+    ahead = await made.join()
+    await waits(ahead, "sync")
+    replace = await made.replace(at=url("elsewhere"))
+    await waits(replace, "turn")
+    made.cluster.start(made.added().id, "etcd-9")
+    assert (await ahead.result()).outcome == "promoted"
+    error, end = await failure(replace)
+    assert (error, end.outcome, made.applied) == ("NameConflict", "refused", ["add", "promote"])
+
+
+async def test_a_replacement_goes_on_after_a_run_that_did_nothing(scene):
+    """What the first run began with is remembered across one that was refused at its first look."""
+    made = scene(2, (Trouble("remove", None, "is refused on the way"),))
+    made.starts_at_once()
+    first = await made.replace("etcd-2")
+    await waits(first, "remove")
+    await first.cancel()
+    assert (await failure(first))[1].reason.startswith("new joined, old not removed")
+    made.etcd._troubles = (Trouble("look", None, "fails"),)
+    look, made.etcd.look = made.etcd.look, misconfigured
+    assert (await failure(await made.replace("etcd-2")))[0] == "InvalidConfiguration"
+    made.etcd._troubles, made.etcd.look = (), look
+    end = await (await made.replace("etcd-2")).result()
+    assert (end.outcome, made.applied) == ("replaced", ["add", "promote", "remove"])
