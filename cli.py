@@ -91,15 +91,19 @@ def demo(
 
 
 @dev.command("etcd-path")
-def etcd_path() -> None:
+def etcd_path(json: Json = False) -> None:
     """Print the path of the etcd binary that the demo and the tests use; finds, downloads or builds it."""
     from local.binary import find_etcd
     from settings import cache_dir
 
     try:
-        print(find_etcd(cache_dir(), say))
+        path = find_etcd(cache_dir(), say)
     except MemberflowError as error:
         raise Leave(output.FAILED, str(error), error.hint) from error
+    if json:
+        output.print_json({"path": str(path)})
+    else:
+        print(path)
 
 
 def main() -> None:

@@ -10,7 +10,7 @@ from temporalio.client import Client
 from temporalio.service import RPCError
 
 from console.asking import ask
-from console.changes import NO_WORKER
+from console.changes import CONFIGURATION, NO_WORKER
 from console.faults import is_no_namespace, is_not_allowed, leave_of
 from console.output import DONE, FAILED, OUT_OF_REACH, USAGE, Leave, print_json
 from console.setup import registered
@@ -111,7 +111,7 @@ async def _clusters(client: Client, settings: Settings) -> AsyncIterator[Row]:
         yield _fault("clusters", leave_of(error))
         return
     if known.problem:
-        yield _fault("clusters", Leave(FAILED, known.problem, "mend the clusters file of the worker"))
+        yield _fault("clusters", Leave(USAGE, known.problem, "mend the clusters file of the worker"))
     for cluster in known.clusters:
         yield _cluster(cluster)
 
@@ -123,4 +123,5 @@ def _cluster(cluster: Reachability) -> Row:
     if cluster.problem.startswith(f"{NO_WORKER}:"):
         told = f"no worker polls its task queue {cluster.task_queue!r}"
         return _fault(check, Leave(OUT_OF_REACH, told, f"`memberflow worker --serve {cluster.task_queue}` at its site"))
-    return _fault(check, Leave(FAILED, cluster.problem, cluster.hint))
+    code = USAGE if cluster.problem.partition(":")[0] in CONFIGURATION else FAILED
+    return _fault(check, Leave(code, cluster.problem, cluster.hint))

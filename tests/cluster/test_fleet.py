@@ -100,7 +100,8 @@ def test_growth_interrupted_and_run_again(lab, tmp_path):
     growth.command.interrupt()
     interrupted = growth.command.wait()
     assert interrupted.code == 130, interrupted
-    assert f"memberflow grow {cluster.name} --from {tmp_path / 'members'}" in interrupted.stderr
+    again = f"memberflow grow {cluster.name} --from {tmp_path / 'members'} --env-dir {tmp_path}"
+    assert f"`{again}`" in interrupted.stderr
     assert lab.status(cluster.workflow_id(first)) == "WORKFLOW_EXECUTION_STATUS_RUNNING"
     growth.path(first).unlink()
     growth.start()

@@ -46,7 +46,7 @@ def test_while_a_voter_is_removed(lab):
     target = follower(cluster)
     answers_slowly(cluster, target)
     removal = cluster.remove(target.name)
-    assert look_until_it_ends(lab, cluster, removal) > LOOPS
+    assert look_until_it_ends(lab, cluster, removal)
     assert removal.wait().code == 0
     assert_nobody_asked(cluster, target)
     ends(target)
@@ -63,7 +63,7 @@ def test_while_a_learner_is_rolled_back(lab):
     seen = lab.run("status", cluster.name, "--json").answer
     assert learner in seen["status"]["statuses"], "the learner is asked until its removal"
     cancel = lab.command("cancel", cluster.name, join.new.name, "--json")
-    assert look_until_it_ends(lab, cluster, cancel) > LOOPS
+    assert look_until_it_ends(lab, cluster, cancel)
     end = cancel.wait()
     assert (end.code, end.answer["outcome"]) == (0, "cancelled"), end
     assert cluster.counts() == (1, 0, 1)

@@ -168,9 +168,15 @@ def test_doctor(lab):
     assert f"FAIL  cluster {cluster.name}: ClusterUnreachable" in bad.stdout
     lab.clusters_file.write_text("[clusters.x]\nendpoint = []\n")
     wrong = lab.run("doctor")
-    assert wrong.code == 1
+    assert wrong.code == 2
     assert "clusters.x.endpoint: unknown key" in wrong.stdout
     lab.write_clusters_file()
+
+
+def test_the_path_of_etcd(lab):
+    """The binary that is used, for scripts and as JSON."""
+    assert lab.run("dev", "etcd-path").stdout == f"{lab.binary}\n"
+    assert lab.run("dev", "etcd-path", "--json").answer == {"path": str(lab.binary)}
 
 
 def test_a_clusters_file_that_is_wrong_at_start(lab, tmp_path):

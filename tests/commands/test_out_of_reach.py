@@ -66,6 +66,12 @@ def test_doctor_with_an_unknown_namespace(lab):
     assert levels == {"configuration": "ok", "Temporal": "ok", "namespace": "fail"}
 
 
+def test_a_worker_with_an_unknown_namespace(lab):
+    """It says so and ends, as everything else does; it never says that it runs."""
+    end = lab.run("worker", env={**lab.env, "TEMPORAL_NAMESPACE": "typo"})
+    assert (end.code, "has no namespace 'typo'" in end.stderr, "worker runs" in end.stderr) == (2, True, False), end
+
+
 async def test_a_server_that_dies_between_two_calls(tmp_path):
     """A call on an open connection that fails is as good as no connection."""
     server = DevServer(tmp_path)
@@ -125,10 +131,12 @@ def test_a_key_that_nobody_knows(lab):
     server = grpc.server(futures.ThreadPoolExecutor(2), handlers=[NobodyMayIn()])
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
-    end = lab.run("status", "prod", "--json", env={**lab.env, "TEMPORAL_ADDRESS": f"127.0.0.1:{port}"})
+    env = {**lab.env, "TEMPORAL_ADDRESS": f"127.0.0.1:{port}"}
+    end, worker = lab.run("status", "prod", "--json", env=env), lab.run("worker", env=env)
     server.stop(None)
-    assert end.code == 2, end
+    assert (end.code, worker.code) == (2, 2), (end, worker)
     assert "TEMPORAL_API_KEY" in error_of(end)
+    assert "TEMPORAL_API_KEY" in worker.stderr
 
 
 def test_what_nobody_expected(lab):
@@ -198,7 +206,7 @@ def test_a_cancel_that_no_worker_has_heard(own):
     assert own.run("cancel", own.cluster, new.name).code == 3
     dead = own.run("env", own.cluster, new.name, "--json")
     assert (dead.code, "is being cancelled" in error_of(dead)) == (1, True), dead
-    attached = own.run(*join, "--timeout", "1s")
+    attached = own.run(*join, "--timeout", "0s")  # one look
     assert (attached.code, attached.answer["outcome"]) == (4, "started"), attached
     own.start()
     end = own.run("watch", own.cluster, new.name, "--json")
