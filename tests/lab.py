@@ -36,6 +36,8 @@ __all__ = [
 
 # etcd's HealthInterval: younger links make it answer `unhealthy cluster`.
 LINK_AGE = 5.1
+# Idle clusters that are kept: each costs a busy machine some of its time.
+POOL = 1
 
 
 @dataclass
@@ -212,7 +214,8 @@ class Lab:
         self._end_changes(cluster)
         while cluster.at_end:
             cluster.at_end.pop()()
-        if not cluster.single_use and len(cluster.endpoints()) == 3 and cluster.heal():
+        wanted = len(self.pool) < POOL and not cluster.single_use
+        if wanted and len(cluster.endpoints()) == 3 and cluster.heal():
             self.pool.append(cluster)
         else:
             cluster.stop()
