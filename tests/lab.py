@@ -87,16 +87,18 @@ class Lab:
 
     def view(self, workflow_id: str) -> dict[str, Any]:
         """The answer to a change's `progress` query; the server takes one at a time, and others ask too."""
-        return eventually(lambda: self._view(workflow_id), "the server to take a query")
+        return self._query("query", "--workflow-id", workflow_id, "--name", "progress")
 
-    def _view(self, workflow_id: str) -> dict[str, Any] | None:
-        try:
-            asked = self.temporal("workflow", "query", "--workflow-id", workflow_id, "--name", "progress")
-        except AssertionError as refused:
-            if "query buffer is full" in str(refused):
-                return None
-            raise
-        return asked["queryResult"][0]
+    def _query(self, *args: str) -> dict[str, Any]:
+        def answer() -> dict[str, Any] | None:
+            try:
+                return self.temporal("workflow", *args)["queryResult"][0]
+            except AssertionError as refused:
+                if "query buffer is full" in str(refused):
+                    return None
+                raise
+
+        return eventually(answer, "the server to take a query")
 
     def waits_for(self, workflow_id: str) -> str:
         """What a change waits for; empty when it doesn't run yet."""
@@ -141,7 +143,7 @@ class Lab:
 
     def metadata(self, workflow_id: str) -> dict[str, Any]:
         """What the UI shows of a workflow beside its history: current details, handlers and their descriptions."""
-        return self.temporal("workflow", "metadata", "--workflow-id", workflow_id)["queryResult"][0]
+        return self._query("metadata", "--workflow-id", workflow_id)
 
     def terminate(self, workflow_id: str) -> None:
         self.temporal("workflow", "terminate", "--workflow-id", workflow_id, "--reason", "a test")

@@ -68,7 +68,8 @@ def test_doctor_with_an_unknown_namespace(lab):
 
 def test_a_worker_with_an_unknown_namespace(lab):
     """It says so and ends, as everything else does; it never says that it runs."""
-    end = lab.run("worker", env={**lab.env, "TEMPORAL_NAMESPACE": "typo"})
+    env = {**lab.env, "MEMBERFLOW_CLUSTERS": str(lab.clusters_file), "TEMPORAL_NAMESPACE": "typo"}
+    end = lab.run("worker", env=env)
     assert (end.code, "has no namespace 'typo'" in end.stderr, "worker runs" in end.stderr) == (2, True, False), end
 
 
@@ -131,7 +132,7 @@ def test_a_key_that_nobody_knows(lab):
     server = grpc.server(futures.ThreadPoolExecutor(2), handlers=[NobodyMayIn()])
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
-    env = {**lab.env, "TEMPORAL_ADDRESS": f"127.0.0.1:{port}"}
+    env = {**lab.env, "TEMPORAL_ADDRESS": f"127.0.0.1:{port}", "MEMBERFLOW_CLUSTERS": str(lab.clusters_file)}
     end, worker = lab.run("status", "prod", "--json", env=env), lab.run("worker", env=env)
     server.stop(None)
     assert (end.code, worker.code) == (2, 2), (end, worker)
