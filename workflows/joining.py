@@ -11,7 +11,7 @@ from temporalio.exceptions import ActivityError
 from workflows.change import stop_of
 from workflows.course import Course
 from workflows.orphans import clear_orphans
-from workflows.steps import ADD, PROMOTE, ROLLBACK, SYNC, settle, verify
+from workflows.steps import ADD, PROMOTE, ROLLBACK, SYNC, settle, settle_unasked, verify
 from workflows.timeouts import LAUNCH
 
 with workflow.unsafe.imports_passed_through():
@@ -214,12 +214,10 @@ class Joining:
         await self._tell_of_container(stop)
         if left and left.is_learner and self._is_ours(left):
             self.knows_member(status)
-            await self.change.stop_asking(self.turn, status)
             try:
-                status = await settle(self.change, self.turn, ROLLBACK, status)
+                status = await settle_unasked(self.change, self.turn, ROLLBACK, status)
                 self.rolled_back = True
             except Stop as late:
-                await self.change.ask_again(self.turn)
                 if late.error != "BecameVoter":
                     stop.reason = f"{stop.reason}; and its learner could not be removed: {late.reason}"
                     stop.hint = late.hint

@@ -7,7 +7,7 @@ from dataclasses import replace
 from temporalio import workflow
 
 from workflows.change import Change, HeldWhileShunning
-from workflows.steps import CLEAR, settle
+from workflows.steps import CLEAR, settle_unasked
 from workflows.turn import Turn
 
 with workflow.unsafe.imports_passed_through():
@@ -42,16 +42,11 @@ async def clear_orphans(change: Change, turn: Turn, request: ChangeRequest, stat
 async def _clear(change: Change, turn: Turn, status: ClusterStatus) -> ClusterStatus:
     """Removes the one learner, which nobody asks for as long as this takes."""
     while True:
-        await change.stop_asking(turn, status)
         try:
-            status = await settle(change, turn, CLEAR, status)
+            status = await settle_unasked(change, turn, CLEAR, status)
         except HeldWhileShunning:
-            await change.ask_again(turn)
             await change.safe_point()
             status = await change.look("is it still there?")
-        except Stop:
-            await change.ask_again(turn)
-            raise
         else:
             await change.ask_again(turn)
             return status

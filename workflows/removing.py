@@ -9,7 +9,7 @@ from temporalio.exceptions import ActivityError
 
 from workflows.change import HeldWhileShunning, stop_of
 from workflows.course import Course
-from workflows.steps import MOVE, REMOVE, settle, verify
+from workflows.steps import MOVE, REMOVE, settle, settle_unasked, verify
 from workflows.timeouts import ASKED_AGAIN, SNAPSHOT
 
 with workflow.unsafe.imports_passed_through():
@@ -73,14 +73,13 @@ class Removing:
             seen = await settle(self.change, self.turn, MOVE)
             self.board.enter("remove")
             self._note_whether_alive(seen)
-            await self.change.stop_asking(self.turn, seen)
             try:
-                seen = await settle(self.change, self.turn, REMOVE, seen)
-            except HeldWhileShunning:  # what is known of the member may be old once somebody resumes
-                await self._ask_again()
+                seen = await settle_unasked(self.change, self.turn, REMOVE, seen)
+            except HeldWhileShunning:
+                await self._until_asked()
                 await self.change.safe_point()
             except Stop as stop:
-                await self._ask_again()
+                await self._until_asked()
                 tries += 1
                 if stop.error != "StillLeader" or tries == _TRIES:
                     raise
@@ -90,9 +89,8 @@ class Removing:
             self.board.warn("the member was removed, and not by this change")
         return seen
 
-    async def _ask_again(self) -> None:
-        """Whether the member is alive decides what is safe: it has been asked by the next look."""
-        await self.change.ask_again(self.turn)
+    async def _until_asked(self) -> None:
+        """Whether the member is alive decides what is safe, and the next look is to tell."""
         await workflow.sleep(ASKED_AGAIN, summary="everybody asks the member again")
 
     async def _save_snapshot(self) -> None:

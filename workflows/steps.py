@@ -13,7 +13,7 @@ from typing import Any
 
 from temporalio import workflow
 
-from workflows.change import Change
+from workflows.change import Change, HeldWhileShunning
 from workflows.turn import Turn
 
 with workflow.unsafe.imports_passed_through():
@@ -104,6 +104,20 @@ async def settle(
                     await _pause(change, turn, step, _Refused(report, ended, refusals))
                     refusals += 1
                 seen = None
+
+
+async def settle_unasked(change: Change, turn: Turn, step: Step, seen: ClusterStatus) -> ClusterStatus:
+    """
+    As `settle`, for a member that goes: nobody asks it from now on, until it stays after all or the change is held.
+
+    Raises HeldWhileShunning for the latter: what is known of the member is old once somebody resumes.
+    """
+    await change.stop_asking(turn, seen)
+    try:
+        return await settle(change, turn, step, seen)
+    except (Stop, HeldWhileShunning):
+        await change.ask_again(turn)
+        raise
 
 
 async def verify(change: Change, step: str, seen: ClusterStatus, why: str) -> tuple[ClusterStatus, bool]:

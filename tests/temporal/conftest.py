@@ -16,9 +16,9 @@ from worker import make_workers
 
 
 @pytest.fixture(scope="module")
-async def quick_memory(temporal):
+async def memory(temporal):
     """A worker on clusters in memory, whose waits see fifteen seconds pass in one."""
-    queue = f"corners-{uuid4()}"
+    queue = f"memory-{uuid4()}"
     clusters = MemoryClusters(queue)
     [worker] = make_workers(temporal, clusters, queue, [queue], clock=lambda: time.monotonic() * 15)
     async with worker:
@@ -26,11 +26,11 @@ async def quick_memory(temporal):
 
 
 @pytest.fixture
-def scene(temporal, quick_memory):
+def scene(temporal, memory):
     """Makes a cluster of so many voters, with this policy and these troubles."""
 
     def make(size: int = 3, troubles: tuple[Trouble, ...] = (), **policy: Any) -> Scene:
-        clusters, queue = quick_memory
+        clusters, queue = memory
         name = f"c-{uuid4()}"
         cluster = clusters.add(name, MemoryCluster(size), Policy(**policy), *troubles)
         return Scene(temporal, queue, name, cluster, clusters.etcds[name], clusters.policies)

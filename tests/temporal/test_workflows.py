@@ -9,7 +9,6 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
-from faulty import MemoryClusters
 from lab import eventually
 from memory_etcd import MemoryCluster
 from temporalio.api.common.v1 import Payload
@@ -19,7 +18,7 @@ from temporalio.worker import Replayer
 from throttle import Throttle
 
 from membership.requests import JoinRequest, Outcome, Policy, change_id, turns_id
-from worker import WORKFLOWS, make_workers
+from worker import WORKFLOWS
 
 HISTORIES = sorted((Path(__file__).parents[1] / "histories").glob("*.json"))
 GOOD = {"cluster": "prod", "name": "etcd-4", "peer_urls": ["http://a:1"]}
@@ -27,16 +26,6 @@ GOOD = {"cluster": "prod", "name": "etcd-4", "peer_urls": ["http://a:1"]}
 
 def raw(data: bytes, encoding: bytes = b"json/plain") -> RawValue:
     return RawValue(Payload(metadata={"encoding": encoding} if encoding else {}, data=data))
-
-
-@pytest.fixture(scope="module")
-async def memory(temporal):
-    """A worker on clusters in memory, whose waits see ten minutes pass in forty seconds."""
-    queue = f"workflows-{uuid4()}"
-    clusters = MemoryClusters(queue)
-    [worker] = make_workers(temporal, clusters, queue, [queue], clock=lambda: time.monotonic() * 15)
-    async with worker:
-        yield clusters, queue
 
 
 @pytest.mark.parametrize(
