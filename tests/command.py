@@ -39,14 +39,39 @@ class Ended:
         return f"exit {self.code}\nstdout: {self.stdout}\nstderr: {self.stderr}"
 
 
-class Command:
-    """A running `memberflow ...`, as a user starts it."""
+# What a command loads, and a sign that it has; then it waits for the end of its input.
+_READY = """
+import sys
+import cli
+import console.changes, console.steering
+print("ready", flush=True, file=sys.stderr)
+sys.stdin.read()
+cli.main()
+"""
 
-    def __init__(self, env: dict[str, str], *args: str) -> None:
+
+class Command:
+    """
+    A running `memberflow ...`, as a user starts it.
+
+    A `poised` one has loaded what it takes and waits for `go`: to start an interpreter takes seconds on a busy
+    machine, more than the moment lasts in which a test wants something asked.
+    """
+
+    def __init__(self, env: dict[str, str], *args: str, poised: bool = False) -> None:
         folder = Path(tempfile.mkdtemp(prefix="memberflow-test-"))
         self._out, self._err = folder / "stdout", folder / "stderr"
+        start = ("-c", _READY) if poised else ("-m", "cli")
+        stdin = subprocess.PIPE if poised else None
         with self._out.open("w") as out, self._err.open("w") as err:
-            self._process = subprocess.Popen([sys.executable, "-m", "cli", *args], env=env, stdout=out, stderr=err)
+            command = [sys.executable, *start, *args]
+            self._process = subprocess.Popen(command, env=env, stdin=stdin, stdout=out, stderr=err)
+        if poised:
+            eventually(lambda: "ready" in self.said(), "the command to be ready")
+
+    def go(self) -> None:
+        assert self._process.stdin
+        self._process.stdin.close()
 
     def wait(self, timeout: float = 120) -> Ended:
         try:
@@ -61,6 +86,8 @@ class Command:
         return self._err.read_text()
 
     def kill(self) -> None:
+        if self._process.stdin:
+            self._process.stdin.close()
         self._process.kill()
         self._process.wait()
 

@@ -5,14 +5,15 @@ from __future__ import annotations
 import json
 import subprocess
 import time
-from base64 import b64decode
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import count
 from pathlib import Path
 from typing import Any
 
 from clusters_lab import LOOSE, Cluster, Join, dead_follower, ends, follower, once
 from command import Command, Ended, eventually
+from executions import Executions
 
 from local.deployment import WorkerProcess
 from local.etcd_cluster import LocalFailure, LocalMember, bootstrap
@@ -54,6 +55,10 @@ class Lab:
     numbers: Any = field(default_factory=lambda: count(1))
     commands: list[Command] = field(default_factory=list)
 
+    @cached_property
+    def executions(self) -> Executions:
+        return Executions(self.server.address)
+
     @property
     def clusters_file(self) -> Path:
         return self.folder / "clusters.toml"
@@ -62,8 +67,8 @@ class Lab:
     def env(self) -> dict[str, str]:
         return {**clean_environment(), "TEMPORAL_ADDRESS": self.server.address}
 
-    def command(self, *args: str, env: dict[str, str] | None = None) -> Command:
-        self.commands.append(Command(env or self.env, *args))
+    def command(self, *args: str, env: dict[str, str] | None = None, poised: bool = False) -> Command:
+        self.commands.append(Command(env or self.env, *args, poised=poised))
         return self.commands[-1]
 
     def clean_up(self) -> None:
@@ -86,33 +91,16 @@ class Lab:
         return json.loads(ran.stdout) if ran.stdout.strip() else None
 
     def view(self, workflow_id: str) -> dict[str, Any]:
-        """The answer to a change's `progress` query; the server takes one at a time, and others ask too."""
-        return self._query("query", "--workflow-id", workflow_id, "--name", "progress")
-
-    def _query(self, *args: str) -> dict[str, Any]:
-        def answer() -> dict[str, Any] | None:
-            try:
-                return self.temporal("workflow", *args)["queryResult"][0]
-            except AssertionError as refused:
-                if "query buffer is full" in str(refused):
-                    return None
-                raise
-
-        return eventually(answer, "the server to take a query")
+        """The answer to a change's `progress` query."""
+        return self.executions.view(workflow_id)
 
     def waits_for(self, workflow_id: str) -> str:
         """What a change waits for; empty when it doesn't run yet."""
-        try:
-            return self.view(workflow_id)["waits_for"]
-        except AssertionError:
-            return ""
+        return self.executions.glimpse(workflow_id, "waits_for")
 
     def stage(self, workflow_id: str) -> str:
         """Where a change is; empty when it doesn't run yet."""
-        try:
-            return str(self.view(workflow_id)["stage"])
-        except AssertionError:
-            return ""
+        return self.executions.glimpse(workflow_id, "stage")
 
     def held(self, workflow_id: str) -> str:
         """Why a change is held."""
@@ -123,30 +111,25 @@ class Lab:
         self.temporal("workflow", "cancel", "--workflow-id", workflow_id)
 
     def describe(self, workflow_id: str) -> dict[str, Any]:
-        return self.temporal("workflow", "describe", "--workflow-id", workflow_id)
+        return self.executions.describe(workflow_id)
 
     def status(self, workflow_id: str) -> str:
         return self.describe(workflow_id)["workflowExecutionInfo"]["status"]
 
     def pending(self, workflow_id: str) -> list[str]:
         """The types of the activities that are under way."""
-        return [a["activityType"]["name"] for a in self.describe(workflow_id).get("pendingActivities", [])]
+        return [a["activityType"]["name"] for a in self.executions.pending(workflow_id)]
 
     def heartbeat(self, workflow_id: str) -> str:
         """What the pending activities tell, as text; empty when the change doesn't run yet."""
-        try:
-            return json.dumps(
-                [a.get("heartbeatDetails") for a in self.describe(workflow_id).get("pendingActivities", [])]
-            )
-        except AssertionError:
-            return ""
+        return self.executions.heartbeat(workflow_id)
 
     def metadata(self, workflow_id: str) -> dict[str, Any]:
         """What the UI shows of a workflow beside its history: current details, handlers and their descriptions."""
-        return self._query("metadata", "--workflow-id", workflow_id)
+        return self.temporal("workflow", "metadata", "--workflow-id", workflow_id)["queryResult"][0]
 
     def terminate(self, workflow_id: str) -> None:
-        self.temporal("workflow", "terminate", "--workflow-id", workflow_id, "--reason", "a test")
+        self.executions.terminate(workflow_id)
 
     def reset(self, workflow_id: str) -> None:
         """To its first task, as an operator may: everything runs again."""
@@ -155,17 +138,7 @@ class Lab:
 
     def events(self, workflow_id: str) -> list[str]:
         """The types of the events in a workflow's history."""
-        return [e["eventType"] for e in self.temporal("workflow", "show", "--workflow-id", workflow_id)["events"]]
-
-    def clock_ended(self, workflow_id: str, error: str) -> bool:
-        """Whether the clock whose end is this error has run out: its timer bears the name."""
-        shown = self.temporal("workflow", "show", "--workflow-id", workflow_id)["events"]
-        fired = {e["timerFiredEventAttributes"]["timerId"] for e in shown if "timerFiredEventAttributes" in e}
-        return any(
-            started["timerId"] in fired and error == json.loads(b64decode(event["userMetadata"]["summary"]["data"]))
-            for event in shown
-            if (started := event.get("timerStartedEventAttributes"))
-        )
+        return [event["eventType"] for event in self.executions.history(workflow_id)]
 
     def another_worker(self) -> WorkerProcess:
         worker = WorkerProcess(self.folder, self.server.address, self.clusters_file)
@@ -224,10 +197,7 @@ class Lab:
 
     def _end_changes(self, cluster: Cluster) -> None:
         """Ends what a test left running, as those do that look at a change on its way: the next one starts clean."""
-        query = f"ExecutionStatus = 'Running' AND EtcdCluster = '{cluster.name}'"
-        listed = [w["execution"]["workflowId"] for w in self.temporal("workflow", "list", "--query", query) or []]
-        # The list lags behind.
-        for workflow_id in [one for one in listed if self.status(one) == "WORKFLOW_EXECUTION_STATUS_RUNNING"]:
+        for workflow_id in self.executions.running(cluster.name):
             self.terminate(workflow_id)
 
     def close(self) -> None:

@@ -140,13 +140,14 @@ def stall_in_mid_sync(join: Join) -> None:
     join.start_member()
     learner = cluster.id_of(join.new)
 
-    def in_mid_sync() -> bool:
+    def in_mid_sync(*states: str) -> bool:
         known = cluster.progress()
-        return known[learner].state == "StateReplicate" and 0 < known[learner].match < known[leader].match
+        return known[learner].state in states and 0 < known[learner].match < known[leader].match
 
-    eventually(in_mid_sync, "the log to be on its way", pause=0.01)
+    eventually(lambda: in_mid_sync("StateReplicate"), "the log to be on its way", pause=0.01)
     join.new.freeze()
-    assert in_mid_sync(), "frozen too late"
+    # The leader probes a member whose connection is stuck.
+    assert in_mid_sync("StateReplicate", "StateProbe"), f"frozen too late: {cluster.progress()}"
 
 
 def snapshot_is_seen(join: Join) -> None:

@@ -94,7 +94,7 @@ def test_followers_frozen_while_the_promote_is_in_flight(lab, meanwhile):
     if meanwhile == "cancel":
         lab.cancel(workflow_id)
     if meanwhile == "clock":
-        eventually(lambda: lab.clock_ended(workflow_id, "JoinTimeout"), "join_timeout", 40)
+        eventually(lambda: lab.executions.clock_ended(workflow_id, "JoinTimeout"), "join_timeout", 40)
     for follower in followers:
         follower.thaw()
     end = join.wait(90)

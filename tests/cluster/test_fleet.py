@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from lab import Cluster, Command, Lab, eventually
 from puts import Puts
+from temporalio.service import RPCError
 
 from local.etcd_cluster import LocalMember
 from membership.requests import TASK_QUEUE, change_id
@@ -155,7 +156,7 @@ def test_a_bad_file(lab, tmp_path, case):
     assert end.code == 2, end
     assert says in end.stderr
     assert "Traceback" not in end.stderr
-    with pytest.raises(AssertionError, match="not found"):
+    with pytest.raises(RPCError, match="not found"):
         lab.describe(change_id(cluster, "join", "first"))
 
 

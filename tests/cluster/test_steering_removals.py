@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from threading import Lock
-
 import pytest
-from lab import LOOSE, Cluster, Lab, eventually, follower
+from lab import LOOSE, Cluster, Lab, eventually, follower, once
 from puts import Puts
 from steering import asked_as_it_arrives, waits_before_another, waits_in_line
 
@@ -88,18 +86,18 @@ def test_a_removal_held_in_its_snapshot(lab, tmp_path, way_out):
     cluster.policy = {**LOOSE, "snapshot_before_removal": f"{tmp_path}/{{time}}.db"}
     before, target = cluster.roles(), follower(cluster)
     workflow_id = change_id(cluster.name, "remove", target.name)
-    once, asked = Lock(), []
+    asks = lab.command("hold", cluster.name, target.name, poised=True)
+    ask = once(asks.go)
 
     def hold() -> None:
         # The snapshot's own look, whomever it asks: it goes on when the hold is known.
         if "save_snapshot" in lab.pending(workflow_id):
-            if once.acquire(blocking=False):
-                asked.append(lab.command("hold", cluster.name, target.name))
+            ask()
             eventually(lambda: UPDATE in lab.events(workflow_id), "the hold")
 
     cluster.inject(Fault("MemberList", "pass", times=None, arrives=hold))
     removal = cluster.remove(target.name)
-    end = eventually(lambda: asked, "the snapshot")[0].wait()
+    end = asks.wait()
     assert end.code == 0, end
     assert lab.held(workflow_id)
     cluster.mend()
@@ -122,8 +120,8 @@ def test_a_removal_cancelled_as_it_is_sent(lab):
     cluster.policy = LOOSE
     target = follower(cluster)
     workflow_id = change_id(cluster.name, "remove", target.name)
-    asked = asked_as_it_arrives(lab, cluster, "MemberRemove", workflow_id, "cancel")
+    asks = asked_as_it_arrives(lab, cluster, "MemberRemove", workflow_id, "cancel")
     end = cluster.remove(target.name).wait()
     assert (end.code, end.answer["outcome"]) == (0, "removed"), end
-    late = asked[0].wait()
+    late = asks.wait()
     assert (late.code, late.answer["outcome"]) == (1, "removed"), late

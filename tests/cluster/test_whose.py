@@ -39,7 +39,7 @@ def test_a_learner_that_somebody_put_in_the_place_of_ours_stays(lab):
 def test_the_address_of_a_cleared_learner_may_be_asked_again(lab):
     """The next member often comes from the same machine: same client URL, another name and peer URL."""
     cluster = lab.cluster()
-    cluster.policy = {"stall_timeout": "5s"}
+    cluster.policy = {"stall_timeout": "20s"}
     left = cluster.new_member()
     first = cluster.join(left, "--hold-before", "promote")
     first.start_member()

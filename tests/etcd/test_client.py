@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import socket
+import threading
 import time
 
 import pytest
@@ -18,7 +19,7 @@ from local.processes import free_port
 from membership import errors as e
 
 
-# etcd3's watch thread ends by an error when its channel is closed.
+# etcd3's watch thread ends by an error when its channel is closed: within the test, where that is expected.
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 def test_etcd3s_own_client_works_with_todays_protobuf(single):
     """put, get, watch, lease, status, members: on our stubs, with C++ or upb protobuf."""
@@ -40,6 +41,7 @@ def test_etcd3s_own_client_works_with_todays_protobuf(single):
     swapped = own.replace("greeting", "again", "once more")
     assert swapped
     own.close()
+    eventually(lambda: not any("etcd3_watch" in thread.name for thread in threading.enumerate()), "the watch to end")
 
 
 def test_dead_endpoints_cost_nothing(lab):
