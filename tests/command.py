@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
+import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -11,6 +14,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import cli
+import console
 
 
 def eventually(condition: Callable[[], Any], what: str, timeout: float = 60.0, pause: float = 0.05) -> Any:
@@ -39,60 +45,77 @@ class Ended:
         return f"exit {self.code}\nstdout: {self.stdout}\nstderr: {self.stderr}"
 
 
-# What a command loads, and a sign that it has; then it waits for the end of its input.
-_READY = """
-import sys
-import cli
-import console.changes, console.steering
-print("ready", flush=True, file=sys.stderr)
-sys.stdin.read()
-cli.main()
-"""
+# An interpreter and the SDK take seconds to start on a busy machine, more than the moment lasts in which a test wants
+# something asked: one process has loaded everything, and commands are copies of it.
+_LOADED = multiprocessing.get_context("forkserver")
+_LOADED.set_forkserver_preload(["cli", *(f"console.{path.stem}" for path in Path(console.__path__[0]).glob("[a-z]*"))])
+
+
+class _Copy(_LOADED.Process):  # type: ignore[name-defined, misc]
+    """A process with the methods of `subprocess.Popen` that are used here."""
+
+    def __init__(self, env: dict[str, str], args: tuple[str, ...], out: Path, err: Path) -> None:
+        super().__init__(daemon=True)
+        self._asked = (env, args, out, err)
+        self.start()
+
+    def run(self) -> None:
+        env, args, out, err = self._asked
+        os.environ.clear()
+        os.environ.update(env)
+        for path, descriptor in ((out, 1), (err, 2)):
+            os.dup2(os.open(path, os.O_WRONLY), descriptor)
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        sys.argv = ["memberflow", *args]
+        cli.main()
+
+    def poll(self) -> int | None:
+        return self.exitcode
+
+    def wait(self, timeout: float | None = None) -> int:
+        self.join(timeout)
+        if self.exitcode is None:
+            raise subprocess.TimeoutExpired("memberflow", timeout or 0)
+        return self.exitcode
+
+    def send_signal(self, number: int) -> None:
+        os.kill(self.pid, number)
 
 
 class Command:
-    """
-    A running `memberflow ...`, as a user starts it.
+    """A running `memberflow ...`; as users start it with `interpreter`, which takes longer to start."""
 
-    A `poised` one has loaded what it takes and waits for `go`: to start an interpreter takes seconds on a busy
-    machine, more than the moment lasts in which a test wants something asked.
-    """
-
-    def __init__(self, env: dict[str, str], *args: str, poised: bool = False) -> None:
+    def __init__(self, env: dict[str, str], *args: str, interpreter: bool = False) -> None:
         folder = Path(tempfile.mkdtemp(prefix="memberflow-test-"))
         self._out, self._err = folder / "stdout", folder / "stderr"
-        start = ("-c", _READY) if poised else ("-m", "cli")
-        stdin = subprocess.PIPE if poised else None
         with self._out.open("w") as out, self._err.open("w") as err:
-            command = [sys.executable, *start, *args]
-            self._process = subprocess.Popen(command, env=env, stdin=stdin, stdout=out, stderr=err)
-        if poised:
-            eventually(lambda: "ready" in self.said(), "the command to be ready")
-
-    def go(self) -> None:
-        assert self._process.stdin
-        self._process.stdin.close()
+            self._process = (
+                subprocess.Popen([sys.executable, "-m", "cli", *args], env=env, stdout=out, stderr=err)
+                if interpreter
+                else _Copy(env, args, self._out, self._err)
+            )
 
     def wait(self, timeout: float = 120) -> Ended:
         try:
-            self._process.wait(timeout)
+            code = self._process.wait(timeout)
         except subprocess.TimeoutExpired:
             self._process.kill()
             raise AssertionError(f"the command did not end in {timeout} s: {self.said()}") from None
-        return Ended(self._process.returncode, self._out.read_text(), self.said())
+        return Ended(code, self._out.read_text(), self.said())
 
     def said(self) -> str:
         """What it wrote to stderr up to now."""
         return self._err.read_text()
 
     def kill(self) -> None:
-        if self._process.stdin:
-            self._process.stdin.close()
         self._process.kill()
         self._process.wait()
 
+    def send_signal(self, number: int) -> None:
+        self._process.send_signal(number)
+
     def interrupt(self) -> None:
-        self._process.send_signal(2)
+        self.send_signal(signal.SIGINT)
 
     def is_running(self) -> bool:
         return self._process.poll() is None

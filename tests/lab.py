@@ -67,8 +67,8 @@ class Lab:
     def env(self) -> dict[str, str]:
         return {**clean_environment(), "TEMPORAL_ADDRESS": self.server.address}
 
-    def command(self, *args: str, env: dict[str, str] | None = None, poised: bool = False) -> Command:
-        self.commands.append(Command(env or self.env, *args, poised=poised))
+    def command(self, *args: str, env: dict[str, str] | None = None, interpreter: bool = False) -> Command:
+        self.commands.append(Command(env or self.env, *args, interpreter=interpreter))
         return self.commands[-1]
 
     def clean_up(self) -> None:

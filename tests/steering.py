@@ -18,16 +18,18 @@ _KNOWN = {
 }
 
 
-def asked_as_it_arrives(lab: Lab, cluster: Cluster, method: str, workflow_id: str, verb: str, **hooks: Any) -> Command:
-    """A `memberflow hold` or `cancel` that asks as the call arrives at etcd; the call goes on once it is known."""
-    asks = lab.command(verb, cluster.name, workflow_id.rsplit(":", 1)[-1], "--json", poised=True)
+def asked_as_it_arrives(
+    lab: Lab, cluster: Cluster, method: str, workflow_id: str, verb: str, **hooks: Any
+) -> list[Command]:
+    """A `memberflow hold` or `cancel` that begins as the call arrives at etcd; the call goes on once it is known."""
+    asked: list[Command] = []
 
     def ask() -> None:
-        asks.go()
+        asked.append(lab.command(verb, cluster.name, workflow_id.rsplit(":", 1)[-1], "--json"))
         eventually(lambda: _KNOWN[verb] in lab.events(workflow_id), f"the {verb}")
 
     cluster.inject(Fault(method, "pass", arrives=ask, **hooks))
-    return asks
+    return asked
 
 
 def waits_before_another(lab: Lab, verb: Verb, cluster: Cluster, name: str, act: str = "remove") -> str:

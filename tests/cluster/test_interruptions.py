@@ -19,9 +19,9 @@ def updated(lab: Lab, workflow_id: str, name: str) -> bool:
 
 
 def is_being_cancelled(lab: Lab, workflow_id: str) -> bool:
-    """Whether an activity of the change was asked to end, and has not yet."""
-    pending = lab.describe(workflow_id).get("pendingActivities", [])
-    return any(a["state"] == "PENDING_ACTIVITY_STATE_CANCEL_REQUESTED" for a in pending)
+    """Whether the wait for the member was asked to end, and has not yet."""
+    waits = [a for a in lab.executions.pending(workflow_id) if a["activityType"]["name"] == "wait_for_sync"]
+    return any(a["state"] == "PENDING_ACTIVITY_STATE_CANCEL_REQUESTED" for a in waits)
 
 
 def test_held_and_let_go_at_once(lab):

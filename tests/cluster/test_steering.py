@@ -78,9 +78,9 @@ def test_held_while_the_add_is_in_flight(lab, way_out):
     """No act is torn: it is held once the add has ended, and knows the learner that it added."""
     cluster = lab.cluster()
     before, new = cluster.roles(), cluster.new_member()
-    asks = asked_as_it_arrives(lab, cluster, "MemberAdd", cluster.workflow_id(new), "hold")
+    asked = asked_as_it_arrives(lab, cluster, "MemberAdd", cluster.workflow_id(new), "hold")
     join = cluster.join(new)
-    hold = asks.wait()
+    hold = eventually(lambda: asked, "the add")[0].wait()
     assert hold.code == 0, hold
     assert lab.held(cluster.workflow_id(new))
     assert cluster.roles()[cluster.id_of(new)] == "learner"

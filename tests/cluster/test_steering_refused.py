@@ -41,12 +41,12 @@ def test_too_late_while_the_promote_is_under_way(lab, verb):
     """Asked for in time, but the promote takes effect first: exit 1, and what became of it."""
     cluster = lab.cluster()
     new = cluster.new_member()
-    asks = asked_as_it_arrives(lab, cluster, "MemberPromote", cluster.workflow_id(new), verb)
+    asked = asked_as_it_arrives(lab, cluster, "MemberPromote", cluster.workflow_id(new), verb)
     join = cluster.join(new)
     join.start_member()
     end = join.wait(40)
     assert (end.code, end.answer["outcome"]) == (0, "promoted"), end
-    late = asks.wait()
+    late = asked[0].wait()
     assert late.code == 1, late
     assert "promoted" in late.stdout or "too late" in late.stderr, late
     assert cluster.counts() == (1, 1, 0)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from lab import LOOSE, Cluster, Lab, eventually, follower, once
+from lab import LOOSE, Cluster, Command, Lab, eventually, follower, once
 from puts import Puts
 from steering import asked_as_it_arrives, waits_before_another, waits_in_line
 
@@ -86,8 +86,8 @@ def test_a_removal_held_in_its_snapshot(lab, tmp_path, way_out):
     cluster.policy = {**LOOSE, "snapshot_before_removal": f"{tmp_path}/{{time}}.db"}
     before, target = cluster.roles(), follower(cluster)
     workflow_id = change_id(cluster.name, "remove", target.name)
-    asks = lab.command("hold", cluster.name, target.name, poised=True)
-    ask = once(asks.go)
+    asked: list[Command] = []
+    ask = once(lambda: asked.append(lab.command("hold", cluster.name, target.name)))
 
     def hold() -> None:
         # The snapshot's own look, whomever it asks: it goes on when the hold is known.
@@ -97,7 +97,7 @@ def test_a_removal_held_in_its_snapshot(lab, tmp_path, way_out):
 
     cluster.inject(Fault("MemberList", "pass", times=None, arrives=hold))
     removal = cluster.remove(target.name)
-    end = asks.wait()
+    end = eventually(lambda: asked, "the snapshot")[0].wait()
     assert end.code == 0, end
     assert lab.held(workflow_id)
     cluster.mend()
@@ -120,8 +120,8 @@ def test_a_removal_cancelled_as_it_is_sent(lab):
     cluster.policy = LOOSE
     target = follower(cluster)
     workflow_id = change_id(cluster.name, "remove", target.name)
-    asks = asked_as_it_arrives(lab, cluster, "MemberRemove", workflow_id, "cancel")
+    asked = asked_as_it_arrives(lab, cluster, "MemberRemove", workflow_id, "cancel")
     end = cluster.remove(target.name).wait()
     assert (end.code, end.answer["outcome"]) == (0, "removed"), end
-    late = asks.wait()
+    late = asked[0].wait()
     assert (late.code, late.answer["outcome"]) == (1, "removed"), late

@@ -68,12 +68,12 @@ def test_a_replace_cancelled_as_the_old_one_is_removed(lab):
     old = follower(cluster)
     old.kill()
     new = cluster.new_member()
-    asks = asked_as_it_arrives(lab, cluster, "MemberRemove", cluster.workflow_id(new, "replace"), "cancel")
+    asked = asked_as_it_arrives(lab, cluster, "MemberRemove", cluster.workflow_id(new, "replace"), "cancel")
     end = cluster.replace(old.name, new).wait()
     assert len(cluster.rows()) == 2
     assert (end.code, end.answer["outcome"]) == (1, "failed"), end
     assert "old removed, new not joined" in end.answer["reason"]
-    assert asks.wait().code == 1
+    assert asked[0].wait().code == 1
 
 
 def test_a_replace_cancelled_between_its_halves(lab):
@@ -143,12 +143,12 @@ def test_a_replace_that_was_held_too_late(lab):
     old = follower(cluster)
     new = cluster.new_member()
     workflow_id = cluster.workflow_id(new, "replace")
-    asks = asked_as_it_arrives(lab, cluster, "MemberPromote", workflow_id, "hold", answered=new.freeze)
+    asked = asked_as_it_arrives(lab, cluster, "MemberPromote", workflow_id, "hold", answered=new.freeze)
     replace = cluster.replace(old.name, new)
     replace.start_member()
     eventually(lambda: lab.view(workflow_id)["stage"] == "verify", "the promote", 60)
     new.thaw()
-    hold = asks.wait(60)
+    hold = asked[0].wait(60)
     assert hold.code == 1, hold
     assert "too late" in hold.stderr
     end = replace.wait(40)

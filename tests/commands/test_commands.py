@@ -138,7 +138,8 @@ def test_exit_codes_survive_a_hundred_runs(lab):
         ("plan", "join", name, "etcd-1", *strange): 5,
     }
     with ThreadPoolExecutor(4) as pool:
-        ends = list(pool.map(lambda args: lab.run(*args, "--json"), [*expected] * 10))
+        runs = pool.map(lambda args: lab.command(*args, "--json", interpreter=True).wait(), [*expected] * 10)
+        ends = list(runs)
     assert len(ends) == 100
     wrong = [str(end) for end, code in zip(ends, [*expected.values()] * 10, strict=True) if end.code != code]
     assert wrong == []

@@ -31,7 +31,7 @@ class Demo:
         mark = str(uuid4())
         self._mark = f"DEMO_MARK={mark}".encode()
         env = {**clean_environment(), "MEMBERFLOW_CACHE": str(cache_dir()), "DEMO_MARK": mark}
-        self.command = Command(env, "demo", "--folder", str(folder), *args)
+        self.command = Command(env, "demo", "--folder", str(folder), *args, interpreter=True)
 
     def until(self, said):
         """Waits until it has said something, and returns that."""
@@ -39,7 +39,7 @@ class Demo:
 
     def end_by(self, sign):
         """How it ended, after one more signal."""
-        self.command._process.send_signal(sign)
+        self.command.send_signal(sign)
         return self.command.wait(PROMPT)
 
     def processes(self):
