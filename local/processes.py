@@ -10,6 +10,7 @@ import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
+from threading import Lock
 
 _EPHEMERAL = Path("/proc/sys/net/ipv4/ip_local_port_range")
 # Below it are the well-known ones, of databases and the like.
@@ -43,14 +44,16 @@ def claimed_ports(begin: int) -> Iterator[int]:
 
 
 _untried = claimed_ports(secrets.randbelow(1 << 16))
+_choosing = Lock()
 
 
 def free_port() -> int:
-    """A loopback port that nobody listens on at this moment; never the same twice."""
-    for port in _untried:
-        with socket.socket() as probe, suppress(OSError):
-            probe.bind(("127.0.0.1", port))
-            return port
+    """A loopback port that nobody listens on at this moment; never the same twice, whatever thread asks."""
+    with _choosing:
+        for port in _untried:
+            with socket.socket() as probe, suppress(OSError):
+                probe.bind(("127.0.0.1", port))
+                return port
     raise OSError("no free port is left")
 
 

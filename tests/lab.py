@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import time
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import count
@@ -54,6 +55,8 @@ class Lab:
     in_use: list[Cluster] = field(default_factory=list)
     numbers: Any = field(default_factory=lambda: count(1))
     commands: list[Command] = field(default_factory=list)
+    _builder: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1))
+    _next: Future[Cluster] | None = None
 
     @cached_property
     def executions(self) -> Executions:
@@ -175,6 +178,8 @@ class Lab:
         """A healthy cluster; one that an earlier test left healthy, unless it must be `fresh` or is of its own kind."""
         if size == 3 and not (fresh or flags or binary) and self.pool:
             cluster = self.pool.pop()
+        elif size == 3 and settled and not (flags or binary):
+            cluster = self._settled_cluster()
         else:
             cluster = self._new_cluster(size, flags, binary)
         self.in_use.append(cluster)
@@ -201,10 +206,18 @@ class Lab:
             self.terminate(workflow_id)
 
     def close(self) -> None:
-        for cluster in [*self.pool, *self.in_use]:
+        self._builder.shutdown()
+        for cluster in [*self.pool, *self.in_use, *([self._next.result()] if self._next else [])]:
             cluster.stop()
         if self.worker:
             self.worker.stop()
+
+    def _settled_cluster(self) -> Cluster:
+        """One that nobody had yet; the next one settles while this one is used."""
+        waiting, self._next = self._next, None
+        cluster = waiting.result() if waiting else self._new_cluster(3, (), None)
+        self._next = self._builder.submit(self._new_cluster, 3, (), None)
+        return cluster
 
     def _new_cluster(self, size: int, flags: tuple[str, ...], binary: Path | None) -> Cluster:
         cluster = Cluster(self, f"lab{next(self.numbers)}", [], {}, binary=binary, single_use=binary is not None)
