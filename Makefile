@@ -10,7 +10,7 @@ STUBS := etcdapi/stubs/kv.proto etcdapi/stubs/rpc.proto
 demo: $(UV)
 	@$(RUN) memberflow demo
 
-# Most of the time goes by waiting for real parts, so two at a time; the long files come first.
+# Most of the time goes by waiting for real parts, so two at a time.
 test: $(UV)
 	$(RUN) pytest -n 2 --dist loadfile --no-loadscope-reorder --durations=15
 

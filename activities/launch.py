@@ -1,4 +1,4 @@
-"""Starts and stops members through a launcher; all of it may be repeated, and Temporal does."""
+"""Starts and stops members through a launcher; all of it may be repeated."""
 
 from __future__ import annotations
 
@@ -11,18 +11,20 @@ from temporalio.service import RPCError
 from activities.failures import again_later, leave_if_asked, named_failures
 from activities.heartbeat import beating
 from activities.temporal import Temporal
+from activities.tries import tried
 from membership.acts import LaunchOrder
 from membership.errors import MemberflowError
-from membership.launching import LaunchConflict, LaunchFailed
+from membership.launching import LaunchConflict, Launched, LaunchFailed
 from membership.ports import Clusters
 
 
 class Launching:
-    """The launchers of this worker's clusters file."""
+    """The launchers of this worker's clusters file; `pause` seconds after a try that failed comes the next one."""
 
-    def __init__(self, clusters: Clusters, temporal: Temporal) -> None:
+    def __init__(self, clusters: Clusters, temporal: Temporal, pause: float = 1.0) -> None:
         self._clusters = clusters
         self._temporal = temporal
+        self._pause = pause
 
     @activity.defn(no_thread_cancel_exception=True)
     def check_launcher(self, order: LaunchOrder) -> None:
@@ -38,8 +40,12 @@ class Launching:
         Leaves between two steps, and in the middle of a pull, when it is cancelled or its worker stops. Right before
         it changes anything it asks Temporal: an attempt that was given up while its worker was frozen changes nothing.
         """
-        with beating(), named_failures(final=(LaunchConflict, LaunchFailed)):
-            launched = self._clusters.launcher(order.launcher).start(order.launch, self._go_on)
+
+        def start() -> Launched:
+            return self._clusters.launcher(order.launcher).start(order.launch, self._go_on)
+
+        with beating():
+            launched = tried("the launch", start, hopeless=(LaunchConflict, LaunchFailed), pause=self._pause)
         return f"container {launched.container} ({launched.container_id}) on {launched.engine}"
 
     def _go_on(self, *, ask: bool = False) -> None:
@@ -57,11 +63,19 @@ class Launching:
     @activity.defn(no_thread_cancel_exception=True)
     def describe_launched(self, order: LaunchOrder) -> str:
         """The container's state and the last lines of its log; empty when there is none."""
-        with beating(), named_failures():
+
+        def state() -> str:
             return str(self._clusters.launcher(order.launcher).state(order.launch) or "")
+
+        with beating():
+            return tried("the question to the engine", state, pause=self._pause)
 
     @activity.defn(no_thread_cancel_exception=True)
     def stop_launched(self, order: LaunchOrder) -> bool:
         """Removes the member's container and its volume; whether there was anything."""
-        with beating(), named_failures(final=(LaunchConflict,)):
+
+        def stop() -> bool:
             return self._clusters.launcher(order.launcher).stop(order.launch)
+
+        with beating():
+            return tried("the stop of the container", stop, hopeless=(LaunchConflict,), pause=self._pause)

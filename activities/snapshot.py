@@ -13,8 +13,9 @@ from pathlib import Path
 
 from temporalio import activity
 
-from activities.failures import leave_if_asked, named_failures
+from activities.failures import leave_if_asked
 from activities.heartbeat import beating
+from activities.tries import tried
 from membership.errors import MemberflowError
 from membership.model import SyncProgress
 from membership.ports import Clusters
@@ -22,8 +23,6 @@ from membership.ports import Clusters
 _DIGEST = hashlib.sha256().digest_size
 # What `tempfile` puts behind a prefix.
 _PART = re.compile(r"[a-z0-9_]{8}")
-# Tries of one attempt: only what a worker met by itself counts, so that none of them is used up by a worker that stops.
-_TRIES = 3
 
 
 class SnapshotFailed(MemberflowError):
@@ -58,24 +57,9 @@ class Snapshots:
         """
         Streams a voter's database to disk, checks its SHA-256 and puts it in place at once; its path.
 
-        A snapshot of the same name that is there already is kept: an earlier attempt saved it. Tried three times; a
-        failure is then final. Another attempt, at another worker, begins anew where this worker stops or dies.
+        A snapshot of the same name that is there already is kept: an earlier attempt saved it. Tried three times.
         """
-        with named_failures(final=(MemberflowError,)):
-            for failed in range(1, _TRIES):
-                try:
-                    return self._save(save)
-                except MemberflowError as error:
-                    self._rest(failed, error)
-            return self._save(save)
-
-    def _rest(self, failed: int, error: MemberflowError) -> None:
-        seconds = self._pause * failed
-        told = f"no snapshot yet; try {failed + 1} of {_TRIES} follows in {seconds:.0f} s: {error}"
-        activity.logger.warning(told)
-        activity.heartbeat(SyncProgress(told))
-        activity.wait_for_cancelled_sync(seconds)
-        leave_if_asked("the snapshot")
+        return tried("the snapshot", lambda: self._save(save), pause=self._pause)
 
     def _save(self, save: Save) -> str:
         try:

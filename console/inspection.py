@@ -34,7 +34,8 @@ async def status(cluster: str, *, json: bool) -> int:
     holder = seen.turns.holder.workflow_id if seen.turns.holder else "nobody"
     waiting = ", ".join(t.workflow_id for t in seen.turns.waiting)
     print(f"turn: {holder}" + (f"; waiting: {waiting}" if waiting else ""))
-    for orphan in seen.turns.orphans:
+    learners = {member.id for member in seen.status.learners}
+    for orphan in (x for x in seen.turns.orphans if x.member_id in learners):
         print(f"learner {orphan.member_id} was left behind by {orphan.ticket.workflow_id}")
     for line in seen.status.dissent:
         print(f"member lists differ: {line}")

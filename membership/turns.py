@@ -91,9 +91,13 @@ class Closed:
     """
     How a change that had the turn came to its end: Temporal's status, and whether it ended by its own code.
 
-    `held` is false when it had closed before the turn came to it.
+    One that `succeeded` left no learner behind. `held` is false when it had closed before the turn came to it.
     """
 
     status: str
     orderly: bool
     held: bool = True
+
+    @property
+    def succeeded(self) -> bool:
+        return self.status == "COMPLETED"

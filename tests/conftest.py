@@ -1,4 +1,4 @@
-"""Fixtures only."""
+"""Fixtures, and the order of the files."""
 
 from __future__ import annotations
 
@@ -15,6 +15,11 @@ from settings import cache_dir, quiet_runtime
 
 # What starts the tests may ignore SIGINT, as shells do for their background; the commands under test must hear it.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_collection_modifyitems(items):
+    """The sweep, which takes longest, comes first: at the end it would keep one process busy and the other idle."""
+    items.sort(key=lambda item: "sweep" not in item.path.parts)
 
 
 @pytest.fixture(scope="session")

@@ -45,18 +45,35 @@ def at_leader(cluster: Cluster, fault: Fault) -> None:
     cluster.injected.append([fault])
 
 
-def leader_killed(method: str, moment: Moment = "arrives") -> Prepare:
+def leader_killed(method: str, moment: Moment = "arrives", *, comes_back: bool = False) -> Prepare:
     """Before the call takes effect; or after it, and the answer is lost."""
 
     def prepare(cluster: Cluster, member: LocalMember) -> None:
         leader = cluster.leader()
+
+        def kill() -> None:
+            leader.kill()
+            if comes_back:
+                start_again(cluster, leader, method)
+
         fault = {
-            "arrives": Fault(method, "pass", arrives=leader.kill),
-            "answered": Fault(method, "lose", answered=leader.kill),
+            "arrives": Fault(method, "pass", arrives=kill),
+            "answered": Fault(method, "lose", answered=kill),
         }[moment]
         at_leader(cluster, fault)
 
     return prepare
+
+
+def start_again(cluster: Cluster, member: LocalMember, method: str) -> None:
+    """Once the call of this method has ended: it must not be forwarded to what has just started."""
+
+    def start() -> None:
+        calls = cluster.relays[member.name].sent
+        eventually(lambda: any(call.ended for call in calls(method)), f"the end of {method}")
+        member.start()
+
+    Thread(target=start, daemon=True).start()
 
 
 def leader_stopped(method: str) -> Prepare:
@@ -74,7 +91,7 @@ def leader_stopped(method: str) -> Prepare:
     return prepare
 
 
-def leader_stopped_while_it_answers(method: str) -> Prepare:
+def leader_stopped_while_it_answers(method: str, *, comes_back: bool = False) -> Prepare:
     """
     With the proposal in its log and every follower frozen: the connection is cut instead of an answer.
 
@@ -83,7 +100,7 @@ def leader_stopped_while_it_answers(method: str) -> Prepare:
 
     def prepare(cluster: Cluster, member: LocalMember) -> None:
         leader = cluster.leader()
-        followers = [m for m in cluster.members if m is not leader]
+        followers = [m for m in cluster.members if m is not leader and m.process and not has_ended(m)]
 
         def stop() -> None:
             eventually(partial(has_begun, leader, method), f"the leader to begin {method}", pause=0)
@@ -91,6 +108,8 @@ def leader_stopped_while_it_answers(method: str) -> Prepare:
             eventually(lambda: has_ended(leader), "the leader's end")
             for follower in followers:
                 follower.thaw()
+            if comes_back:
+                start_again(cluster, leader, method)
 
         def freeze() -> None:
             for follower in followers:

@@ -17,7 +17,11 @@ class Replacing:
     At the end of `with` its new member is started, where that was not done before, and it has ended.
     """
 
-    def __init__(self, cluster: Cluster, old: LocalMember, new: LocalMember, wanted: str = "") -> None:
+    def __init__(
+        self, cluster: Cluster, old: LocalMember, new: LocalMember, wanted: str = "", *, puts: bool = True
+    ) -> None:
+        """`puts`: false where the trouble itself takes the quorum away."""
+        self._counts = puts
         self._cluster, self._old, self._new = cluster, old, new
         self._before = cluster.roles()
         self.old_id = cluster.id_of(old)
@@ -25,7 +29,7 @@ class Replacing:
         self._was_alive = old.process.exit_code() is None
 
     def __enter__(self) -> Self:
-        self._puts = Puts(self._cluster).__enter__()
+        self._puts = Puts(self._cluster, counts=self._counts).__enter__()
         self.replace = self._cluster.replace(self._wanted, self._new)
         return self
 

@@ -31,8 +31,12 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-class HeldWhileShunning(Exception):
-    """The change is to be held: whoever announced a removal takes that back, and comes to the safe point again."""
+# Seconds; what is known of a member that nobody asks is old then.
+KNOWN_FOR = 20.0
+
+
+class AskAgain(Exception):
+    """The change is to be held, or what it knows of a member that nobody asks has grown old: that must not last."""
 
 
 class Change:
@@ -56,7 +60,7 @@ class Change:
         self._profile: ClusterProfile | None = None
         self._stop: Stop | None = None
         self._hold = ""
-        self._shunning = False
+        self._unasked_since: float | None = None
 
     @property
     def has_profile(self) -> bool:
@@ -78,6 +82,12 @@ class Change:
         if self._stop is None or stop.kind == "cancelled":
             self._stop = stop
 
+    def end_clocks(self) -> None:
+        """Nothing takes too long any more, not even what did already: a clock may have rung during an act."""
+        self.clocks.end()
+        if self._stop is not None and self._stop.kind == "clock":
+            self._stop = None
+
     def hold(self, why: str) -> None:
         """Holds the change at its next safe point, until `resume` or a cancel."""
         self._hold = why
@@ -94,18 +104,17 @@ class Change:
         """
         Raises Stop when the change is to stop, and waits while it is held. Nothing of ours is under way here.
 
-        Raises HeldWhileShunning when it is to be held while nobody asks a member: that must not last.
+        Raises AskAgain when it is to be held while nobody asks a member.
         """
         if self.unstoppable:
             return
         if self._hold and self._stop is None:
-            if self._shunning:
-                raise HeldWhileShunning
-            self.clocks.pause()
-            self.board.held(self._hold)
-            await workflow.wait_condition(lambda: not self._hold or self._stop is not None)
-            self.board.held("")
-            self.clocks.go_on()
+            if self._unasked_since is not None:
+                raise AskAgain
+            with self.clocks.paused():
+                self.board.held(self._hold)
+                await workflow.wait_condition(lambda: not self._hold or self._stop is not None)
+                self.board.held("")
         if self._stop is not None:
             stop, self._stop = self._stop, None
             raise stop
@@ -156,7 +165,7 @@ class Change:
         """Has every worker stop asking the member; of one that can be asked, the last look has then ended."""
         member_id = self.facts.member_id
         self.facts = replace(self.facts, avoid=(member_id, *status.endpoints_of(member_id)))
-        self._shunning = True
+        self._unasked_since = workflow.time()
         await turn.announce_removal(self.facts.avoid)
         if status.endpoints_of(member_id):
             self.board.waits_for("the last look at the member to end")
@@ -165,8 +174,13 @@ class Change:
     async def ask_again(self, turn: Turn) -> None:
         """After all, the member stays."""
         self.facts = replace(self.facts, avoid=())
-        self._shunning = False
+        self._unasked_since = None
         await turn.announce_removal(())
+
+    @property
+    def knows_too_little(self) -> bool:
+        """Whether what it judges by is of a member that nobody has asked for some time."""
+        return self._unasked_since is not None and workflow.time() - self._unasked_since > KNOWN_FOR
 
     # ---- activities, on the cluster's task queue ----
 

@@ -1,9 +1,10 @@
-"""The clocks of a change; time held doesn't count."""
+"""The clocks of a change; time held doesn't count, nor does time in line behind others."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 
 from temporalio import workflow
@@ -60,12 +61,14 @@ class Clocks:
     def __init__(self, on_end: Callable[[Stop], None]) -> None:
         self._on_end = on_end
         self._clocks: dict[str, Clock] = {}
+        self._pauses = 0
 
     def start(self, name: str, limit: timedelta, stop: Stop) -> None:
         """Starts the named clock anew."""
         self.end(name)
         self._clocks[name] = Clock(limit, stop, self._on_end)
-        self._clocks[name].start()
+        if not self._pauses:
+            self._clocks[name].start()
 
     def end(self, *names: str) -> None:
         """Ends the named clocks; all of them when none is named."""
@@ -73,10 +76,23 @@ class Clocks:
             if clock := self._clocks.pop(name, None):
                 clock.end()
 
-    def pause(self) -> None:
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """None of them runs meanwhile; one such time may lie within another."""
+        self._pauses += 1
         for clock in self._clocks.values():
             clock.pause()
+        try:
+            yield
+        except GeneratorExit:
+            raise  # the worker drops the workflow from its memory: nothing of it may run any more
+        except BaseException:
+            self._go_on()
+            raise
+        self._go_on()
 
-    def go_on(self) -> None:
-        for clock in self._clocks.values():
-            clock.start()
+    def _go_on(self) -> None:
+        self._pauses -= 1
+        if not self._pauses:
+            for clock in self._clocks.values():
+                clock.start()

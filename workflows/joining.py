@@ -80,7 +80,8 @@ class Joining:
         workflow.upsert_memo({"request": self.request.model_dump(mode="json"), "handover": given})
 
     def knows_member(self, status: ClusterStatus) -> Member:
-        [member] = status.with_peer_urls(self.request.peer_urls)
+        member = self._found(status)
+        assert member, "a settled add shows it"
         self._member_id = member.id
         self.change.facts = replace(self.change.facts, member_id=member.id)
         self.board.knows_member(member.id)
@@ -105,6 +106,7 @@ class Joining:
     async def _add(self, status: ClusterStatus) -> ClusterStatus:
         self.board.enter("add")
         change = self.change
+        self._refuse_other_urls(status)
         earlier = len(change.reports.get(ADD.what, []))
         # Each time: while others had the turn, one of them may have been ended from outside.
         make_room = partial(clear_orphans, change, self.turn, self.request)
@@ -190,7 +192,7 @@ class Joining:
     async def _verify(self, seen: ClusterStatus) -> ClusterStatus:
         """Nothing undoes a promote: from here on the join can only end well, or say what is odd."""
         self.change.unstoppable = True
-        self.change.clocks.end()
+        self.change.end_clocks()
         self.board.enter("verify")
         seen, self.verified = await verify(self.change, "verify", seen, "verify the new voter")
         return seen
@@ -208,7 +210,7 @@ class Joining:
         self.board.enter("rollback")
         self._take_back_handover()
         status = await self.change.look("is there anything of ours to remove?")
-        left = next(iter(status.with_peer_urls(self.request.peer_urls)), None)
+        left = self._found(status)
         if left and not left.is_learner and left.id == self._member_id and stop.kind in ("cancelled", "clock"):
             return await self._too_late(status, stop, "the member is a voter by now"), True
         await self._tell_of_container(stop)
@@ -217,10 +219,13 @@ class Joining:
             try:
                 status = await settle_unasked(self.change, self.turn, ROLLBACK, status)
                 self.rolled_back = True
+                await self.turn.forget(left.id)
             except Stop as late:
                 if late.error != "BecameVoter":
                     stop.reason = f"{stop.reason}; and its learner could not be removed: {late.reason}"
                     stop.hint = late.hint
+                    if stop.kind == "cancelled":  # that would mean that nothing is left
+                        stop.kind, stop.error = "failed", late.error
                     return status, False
                 return await self._too_late(await self.change.look("look at the new voter"), stop, late.reason), True
         if self._launched and not self.is_voter(status):
@@ -256,6 +261,18 @@ class Joining:
             await self.change.start(Launching.stop_launched, order, LAUNCH, why)
         except ActivityError as error:
             self.board.warn(f"a launched container could not be stopped: {stop_of(error, 'failed').reason}")
+
+    def _found(self, status: ClusterStatus) -> Member | None:
+        """The member that joins: by its ID, once that is known, since somebody may mend its peer URLs."""
+        return status.member(self._member_id) or next(iter(status.with_peer_urls(self.request.peer_urls)), None)
+
+    def _refuse_other_urls(self, status: ClusterStatus) -> None:
+        """After a hold; to add a second one at the old URLs is not what anybody wants."""
+        member = status.member(self._member_id)
+        if member and member not in status.with_peer_urls(self.request.peer_urls):
+            urls, wanted = ", ".join(member.peer_urls), ", ".join(self.request.peer_urls)
+            reason = f"learner {member.id} of this change has the peer URLs {urls} by now, and not {wanted}"
+            raise Stop("failed", "PeerURLsChanged", reason, "ask for the change again, with these URLs")
 
     def _is_ours(self, learner: Member) -> bool:
         """

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from temporalio import workflow
 
-from workflows.change import Change, HeldWhileShunning
+from workflows.change import AskAgain, Change
 from workflows.steps import CLEAR, settle_unasked
 from workflows.turn import Turn
 
@@ -44,7 +44,7 @@ async def _clear(change: Change, turn: Turn, status: ClusterStatus) -> ClusterSt
     while True:
         try:
             status = await settle_unasked(change, turn, CLEAR, status)
-        except HeldWhileShunning:
+        except AskAgain:
             await change.safe_point()
             status = await change.look("is it still there?")
         else:

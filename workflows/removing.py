@@ -7,7 +7,7 @@ from dataclasses import replace
 from temporalio import workflow
 from temporalio.exceptions import ActivityError
 
-from workflows.change import HeldWhileShunning, stop_of
+from workflows.change import AskAgain, stop_of
 from workflows.course import Course
 from workflows.steps import MOVE, REMOVE, settle, settle_unasked, verify
 from workflows.timeouts import ASKED_AGAIN, SNAPSHOT
@@ -75,7 +75,7 @@ class Removing:
             self._note_whether_alive(seen)
             try:
                 seen = await settle_unasked(self.change, self.turn, REMOVE, seen)
-            except HeldWhileShunning:
+            except AskAgain:
                 await self._until_asked()
                 await self.change.safe_point()
             except Stop as stop:

@@ -88,6 +88,7 @@ class Replacement(Course[ReplaceRequest]):
 
     async def _join(self, seen: ClusterStatus) -> ClusterStatus:
         seen = await self.joining.run(seen)
+        self.turn.report(seen)
         self._has_joined = True
         self.change.unstoppable = False
         return seen

@@ -13,7 +13,7 @@ from typing import Any
 
 from temporalio import workflow
 
-from workflows.change import Change, HeldWhileShunning
+from workflows.change import AskAgain, Change
 from workflows.turn import Turn
 
 with workflow.unsafe.imports_passed_through():
@@ -34,6 +34,7 @@ class Step:
     A step: the judgement by its name, the act that brings it about and what to call it, the wait for its being ready.
 
     `waits_without_turn`: while it waits there is nothing of ours in the cluster, and others may go first.
+    `ages`: it is judged by whether a member lives that nobody asks meanwhile, so it waits for nothing itself.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Step:
     what: str = ""
     wait: Any = Watch.wait_for_cluster
     waits_without_turn: bool = False
+    ages: bool = False
 
 
 ADD = Step("add", Acts.add_learner, "add", waits_without_turn=True)
@@ -49,7 +51,7 @@ PROMOTE = Step("promote", Acts.promote_learner, "promote", wait=Watch.wait_for_s
 ROLLBACK = Step("rollback", Acts.remove_member, "remove")
 CLEAR = Step("rollback", Acts.remove_member, "remove of a learner left behind")
 MOVE = Step("move", Acts.move_leader, "move leader")
-REMOVE = Step("remove", Acts.remove_member, "remove")
+REMOVE = Step("remove", Acts.remove_member, "remove", ages=True)
 
 # Seconds before another attempt, by the name of what came back; each further pause is longer by half.
 _PAUSES = {"NotSent": 0.5, "LearnerNotReady": 0.5, "Unhealthy": 2.0, "TooManyLearners": 5.0}
@@ -75,9 +77,8 @@ async def settle(
     `seen` is a look of this moment, where there is one; `launch` is what was launched and must not die meanwhile;
     `before` makes room after each look, and returns the look that shows it.
     Raises Stop when the step is refused, or the change interrupted; no act is under way then, and what became of
-    the last one is known.
+    the last one is known. Raises AskAgain where the step `ages`.
     """
-    refusals = 0
     while True:
         await change.safe_point()
         status = seen or await change.look(f"look before {step.what or step.name}")
@@ -89,6 +90,10 @@ async def settle(
                 return status
             case Refuse(error, reason, hint):
                 raise Stop("refused", error, reason, hint)
+            case Wait() if step.ages:
+                raise AskAgain
+            case Ready() if step.ages and change.knows_too_little:
+                raise AskAgain
             case Wait() as wait:
                 seen = await _wait(change, turn, step, wait, launch)
             case Ready():
@@ -101,21 +106,20 @@ async def settle(
                 if report.turn_lost:
                     await turn.take()
                 else:
-                    await _pause(change, turn, step, _Refused(report, ended, refusals))
-                    refusals += 1
+                    await _pause(change, turn, step, _Refused(report, ended, len(change.reports[step.what]) - 1))
                 seen = None
 
 
 async def settle_unasked(change: Change, turn: Turn, step: Step, seen: ClusterStatus) -> ClusterStatus:
     """
-    As `settle`, for a member that goes: nobody asks it from now on, until it stays after all or the change is held.
+    As `settle`, for a member that goes: nobody asks it from now on, until it stays after all.
 
-    Raises HeldWhileShunning for the latter: what is known of the member is old once somebody resumes.
+    Raises AskAgain when somebody has to ask it, of which `settle` tells: judge anew after that.
     """
     await change.stop_asking(turn, seen)
     try:
         return await settle(change, turn, step, seen)
-    except (Stop, HeldWhileShunning):
+    except (Stop, AskAgain):
         await change.ask_again(turn)
         raise
 

@@ -60,13 +60,14 @@ FIRST_LOOK = Limits(
 WAIT = Limits(_FOREVER, _PATIENT, heartbeat=timedelta(seconds=10))
 # One attempt: the only retry of an act is another turn of `settle`.
 ACT = Limits(timedelta(seconds=ACT_DEADLINE + 4), RetryPolicy(maximum_attempts=1), heartbeat=timedelta(seconds=10))
+# The next two count their tries themselves: workers that stop or die use up none.
 # The engine may have to fetch an image; starting what runs already is the same start.
 LAUNCH = Limits(
     timedelta(minutes=10),
-    RetryPolicy(initial_interval=timedelta(seconds=1), maximum_attempts=3),
+    RetryPolicy(initial_interval=timedelta(seconds=1), maximum_interval=timedelta(seconds=30)),
     heartbeat=timedelta(seconds=30),
+    schedule_to_close=timedelta(hours=12),
 )
-# It counts its tries itself: workers that stop or die use up none.
 SNAPSHOT = Limits(
     timedelta(hours=6),
     RetryPolicy(initial_interval=timedelta(seconds=2), maximum_interval=timedelta(seconds=30)),

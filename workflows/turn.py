@@ -14,7 +14,6 @@ with workflow.unsafe.imports_passed_through():
     from activities.turns import Turns
     from membership.acts import Beforehand
     from membership.model import ClusterStatus
-    from membership.stop import Stop
     from membership.turns import Claim, TurnsState
 
 
@@ -39,15 +38,11 @@ class Turn:
         what = f"{self._change.member}: the turn to change {self._change.cluster}"
         # One that is held in line lets those behind it go first, and queues again afterwards; not if a learner of
         # its own is in the cluster, which would count as left behind.
-        try:
+        with self._change.clocks.paused():
             self._state = await self._change.interruptible(
                 lambda: WAIT.start(Turns.request_turn, self._claim, what),
                 on_hold=None if self._claim.added else self.give_back,
             )
-        except Stop as stop:
-            if stop.kind == "clock" and not self._claim.added:
-                await self.give_back()  # it may be held now, and nobody is to wait behind it then
-            raise
         self._claim = self._renewed(holding=True, preempt=False)
         self._change.board.waits_for("")
         self._keep()
@@ -60,25 +55,32 @@ class Turn:
         await ASK.start(Turns.send_claim, claim, f"{self._change.member}: give the turn back")
 
     def report(self, status: ClusterStatus, added: str = "") -> None:
-        """Has the turns know the learner that this change added or took over, and which ones are gone."""
-        present = {m.id for m in status.members}
-        gone = tuple(x.member_id for x in self._state.learners if x.member_id not in present)
-        added_now = (added,) if added else self._claim.added
+        """Has the turns know the learner that this change added or took over, and which are learners no more."""
+        present = {m.id for m in status.learners}
+        known = (*self._claim.added, *(x.member_id for x in self._state.learners))
+        gone = tuple(i for i in known if i not in present)
+        added_now = (added,) if added else tuple(i for i in self._claim.added if i in present)
         if (added_now, gone) != (self._claim.added, self._claim.gone):
             self._claim = self._renewed(added=added_now, gone=gone)
             self._keep()
 
     async def announce_removal(self, endpoints: tuple[str, ...]) -> None:
-        """Has everybody stop asking a member: its ID and client URLs. They have, SHUN seconds after this returns."""
+        """
+        Has everybody stop asking a member: its ID and client URLs. They have, SHUN seconds after this returns.
+
+        Without the turn there is nothing to tell: nobody heeds it then, and to speak up is to stand in line.
+        """
         self._claim = self._renewed(removing=endpoints)
+        if not self._claim.holding:
+            return
         what = "nobody asks it from now on" if endpoints else "it may be asked again"
         await ASK.start(Turns.send_claim, self._claim, f"{self._change.member}: {what}")
         self._keep()
 
     async def forget(self, member_id: str) -> None:
-        """Has the turns forget a learner that was removed, whoever added it; a claim of the keeper might come late."""
-        if any(x.member_id == member_id for x in self._state.learners):
-            self._claim = self._renewed(gone=(member_id,))
+        """Has the turns forget what is no learner any more, whoever added it; a claim of the keeper might come late."""
+        if member_id in (*self._claim.added, *(x.member_id for x in self._state.learners)):
+            self._claim = self._renewed(added=tuple(x for x in self._claim.added if x != member_id), gone=(member_id,))
             await ASK.start(Turns.send_claim, self._claim, f"{self._change.member}: learner {member_id} is gone")
 
     def owns(self, member_id: str) -> bool:

@@ -90,9 +90,13 @@ class ClusterTurns:
         await self._settle(ticket, watch.result())
 
     async def _settle(self, ticket: Ticket, closed: Closed) -> None:
-        """After the holder: its learners are orphans unless it ended by its own code, and late acts get time to end."""
+        """
+        After the holder: late acts get time to end, and its learners are orphans.
+
+        One that succeeded has none. One that failed, or was cancelled, has told which ones it took back.
+        """
         learners = self._state.learners
-        if closed.orderly:
+        if closed.succeeded:
             learners = tuple(x for x in learners if x.ticket != ticket)
         self._state = replace(self._state, holder=None, learners=learners)
         if closed.held and not closed.orderly:

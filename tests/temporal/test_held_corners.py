@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from faulty import Trouble
 from scenes import LOOSE, cancelled, failure, held, misconfigured, until, view, waits
 from temporalio.client import WorkflowExecutionStatus
 
-from membership.requests import Policy, RemoveRequest
+from membership.errors import DeadlineExceeded
+from membership.requests import Policy, RemoveRequest, turns_id
 
 
 async def test_resumed_too_early(scene):
@@ -49,8 +52,72 @@ async def test_held_while_its_removal_is_announced(scene):
     assert (error, made.applied) == ("QuorumAtRisk", [])
 
 
-async def test_a_clock_ends_a_wait_in_line(scene):
-    """Held, it leaves the line: nobody waits behind it for a person."""
+async def test_a_member_that_lives_again_while_nobody_asks_it(scene):
+    """What was known of it when its removal was announced is old soon; it is asked again, and judged by that."""
+    made = scene(5, (Trouble("remove", None, "is refused on the way"),))
+    for name in ("etcd-4", "etcd-5"):
+        made.cluster.kill(made.member(name).id)
+    removal = await made.start(RemoveRequest(cluster=made.name, member="etcd-5"))
+
+    async def announced():
+        return (await view(removal)).attempts and (await made.turns()).removing
+
+    await until(announced, "the announcement")
+    made.cluster.revive(made.member("etcd-5").id)
+    error, _ = await failure(removal)
+    assert (error, made.applied) == ("QuorumAtRisk", [])
+
+
+async def test_held_without_the_turn_that_it_had(scene):
+    """It was lost while its removal was announced: to take that back is not to stand in line again."""
+    made = scene(5, (Trouble("remove", None, "is refused on the way"),), **LOOSE)
+    made.cluster.kill(made.member("etcd-5").id)
+    removal = await made.start(RemoveRequest(cluster=made.name, member="etcd-5"))
+
+    async def announced():
+        return (await view(removal)).attempts and (await made.turns()).removing
+
+    await until(announced, "the announcement")
+    await made.client.get_workflow_handle(turns_id(made.name)).terminate()
+
+    async def waits_in_line():
+        return "its turn" in (await view(removal)).waits_for
+
+    await until(waits_in_line, "the removal to wait in line")
+    await removal.execute_update("hold")
+    await held(removal)
+    turns = await made.turns()
+    assert (turns.holder, turns.waiting) == (None, ())
+    await removal.terminate()
+
+
+async def test_a_clock_rang_while_the_promote_was_unknown(scene):
+    """The join of a replacement is in, so it took no longer than it may; the removal goes on."""
+    made = scene(3, **LOOSE, join_timeout="4s")
+    made.starts_at_once()
+    promote, look = made.etcd.promote, made.etcd.look
+
+    def lost(*args):
+        promote(*args)
+        made.etcd.look = misconfigured
+        raise DeadlineExceeded("Deadline Exceeded", "DEADLINE_EXCEEDED")
+
+    made.etcd.promote = lost
+    replace = await made.replace()
+
+    async def rang():
+        events = (await replace.fetch_history()).events
+        clocks = {e.event_id for e in events if b"JoinTimeout" in e.user_metadata.summary.data}
+        return any(e.timer_fired_event_attributes.started_event_id in clocks for e in events)
+
+    await until(rang, "the clock to ring")
+    made.etcd.look = look
+    assert (await replace.result()).outcome == "replaced"
+    assert made.applied == ["add", "promote", "remove"]
+
+
+async def test_no_clock_runs_in_line(scene):
+    """A change never fails because another one runs; what is left of its time runs when its turn has come."""
     made = scene(5, (Trouble("remove", None, "is refused on the way"),), **LOOSE, join_timeout="6s", on_failure="hold")
     down = [made.member(name) for name in ("etcd-4", "etcd-5")]
     for member in down:
@@ -61,13 +128,18 @@ async def test_a_clock_ends_a_wait_in_line(scene):
     ahead = await made.start(RemoveRequest(cluster=made.name, member="etcd-5"))
     await waits(ahead, "remove")
     made.cluster.revive(down[0].id)
-    assert "JoinTimeout" in await held(join)
-    assert [t.workflow_id for t in (await made.turns()).waiting] == []
+
+    async def waits_in_line():
+        return (await made.turns()).waiting
+
+    await until(waits_in_line, "the join to wait in line")
+    await asyncio.sleep(7)  # longer than it has left
+    assert not (await view(join)).held
+    assert await waits_in_line()
     made.etcd._troubles = ()
     assert (await ahead.result()).outcome == "removed"
-    assert (await view(join)).held
-    next_one = await made.start(RemoveRequest(cluster=made.name, member="etcd-4"))
-    assert (await next_one.result()).outcome == "removed"
+    assert "JoinTimeout" in await held(join)
+    assert made.applied == ["remove", "add"]
     await join.cancel()
     await cancelled(join)
 

