@@ -218,18 +218,29 @@ def row(case: Case, runs: list[Run]) -> str:
     return "| " + " | ".join(cells) + " |"
 
 
+def by_method(measured: dict[Case, list[Run]]) -> list[str]:
+    """A table of its own: how many calls of each method a run made."""
+    methods = sorted({method for runs in measured.values() for run in runs for method in run.calls})
+    rows = [
+        [case.name, *(spread([run.calls[method] for run in runs], "{:.0f}") for method in methods)]
+        for case, runs in measured.items()
+    ]
+    return ["| " + " | ".join(cells) + " |" for cells in (["", *methods], ["---"] * (len(methods) + 1), *rows)]
+
+
 async def bench() -> None:
     server = DevServer(Path(tempfile.mkdtemp(prefix="memberflow-bench-")))
     await register(await server.start(quiet_runtime()))
     lab = Lab(server.folder, find_etcd(cache_dir(), say), server)
     try:
-        table = [row(case, [await measure(lab, case) for _ in range(RUNS)]) for case in CASES]
+        measured = {case: [await measure(lab, case) for _ in range(RUNS)] for case in CASES}
     finally:
         lab.close()
         await server.stop()
     heads = ("", *COLUMNS, "adds", "promotes", "other RPCs", "failed RPCs", "connections", "history events")
     print(f"{RUNS} runs each, median (least to most), seconds; {os.cpu_count()} cores, {platform.machine()}\n")
-    print("| " + " | ".join(heads) + " |", "|" + "---|" * len(heads), *table, sep="\n")
+    print("| " + " | ".join(heads) + " |", "|" + "---|" * len(heads), sep="\n")
+    print(*(row(case, runs) for case, runs in measured.items()), "", *by_method(measured), sep="\n")
 
 
 if __name__ == "__main__":

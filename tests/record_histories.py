@@ -22,6 +22,7 @@ from temporalio.client import Client, WorkflowFailureError, WorkflowHandle
 from console.setup import register
 from local.temporal_server import DevServer
 from membership.duration import parse_duration
+from membership.launching import GoOn, Launch, Launched, always
 from membership.requests import (
     WORKFLOWS,
     ChangeRequest,
@@ -146,14 +147,55 @@ async def already_voter(scene: Set) -> None:
     await one.save(await one.join(), "join-already-voter", "already-voter")
 
 
+async def is_held(join: WorkflowHandle[Any, Any]) -> None:
+    while not (await join.query("progress", result_type=ChangeView)).held:  # noqa: ASYNC110 - no event tells of it
+        await asyncio.sleep(0.1)
+
+
 async def held(scene: Set) -> None:
     """And resumed."""
     one = scene("held")
     join = await one.join(hold_before="promote")
-    while not (await join.query("progress", result_type=ChangeView)).held:  # noqa: ASYNC110 - no event tells of it
-        await asyncio.sleep(0.1)
+    await is_held(join)
     await join.execute_update("resume")
     await one.save(join, "join-held", "promoted")
+
+
+async def held_by_a_clock(scene: Set) -> None:
+    """And resumed, when the member has started after all."""
+    one = scene("held-by-a-clock", policy=HASTY.model_copy(update={"on_failure": "hold"}), starts=False)
+    join = await one.join()
+    await is_held(join)
+    one.start(one.learner())
+    await join.execute_update("resume")
+    await one.save(join, "join-held-by-a-clock", "promoted")
+
+
+class Launches:
+    """A launcher whose engine is the cluster itself."""
+
+    def __init__(self, one: Scene) -> None:
+        self._one = one
+
+    def check(self, launch: Launch) -> None:
+        assert launch.name == "etcd-4"
+
+    def start(self, launch: Launch, go_on: GoOn = always) -> Launched:
+        go_on(ask=True)
+        self._one.start(self._one.learner())
+        return Launched("memberflow-etcd-4", "c0ffee", "volume", "memory", created=True)
+
+    def state(self, launch: Launch) -> None:
+        return None
+
+    def stop(self, launch: Launch) -> bool:
+        return True
+
+
+async def launched(scene: Set) -> None:
+    one = scene("launched", starts=False)
+    one.clusters.launchers["memory"] = Launches(one)
+    await one.save(await one.join(launcher="memory"), "join-launched", "promoted")
 
 
 async def adopted(scene: Set) -> None:
@@ -208,6 +250,24 @@ async def removed(scene: Set) -> None:
     await one.saved(RemoveRequest(cluster=one.name, member="etcd-1"), "remove-removed", "removed")
 
 
+async def removed_after_a_snapshot(scene: Set) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        saved = LOOSE.model_copy(update={"snapshot_before_removal": f"{folder}/{{time}}.db"})
+        one = scene("saved", policy=saved)
+        await one.saved(RemoveRequest(cluster=one.name, member="etcd-3"), "remove-after-a-snapshot", "removed")
+
+
+async def preempted(scene: Set) -> None:
+    """A held join, by the removal of a dead member."""
+    one = scene("preempted", policy=LOOSE)
+    join = await one.join(hold_before="promote")
+    await is_held(join)
+    one.cluster.kill("a3")
+    removal = await one.begin(RemoveRequest(cluster=one.name, member="etcd-3", preempt=True))
+    await one.save(join, "join-preempted", "cancelled")
+    await one.save(removal, "remove-preempting", "removed")
+
+
 async def removal_refused(scene: Set) -> None:
     one = scene("few")
     await one.saved(RemoveRequest(cluster=one.name, member="etcd-1"), "remove-refused", "TooFewVoters")
@@ -232,8 +292,8 @@ async def replaced_half(scene: Set) -> None:
 
 KINDS = (
     *(promoted, lost_answer, rolled_back, cancelled, refused, already_voter),
-    *(held, adopted, cleared, foreign_learner, removed_by_others, unverified),
-    *(removed, removal_refused, replaced_healthy, replaced_dead, replaced_half),
+    *(held, held_by_a_clock, launched, adopted, cleared, foreign_learner, removed_by_others, unverified),
+    *(removed, removed_after_a_snapshot, preempted, removal_refused, replaced_healthy, replaced_dead, replaced_half),
 )
 
 

@@ -210,6 +210,8 @@ class Joining:
         self.board.enter("rollback")
         self._take_back_handover()
         status = await self.change.look("is there anything of ours to remove?")
+        if self._member_id not in {learner.id for learner in status.learners}:
+            await self.turn.forget(self._member_id)
         left = self._found(status)
         if left and not left.is_learner and left.id == self._member_id and stop.kind in ("cancelled", "clock"):
             return await self._too_late(status, stop, "the member is a voter by now"), True
@@ -271,7 +273,7 @@ class Joining:
         member = status.member(self._member_id)
         if member and member not in status.with_peer_urls(self.request.peer_urls):
             urls, wanted = ", ".join(member.peer_urls), ", ".join(self.request.peer_urls)
-            reason = f"learner {member.id} of this change has the peer URLs {urls} by now, and not {wanted}"
+            reason = f"member {member.id} of this change has the peer URLs {urls} by now, and not {wanted}"
             raise Stop("failed", "PeerURLsChanged", reason, "ask for the change again, with these URLs")
 
     def _is_ours(self, learner: Member) -> bool:

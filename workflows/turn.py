@@ -14,6 +14,7 @@ with workflow.unsafe.imports_passed_through():
     from activities.turns import Turns
     from membership.acts import Beforehand
     from membership.model import ClusterStatus
+    from membership.stop import Stop
     from membership.turns import Claim, TurnsState
 
 
@@ -38,11 +39,17 @@ class Turn:
         what = f"{self._change.member}: the turn to change {self._change.cluster}"
         # One that is held in line lets those behind it go first, and queues again afterwards; not if a learner of
         # its own is in the cluster, which would count as left behind.
-        with self._change.clocks.paused():
-            self._state = await self._change.interruptible(
-                lambda: WAIT.start(Turns.request_turn, self._claim, what),
-                on_hold=None if self._claim.added else self.give_back,
-            )
+        try:
+            with self._change.clocks.paused():
+                self._state = await self._change.interruptible(
+                    lambda: WAIT.start(Turns.request_turn, self._claim, what),
+                    on_hold=None if self._claim.added else self.give_back,
+                )
+        except Stop as stop:
+            # It rang before, in an act that had lost the turn: it may be held now, and nobody is to wait behind it.
+            if stop.kind == "clock" and not self._claim.added:
+                await self.give_back()
+            raise
         self._claim = self._renewed(holding=True, preempt=False)
         self._change.board.waits_for("")
         self._keep()

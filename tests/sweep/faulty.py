@@ -131,6 +131,7 @@ class MemoryClusters:
         self.clusters: dict[str, MemoryCluster] = {}
         self.etcds: dict[str, FaultyEtcd] = {}
         self.policies: dict[str, Policy] = {}
+        self.launchers: dict[str, Launcher] = {}
         self.released = Event()
 
     def add(self, name: str, cluster: MemoryCluster, policy: Policy, *troubles: Trouble) -> MemoryCluster:
@@ -151,7 +152,9 @@ class MemoryClusters:
         return self._task_queue
 
     def launcher(self, name: str) -> Launcher:
-        raise e.UnknownLauncher(name)
+        if name not in self.launchers:
+            raise e.UnknownLauncher(name)
+        return self.launchers[name]
 
     def connect(self, cluster: str) -> Etcd:
         return self.etcds[cluster]

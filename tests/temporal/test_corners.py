@@ -147,6 +147,16 @@ async def test_a_learner_left_behind_while_others_had_the_turn(scene):
     assert any("was removed first" in warning for warning in end.warnings)
 
 
+async def test_a_learner_that_others_removed_is_forgotten(scene):
+    """The join fails, and nobody has anything in the cluster that the turns must remember."""
+    made = scene(3)
+    join = await made.join()
+    await waits(join, "sync")
+    made.cluster.remove(made.added().id)
+    assert (await failure(join))[0] == "RemovedByOthers"
+    assert (await made.turns()).learners == ()
+
+
 async def test_a_learner_whose_peer_url_was_mended_is_still_ours(scene):
     """Its ID is what it is known by; asked for at the old URL, it is not added again."""
     made = scene(3, start_timeout="1s", on_failure="hold")

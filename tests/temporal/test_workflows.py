@@ -124,7 +124,8 @@ async def test_saved_histories_replay(temporal, file):
 def test_every_kind_of_join_has_a_saved_history():
     """And the turns as well."""
     kinds = {"promoted", "lost-answer", "rolled-back", "cancelled", "already-voter", "refused", "turns"}
-    kinds |= {"held", "adopted", "cleared", "foreign-learner", "removed-by-others", "unverified"}
+    kinds |= {"held", "held-by-a-clock", "launched", "preempted", "adopted", "cleared"}
+    kinds |= {"foreign-learner", "removed-by-others", "unverified"}
     assert kinds <= {file.stem.removeprefix("join-") for file in HISTORIES}
 
 
