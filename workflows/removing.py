@@ -9,7 +9,7 @@ from temporalio.exceptions import ActivityError
 
 from workflows.change import AskAgain, stop_of
 from workflows.course import Course
-from workflows.steps import MOVE, REMOVE, settle, settle_unasked, verify
+from workflows.steps import DOUBTFUL, DOUBTS, MOVE, REMOVE, settle, settle_unasked, verify
 from workflows.timeouts import ASKED_AGAIN, SNAPSHOT
 
 with workflow.unsafe.imports_passed_through():
@@ -46,7 +46,7 @@ class Removing:
         if seen.member(self.target.id) is None:
             self.board.warn(f"member {self.target.label} was removed, and not by this change")
         else:
-            self._judge_beforehand(seen)
+            seen = await self._judge_beforehand(seen)
             await self._save_snapshot()
             seen = await self._remove(seen)
         self.board.enter("check")
@@ -55,12 +55,19 @@ class Removing:
         await self.turn.forget(self.target.id)
         return seen
 
-    def _judge_beforehand(self, seen: ClusterStatus) -> None:
+    async def _judge_beforehand(self, seen: ClusterStatus) -> ClusterStatus:
         """What is refused is refused before a snapshot is taken and leadership moved for nothing."""
-        self._note_whether_alive(seen)
-        verdict = judge("remove", seen, self.change.facts)
-        if isinstance(verdict, Refuse) and verdict.error != "StillLeader":
-            raise Stop("refused", verdict.error, verdict.reason, verdict.hint)
+        doubts = iter(DOUBTS)
+        while True:
+            self._note_whether_alive(seen)
+            verdict = judge("remove", seen, self.change.facts)
+            if not isinstance(verdict, Refuse) or verdict.error == "StillLeader":
+                return seen
+            pause = next(doubts, 0.0) if verdict.error == DOUBTFUL else 0.0
+            if not pause:
+                raise Stop("refused", verdict.error, verdict.reason, verdict.hint)
+            await self.change.pause(workflow.time() + pause, f"another look, since {verdict.reason}")
+            seen = await self.change.look("does it stay so?")
 
     def _note_whether_alive(self, seen: ClusterStatus) -> None:
         alive = any(m.id == self.target.id for m in seen.live_voters)

@@ -59,6 +59,10 @@ _PAUSE = 1.0
 _LONGEST_PAUSE = 60.0
 _LONGEST_AFTER = 20
 
+# Seconds before another look at what would be refused: right after an election a member that lives may not follow yet.
+DOUBTS = (1.0, 2.0, 4.0, 8.0)
+DOUBTFUL = "QuorumAtRisk"
+
 # What no waiting mends: its looks succeed, so its user is known and may not do more.
 _HOPELESS = {PermissionDenied.__name__: PermissionDenied.hint}
 
@@ -79,6 +83,7 @@ async def settle(
     Raises Stop when the step is refused, or the change interrupted; no act is under way then, and what became of
     the last one is known. Raises AskAgain where the step `ages`.
     """
+    doubts = iter(DOUBTS)
     while True:
         await change.safe_point()
         status = seen or await change.look(f"look before {step.what or step.name}")
@@ -88,11 +93,11 @@ async def settle(
         match _judged(change, step.name, status):
             case Done():
                 return status
+            case Refuse(error, reason) if error == DOUBTFUL and (pause := next(doubts, 0.0)):
+                await change.pause(workflow.time() + pause, f"another look, since {reason}")
             case Refuse(error, reason, hint):
                 raise Stop("refused", error, reason, hint)
-            case Wait() if step.ages:
-                raise AskAgain
-            case Ready() if step.ages and change.knows_too_little:
+            case Wait() | Ready() as verdict if step.ages and (isinstance(verdict, Wait) or change.knows_too_little):
                 raise AskAgain
             case Wait() as wait:
                 seen = await _wait(change, turn, step, wait, launch)
