@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import timedelta
+from typing import TypeVar
 
 from temporalio import activity
 from temporalio.exceptions import CancelledError
@@ -14,8 +16,10 @@ from activities.temporal import Temporal
 from activities.tries import tried
 from membership.acts import LaunchOrder
 from membership.errors import MemberflowError
-from membership.launching import LaunchConflict, Launched, LaunchFailed
+from membership.launching import LaunchConflict, Launcher, LaunchFailed
 from membership.ports import Clusters
+
+T = TypeVar("T")
 
 
 class Launching:
@@ -40,12 +44,8 @@ class Launching:
         Leaves between two steps, and in the middle of a pull, when it is cancelled or its worker stops. Right before
         it changes anything it asks Temporal: an attempt that was given up while its worker was frozen changes nothing.
         """
-
-        def start() -> Launched:
-            return self._clusters.launcher(order.launcher).start(order.launch, self._go_on)
-
-        with beating():
-            launched = tried("the launch", start, hopeless=(LaunchConflict, LaunchFailed), pause=self._pause)
+        final = (LaunchConflict, LaunchFailed)
+        launched = self._tried("the launch", order, lambda x: x.start(order.launch, self._go_on), *final)
         return f"container {launched.container} ({launched.container_id}) on {launched.engine}"
 
     def _go_on(self, *, ask: bool = False) -> None:
@@ -63,19 +63,16 @@ class Launching:
     @activity.defn(no_thread_cancel_exception=True)
     def describe_launched(self, order: LaunchOrder) -> str:
         """The container's state and the last lines of its log; empty when there is none."""
-
-        def state() -> str:
-            return str(self._clusters.launcher(order.launcher).state(order.launch) or "")
-
-        with beating():
-            return tried("the question to the engine", state, pause=self._pause)
+        state = self._tried("the question to the engine", order, lambda x: x.state(order.launch))
+        return str(state or "")
 
     @activity.defn(no_thread_cancel_exception=True)
     def stop_launched(self, order: LaunchOrder) -> bool:
         """Removes the member's container and its volume; whether there was anything."""
+        return self._tried("the stop of the container", order, lambda x: x.stop(order.launch), LaunchConflict)
 
-        def stop() -> bool:
-            return self._clusters.launcher(order.launcher).stop(order.launch)
-
+    def _tried(self, what: str, order: LaunchOrder, do: Callable[[Launcher], T], *hopeless: type[MemberflowError]) -> T:
         with beating():
-            return tried("the stop of the container", stop, hopeless=(LaunchConflict,), pause=self._pause)
+            return tried(
+                what, lambda: do(self._clusters.launcher(order.launcher)), hopeless=hopeless, pause=self._pause
+            )

@@ -12,10 +12,10 @@ from membership.errors import MemberflowError
 from membership.model import SyncProgress
 
 T = TypeVar("T")
-TRIES = 3
+_TRIES = 3
 
 
-def tried(what: str, do: Callable[[], T], *, hopeless: tuple[type[MemberflowError], ...] = (), pause: float = 2.0) -> T:
+def tried(what: str, do: Callable[[], T], *, hopeless: tuple[type[MemberflowError], ...] = (), pause: float) -> T:
     """
     What `do` gives, after three tries at most; its last error is final, as one that is `hopeless` is at once.
 
@@ -23,14 +23,14 @@ def tried(what: str, do: Callable[[], T], *, hopeless: tuple[type[MemberflowErro
     or its worker stops: another attempt, at another worker, then begins anew.
     """
     with named_failures(final=(MemberflowError,)):
-        for failed in range(1, TRIES):
+        for failed in range(1, _TRIES):
             try:
                 return do()
             except hopeless:
                 raise
             except MemberflowError as error:
                 seconds = pause * failed
-                told = f"{what} failed; try {failed + 1} of {TRIES} follows in {seconds:.0f} s: {error}"
+                told = f"{what} failed; try {failed + 1} of {_TRIES} follows in {seconds:.0f} s: {error}"
                 activity.logger.warning(told)
                 activity.heartbeat(SyncProgress(told))
                 activity.wait_for_cancelled_sync(seconds)

@@ -12,6 +12,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from typing import Any
 
@@ -47,11 +48,12 @@ class Ended:
 
 # An interpreter and the SDK take seconds to start on a busy machine, more than the moment lasts in which a test wants
 # something asked: one process has loaded everything, and commands are copies of it.
-_LOADED = multiprocessing.get_context("forkserver")
-_LOADED.set_forkserver_preload(["cli", *(f"console.{path.stem}" for path in Path(console.__path__[0]).glob("[a-z]*"))])
+multiprocessing.set_forkserver_preload(
+    ["cli", *(f"console.{path.stem}" for path in Path(console.__path__[0]).glob("[a-z]*"))]
+)
 
 
-class _Copy(_LOADED.Process):  # type: ignore[name-defined, misc]
+class _Copy(ForkServerProcess):
     """A process with the methods of `subprocess.Popen` that are used here."""
 
     def __init__(self, env: dict[str, str], args: tuple[str, ...], out: Path, err: Path) -> None:

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import scenes
 from faulty import MemoryClusters, Trouble
 from memory_etcd import MemoryCluster, Process
 from temporalio.client import Client, WorkflowFailureError, WorkflowHandle
@@ -33,7 +34,6 @@ from membership.requests import (
     change_id,
     turns_id,
 )
-from membership.view import ChangeView
 from worker import make_workers
 
 FOLDER = Path(__file__).parent / "histories"
@@ -147,16 +147,11 @@ async def already_voter(scene: Set) -> None:
     await one.save(await one.join(), "join-already-voter", "already-voter")
 
 
-async def is_held(join: WorkflowHandle[Any, Any]) -> None:
-    while not (await join.query("progress", result_type=ChangeView)).held:  # noqa: ASYNC110 - no event tells of it
-        await asyncio.sleep(0.1)
-
-
 async def held(scene: Set) -> None:
     """And resumed."""
     one = scene("held")
     join = await one.join(hold_before="promote")
-    await is_held(join)
+    await scenes.held(join)
     await join.execute_update("resume")
     await one.save(join, "join-held", "promoted")
 
@@ -165,7 +160,7 @@ async def held_by_a_clock(scene: Set) -> None:
     """And resumed, when the member has started after all."""
     one = scene("held-by-a-clock", policy=HASTY.model_copy(update={"on_failure": "hold"}), starts=False)
     join = await one.join()
-    await is_held(join)
+    await scenes.held(join)
     one.start(one.learner())
     await join.execute_update("resume")
     await one.save(join, "join-held-by-a-clock", "promoted")
@@ -261,7 +256,7 @@ async def preempted(scene: Set) -> None:
     """A held join, by the removal of a dead member."""
     one = scene("preempted", policy=LOOSE)
     join = await one.join(hold_before="promote")
-    await is_held(join)
+    await scenes.held(join)
     one.cluster.kill("a3")
     removal = await one.begin(RemoveRequest(cluster=one.name, member="etcd-3", preempt=True))
     await one.save(join, "join-preempted", "cancelled")

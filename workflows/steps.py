@@ -60,8 +60,8 @@ _LONGEST_PAUSE = 60.0
 _LONGEST_AFTER = 20
 
 # Seconds before another look at what would be refused: right after an election a member that lives may not follow yet.
-DOUBTS = (1.0, 2.0, 4.0, 8.0)
-DOUBTFUL = "QuorumAtRisk"
+_DOUBTS = (1.0, 2.0, 4.0, 8.0)
+_DOUBTFUL = "QuorumAtRisk"
 
 # What no waiting mends: its looks succeed, so its user is known and may not do more.
 _HOPELESS = {PermissionDenied.__name__: PermissionDenied.hint}
@@ -83,7 +83,7 @@ async def settle(
     Raises Stop when the step is refused, or the change interrupted; no act is under way then, and what became of
     the last one is known. Raises AskAgain where the step `ages`.
     """
-    doubts = iter(DOUBTS)
+    refusals = Refusals(change)
     while True:
         await change.safe_point()
         status = seen or await change.look(f"look before {step.what or step.name}")
@@ -93,10 +93,8 @@ async def settle(
         match _judged(change, step.name, status):
             case Done():
                 return status
-            case Refuse(error, reason) if error == DOUBTFUL and (pause := next(doubts, 0.0)):
-                await change.pause(workflow.time() + pause, f"another look, since {reason}")
-            case Refuse(error, reason, hint):
-                raise Stop("refused", error, reason, hint)
+            case Refuse() as refused:
+                await refusals.doubt(refused)
             case Wait() | Ready() as verdict if step.ages and (isinstance(verdict, Wait) or change.knows_too_little):
                 raise AskAgain
             case Wait() as wait:
@@ -113,6 +111,21 @@ async def settle(
                 else:
                     await _pause(change, turn, step, _Refused(report, ended, len(change.reports[step.what]) - 1))
                 seen = None
+
+
+class Refusals:
+    """What a change that has begun does with a refusal: the looks of one moment are not the last word."""
+
+    def __init__(self, change: Change) -> None:
+        self._change = change
+        self._doubts = iter(_DOUBTS)
+
+    async def doubt(self, refused: Refuse) -> None:
+        """Returns when it is time to look again; raises Stop where no doubt is left."""
+        pause = next(self._doubts, None) if refused.error == _DOUBTFUL else None
+        if pause is None:
+            raise Stop("refused", refused.error, refused.reason, refused.hint)
+        await self._change.pause(workflow.time() + pause, f"another look, since {refused.reason}")
 
 
 async def settle_unasked(change: Change, turn: Turn, step: Step, seen: ClusterStatus) -> ClusterStatus:

@@ -64,8 +64,7 @@ class Turn:
     def report(self, status: ClusterStatus, added: str = "") -> None:
         """Has the turns know the learner that this change added or took over, and which are learners no more."""
         present = {m.id for m in status.learners}
-        known = (*self._claim.added, *(x.member_id for x in self._state.learners))
-        gone = tuple(i for i in known if i not in present)
+        gone = tuple(i for i in self._known if i not in present)
         added_now = (added,) if added else tuple(i for i in self._claim.added if i in present)
         if (added_now, gone) != (self._claim.added, self._claim.gone):
             self._claim = self._renewed(added=added_now, gone=gone)
@@ -86,9 +85,14 @@ class Turn:
 
     async def forget(self, member_id: str) -> None:
         """Has the turns forget what is no learner any more, whoever added it; a claim of the keeper might come late."""
-        if member_id in (*self._claim.added, *(x.member_id for x in self._state.learners)):
+        if member_id in self._known:
             self._claim = self._renewed(added=tuple(x for x in self._claim.added if x != member_id), gone=(member_id,))
             await ASK.start(Turns.send_claim, self._claim, f"{self._change.member}: learner {member_id} is gone")
+
+    @property
+    def _known(self) -> tuple[str, ...]:
+        """The learners that the turns know of, as far as this change knows."""
+        return (*self._claim.added, *(x.member_id for x in self._state.learners))
 
     def owns(self, member_id: str) -> bool:
         """Whether the turns know the learner as this change's, or as one that its change left behind."""

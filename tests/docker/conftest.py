@@ -10,8 +10,9 @@ from contextlib import closing, suppress
 import docker
 import pytest
 from docker.errors import ImageNotFound
-from engine import SERVES, NoEngine, OwnEngine, launcher, unavailable, usual_engine
+from engine import SERVES, NoEngine, OwnEngine, launcher, usual_engine
 from registry import serving
+from tools import unavailable
 
 from local.processes import free_port
 from membership.launcher_config import LauncherConfig

@@ -15,9 +15,7 @@ import tempfile
 import time
 from contextlib import suppress
 from pathlib import Path
-from typing import NoReturn
 
-import pytest
 import trustme
 from docker.errors import NotFound
 from pydantic import ValidationError
@@ -40,13 +38,6 @@ _PATH = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/sbin"])
 
 class NoEngine(Exception):
     """There is no engine for the tests, and the text says why."""
-
-
-def unavailable(why: str) -> NoReturn:
-    """Skips the tests that need what is missing; on CI, which is to run them, they fail."""
-    if os.environ.get("CI") == "true":
-        pytest.fail(why)
-    pytest.skip(why)
 
 
 def usual_engine() -> str | None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from engine import launcher_table, unavailable
+from engine import launcher_table
+from tools import unavailable
 
 NOWHERE = "unix:///tmp/no-engine-is-here.sock"
 

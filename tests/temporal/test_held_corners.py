@@ -3,13 +3,27 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 from faulty import Trouble
-from scenes import LOOSE, cancelled, failure, held, misconfigured, until, view, waits
-from temporalio.client import WorkflowExecutionStatus
+from scenes import LOOSE, Scene, cancelled, failure, held, misconfigured, until, view, waits
+from temporalio.client import WorkflowExecutionStatus, WorkflowHandle
 
 from membership.errors import DeadlineExceeded
-from membership.requests import Policy, RemoveRequest, turns_id
+from membership.requests import Outcome, Policy, RemoveRequest, turns_id
+
+
+async def announced_removal(made: Scene, *dead: str) -> WorkflowHandle[Any, Outcome]:
+    """The removal of etcd-5, that far, with these members down."""
+    for name in dead:
+        made.cluster.kill(made.member(name).id)
+    removal = await made.start(RemoveRequest(cluster=made.name, member="etcd-5"))
+
+    async def announced():
+        return (await view(removal)).attempts and (await made.turns()).removing
+
+    await until(announced, "the announcement")
+    return removal
 
 
 async def test_resumed_too_early(scene):
@@ -35,14 +49,7 @@ async def test_resumed_too_early(scene):
 async def test_held_while_its_removal_is_announced(scene):
     """It may be asked again as long as that lasts, and is judged by what it is then: alive, and needed."""
     made = scene(5, (Trouble("remove", None, "is refused on the way"),))
-    for name in ("etcd-4", "etcd-5"):
-        made.cluster.kill(made.member(name).id)
-    removal = await made.start(RemoveRequest(cluster=made.name, member="etcd-5"))
-
-    async def announced():
-        return (await view(removal)).attempts and (await made.turns()).removing
-
-    await until(announced, "the announcement")
+    removal = await announced_removal(made, "etcd-4", "etcd-5")
     await removal.execute_update("hold")
     assert (await made.turns()).removing == ()
     made.etcd._troubles = ()
@@ -55,14 +62,7 @@ async def test_held_while_its_removal_is_announced(scene):
 async def test_a_member_that_lives_again_while_nobody_asks_it(scene):
     """What was known of it when its removal was announced is old soon; it is asked again, and judged by that."""
     made = scene(5, (Trouble("remove", None, "is refused on the way"),))
-    for name in ("etcd-4", "etcd-5"):
-        made.cluster.kill(made.member(name).id)
-    removal = await made.start(RemoveRequest(cluster=made.name, member="etcd-5"))
-
-    async def announced():
-        return (await view(removal)).attempts and (await made.turns()).removing
-
-    await until(announced, "the announcement")
+    removal = await announced_removal(made, "etcd-4", "etcd-5")
     made.cluster.revive(made.member("etcd-5").id)
     error, _ = await failure(removal)
     assert (error, made.applied) == ("QuorumAtRisk", [])
@@ -71,13 +71,7 @@ async def test_a_member_that_lives_again_while_nobody_asks_it(scene):
 async def test_held_without_the_turn_that_it_had(scene):
     """It was lost while its removal was announced: to take that back is not to stand in line again."""
     made = scene(5, (Trouble("remove", None, "is refused on the way"),), **LOOSE)
-    made.cluster.kill(made.member("etcd-5").id)
-    removal = await made.start(RemoveRequest(cluster=made.name, member="etcd-5"))
-
-    async def announced():
-        return (await view(removal)).attempts and (await made.turns()).removing
-
-    await until(announced, "the announcement")
+    removal = await announced_removal(made, "etcd-5")
     await made.client.get_workflow_handle(turns_id(made.name)).terminate()
 
     async def waits_in_line():
