@@ -69,7 +69,7 @@ def schema(
     json: Json = False,  # noqa: ARG001  (it always is)
 ) -> None:
     """Print the JSON Schema of a request, for callers in other languages; the same with --json."""
-    from membership.requests import REQUESTS
+    from messages.requests import REQUESTS
 
     if verb not in REQUESTS:
         raise Leave(USAGE, f"no such request: {verb}", f"one of: {', '.join(REQUESTS)}")

@@ -10,12 +10,14 @@ from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from launchers.config import LauncherConfig
 from membership.errors import InvalidConfiguration, UnknownCluster, UnknownLauncher
-from membership.launcher_config import LauncherConfig
-from membership.launching import Launcher
+from membership.names import Name, Url
+from membership.policy import Policy
 from membership.ports import Access, Etcd
-from membership.requests import TASK_QUEUE, Name, Policy, Url
-from membership.validation import explain
+from messages.launching import Launcher
+from messages.requests import TASK_QUEUE
+from messages.validation import explain
 
 _FILES = ("ca", "cert", "key", "password_file")
 
@@ -62,7 +64,7 @@ class _File(BaseModel):
 
 class ClustersFile:
     """
-    `membership.ports.Clusters`, from a TOML file. Threads may share it.
+    `activities.ports.Clusters`, from a TOML file. Threads may share it.
 
     Relative paths in it are relative to the file. Certificate and password files are looked for only for
     clusters whose activities run on one of the queues in `serves`; a cluster without a queue of its own is on

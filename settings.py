@@ -12,7 +12,7 @@ from temporalio.envconfig import ClientConfig
 from temporalio.runtime import LogForwardingConfig, LoggingConfig, Runtime, TelemetryConfig, TelemetryFilter
 
 from membership.errors import InvalidConfiguration
-from membership.requests import TASK_QUEUE
+from messages.requests import TASK_QUEUE
 
 DEFAULT_ADDRESS = "localhost:7233"
 CLUSTERS_FILES = (Path("clusters.toml"), Path("/etc/memberflow/clusters.toml"))

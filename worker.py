@@ -22,6 +22,7 @@ from activities.change import Change
 from activities.launch import Launching
 from activities.observe import Observe
 from activities.past import Past
+from activities.ports import Clusters
 from activities.snapshot import Snapshots
 from activities.temporal import Temporal
 from activities.turns import Turns
@@ -33,8 +34,7 @@ from console.temporal import connect
 from etcdapi.client import EtcdClient
 from launchers.docker_engine import DockerLauncher
 from logs import BindActivity, set_up_logs
-from membership.ports import Clusters
-from membership.turns import ACT_DEADLINE
+from messages.turns import ACT_DEADLINE
 from settings import Settings, read_settings
 from workflows.ends import OneArgument
 from workflows.inspect import InspectCluster, ListClusters

@@ -17,15 +17,16 @@ from threading import Thread
 
 from temporalio import activity
 
+from activities.ports import Clusters
 from activities.temporal import Temporal
-from membership.acts import ActReport, Order, not_sent
 from membership.errors import EtcdError, InvalidConfiguration, MemberflowError
 from membership.judge_removal import transferee
 from membership.judgements import judge
 from membership.model import ClusterStatus
-from membership.ports import Clusters, Etcd
-from membership.turns import CALL_DEADLINE, SEND_WITHIN
+from membership.ports import Etcd
 from membership.verdicts import Done, Ready, Refuse, Verdict
+from messages.orders import ActReport, Order, not_sent
+from messages.turns import CALL_DEADLINE, SEND_WITHIN
 
 EFFECT_INTERVAL = 0.1
 

@@ -12,12 +12,12 @@ from temporalio.service import RPCError
 
 from activities.failures import again_later, leave_if_asked, named_failures
 from activities.heartbeat import beating
+from activities.ports import Clusters
 from activities.temporal import Temporal
 from activities.tries import tried
-from membership.acts import LaunchOrder
 from membership.errors import MemberflowError
-from membership.launching import LaunchConflict, Launcher, LaunchFailed
-from membership.ports import Clusters
+from messages.launching import LaunchConflict, Launcher, LaunchFailed
+from messages.orders import LaunchOrder
 
 T = TypeVar("T")
 

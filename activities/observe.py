@@ -13,8 +13,8 @@ from temporalio.service import RPCError
 
 from activities.failures import named_failures
 from activities.heartbeat import beating
+from activities.ports import ClusterProfile, Clusters
 from activities.temporal import Temporal
-from membership.acts import Beforehand, Look
 from membership.errors import (
     NO_ACCESS,
     ClusterUnreachable,
@@ -22,11 +22,12 @@ from membership.errors import (
     MemberflowError,
     WrongCluster,
 )
-from membership.inspection import Reachability
 from membership.model import ClusterStatus
-from membership.ports import ClusterProfile, Clusters, Etcd
-from membership.requests import SEARCH_ATTRIBUTES
-from membership.turns import TurnsState
+from membership.ports import Etcd
+from messages.answers import Reachability
+from messages.orders import Beforehand, Look
+from messages.requests import SEARCH_ATTRIBUTES
+from messages.turns import TurnsState
 
 # Seconds between two looks of one activity.
 PAUSE = 0.1

@@ -15,10 +15,10 @@ from temporalio import activity
 
 from activities.failures import leave_if_asked
 from activities.heartbeat import beating
+from activities.ports import Clusters
 from activities.tries import tried
 from membership.errors import MemberflowError
 from membership.model import SyncProgress
-from membership.ports import Clusters
 
 _DIGEST = hashlib.sha256().digest_size
 # What `tempfile` puts behind a prefix.

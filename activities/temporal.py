@@ -11,8 +11,8 @@ from temporalio.client import AsyncActivityCancelledError, Client, WorkflowHandl
 from temporalio.common import QueryRejectCondition
 from temporalio.service import RPCError, RPCStatusCode
 
-from membership.requests import turns_id
-from membership.turns import Ticket, TurnsState
+from messages.requests import turns_id
+from messages.turns import Ticket, TurnsState
 
 T = TypeVar("T")
 

@@ -25,9 +25,9 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from activities.failures import again_later, moves_on_at_shutdown
 from activities.temporal import Temporal
-from membership.requests import turns_id
-from membership.turns import REPEAT, Claim, Closed, Holding, Ticket, TurnsState
-from membership.view import ChangeView
+from messages.requests import turns_id
+from messages.turns import REPEAT, Claim, Closed, Holding, Ticket, TurnsState
+from messages.views import ChangeView
 
 # Seconds between two questions whether the turn has come, and between two heartbeats.
 _POLL_FIRST = 0.05

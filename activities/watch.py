@@ -18,15 +18,16 @@ from temporalio.service import RPCError
 from activities.failures import again_later, leave_if_asked
 from activities.heartbeat import beating
 from activities.nudges import Nudges
+from activities.ports import Clusters
 from activities.progress import Notes, ProgressMeter
 from activities.temporal import Temporal
-from membership.acts import Order
 from membership.errors import MemberflowError
 from membership.judge_join import contradicts
 from membership.judgements import judge
 from membership.model import ClusterStatus, RaftProgress, SyncProgress
-from membership.ports import Clusters, Etcd
+from membership.ports import Etcd
 from membership.verdicts import Done, Wait
+from messages.orders import Order
 
 # Seconds between looks: hardly any at first, when every look may be the one that lets a member in. After a snapshot
 # etcd may keep a learner silent for its 7 s, and whoever speaks again is not to wait for us.

@@ -18,16 +18,9 @@ from temporalio.client import (
 from temporalio.exceptions import ApplicationError, WorkflowAlreadyStartedError
 
 from console.output import DONE, FAILED, OUT_OF_REACH, REFUSED, USAGE, Leave
-from membership.requests import (
-    WORKFLOWS,
-    ChangeRequest,
-    Outcome,
-    OutcomeKind,
-    RemoveRequest,
-    ReplaceRequest,
-    change_id,
-)
-from membership.view import ChangeView
+from messages.outcomes import Outcome, OutcomeKind
+from messages.requests import WORKFLOWS, ChangeRequest, RemoveRequest, ReplaceRequest, change_id
+from messages.views import ChangeView
 from settings import Settings
 
 Handle = WorkflowHandle[Any, Any]

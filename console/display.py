@@ -11,7 +11,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedCo
 
 from console.output import say, stderr
 from membership.model import SyncProgress
-from membership.view import ChangeView, percent_text
+from messages.views import ChangeView, percent_text
 
 # Seconds between two plain lines that differ only in their figures.
 _PLAIN_EVERY = 15.0

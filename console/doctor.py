@@ -16,7 +16,7 @@ from console.output import DONE, FAILED, OUT_OF_REACH, USAGE, Leave, print_json
 from console.setup import registered
 from console.temporal import connect, workflow_pollers
 from membership.errors import MemberflowError
-from membership.inspection import ClusterList, Reachability
+from messages.answers import ClusterList, Reachability
 from settings import Settings, read_settings
 
 _SHOWN = {"ok": "ok  ", "warn": "warn", "fail": "FAIL"}

@@ -11,7 +11,7 @@ from console.changes import Handle
 from console.faults import is_no_namespace
 from console.output import USAGE, Leave
 from console.temporal import connect
-from membership.requests import Verb, change_id
+from messages.requests import Verb, change_id
 from settings import read_settings
 
 VERBS: tuple[Verb, ...] = ("join", "remove", "replace")

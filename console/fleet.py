@@ -21,9 +21,10 @@ from console.outcomes import as_json, still
 from console.output import FAILED, STILL_RUNNING, print_json, say, stderr
 from console.running import make_request
 from console.temporal import connect, require_worker
-from membership.requests import ChangeRequest, Outcome, turns_id
-from membership.turns import TurnsState
-from membership.view import percent_text
+from messages.outcomes import Outcome
+from messages.requests import ChangeRequest, turns_id
+from messages.turns import TurnsState
+from messages.views import percent_text
 from settings import read_settings
 
 # Seconds.

@@ -19,7 +19,7 @@ from console.faults import is_no_namespace, is_not_allowed
 from console.output import OUT_OF_REACH, Leave
 from console.pending import heartbeat, untaken
 from membership.model import Handover, SyncProgress
-from membership.view import ChangeView
+from messages.views import ChangeView
 
 # Seconds; a server or a worker that is away longer is said to be.
 _SILENCE = 5.0

@@ -12,10 +12,10 @@ from console.asking import ask
 from console.open_changes import OpenChange, open_changes
 from console.output import DONE, USAGE, Leave, print_json, stdout
 from console.temporal import connect, require_worker
-from membership.inspection import Inspection
 from membership.model import ClusterStatus, Member
-from membership.requests import InspectRequest
-from membership.validation import explain
+from messages.answers import Inspection
+from messages.requests import InspectRequest
+from messages.validation import explain
 from settings import read_settings
 
 

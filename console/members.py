@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from console.output import USAGE, Leave
-from membership.requests import check_name, check_url
+from membership.names import check_name, check_url
 
 Members = list[tuple[str, list[str]]]
 

@@ -10,9 +10,9 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from console.faults import is_no_namespace
 from console.follow import Sight, see
-from membership.requests import WORKFLOWS, turns_id
-from membership.turns import TurnsState
-from membership.view import percent_text
+from messages.requests import WORKFLOWS, turns_id
+from messages.turns import TurnsState
+from messages.views import percent_text
 
 
 @dataclass(frozen=True)

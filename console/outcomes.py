@@ -7,7 +7,7 @@ from typing import Any
 from console.changes import Ended, Handle
 from console.follow import Sight
 from console.output import STILL_RUNNING, print_json, say
-from membership.requests import Outcome, OutcomeKind
+from messages.outcomes import Outcome, OutcomeKind
 
 
 def still(handle: Handle, seen: Sight, kind: OutcomeKind | None = None) -> Outcome:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from console.app import Cluster, Force, Json, Leaving, NewName, Old, OrderOption, PeerUrl, plan, run
-from membership.requests import Verb
+from messages.requests import Verb
 
 
 @plan.command("join")

@@ -10,9 +10,9 @@ from rich.text import Text
 from console.asking import ask
 from console.output import DONE, REFUSED, print_json, say, stdout
 from console.temporal import connect, require_worker
-from membership.inspection import Plan
 from membership.preflight import refusal
-from membership.requests import ChangeRequest, PlanRequest
+from messages.answers import Plan
+from messages.requests import ChangeRequest, PlanRequest
 from settings import read_settings
 
 _COLOURS = {"ok": "green", "warn": "yellow", "wait": "yellow", "refuse": "red"}

@@ -18,8 +18,8 @@ from console.outcomes import still, tell, tell_end
 from console.output import DONE, USAGE, Leave, say
 from console.temporal import caller, connect, require_worker
 from membership.model import Handover
-from membership.requests import REQUESTS, ChangeRequest, Verb
-from membership.validation import explain
+from messages.requests import REQUESTS, ChangeRequest, Verb
+from messages.validation import explain
 from settings import read_settings
 
 

@@ -10,7 +10,7 @@ from temporalio.service import RPCError, RPCStatusCode
 from console.faults import is_no_namespace
 from console.output import DONE, FAILED, Leave, print_json, say
 from console.temporal import connect
-from membership.requests import SEARCH_ATTRIBUTES
+from messages.requests import SEARCH_ATTRIBUTES
 from settings import read_settings
 
 KEYWORD = IndexedValueType.INDEXED_VALUE_TYPE_KEYWORD

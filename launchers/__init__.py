@@ -1,1 +1,1 @@
-"""Starts members on this worker's account: `membership.launching.Launcher` for real. Only the worker imports it."""
+"""Starts members on this worker's account: `messages.launching.Launcher` for real. Only the worker imports it."""

@@ -14,8 +14,8 @@ from docker.errors import APIError, DockerException
 from docker.tls import TLSConfig
 from urllib3.exceptions import HTTPError
 
-from membership.launcher_config import LauncherConfig
-from membership.launching import LauncherUnavailable
+from launchers.config import LauncherConfig
+from messages.launching import LauncherUnavailable
 
 # Seconds for one answer. A pull has no deadline: whoever waits for it may leave at any moment.
 ANSWER_DEADLINE = 30

@@ -12,8 +12,8 @@ from typing import Any
 
 from docker.types import Mount
 
-from membership.launcher_config import LauncherConfig
-from membership.launching import Launch
+from launchers.config import LauncherConfig
+from messages.launching import Launch
 
 CLUSTER = "io.memberflow.cluster"
 CLUSTER_ID = "io.memberflow.cluster-id"

@@ -13,10 +13,10 @@ from docker.models.containers import Container
 from docker.models.volumes import Volume
 
 from launchers import containers
+from launchers.config import LauncherConfig
 from launchers.connection import LOOK_DEADLINE, connected, told
 from launchers.images import has_image, pull
-from membership.launcher_config import LauncherConfig
-from membership.launching import (
+from messages.launching import (
     ENDED,
     LOG_LINES,
     ContainerState,
@@ -36,7 +36,7 @@ _PASSING = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.CONFLICT)
 
 
 class DockerLauncher:
-    """`membership.launching.Launcher` on a Docker engine. Threads may share it; it keeps no connection."""
+    """`messages.launching.Launcher` on a Docker engine. Threads may share it; it keeps no connection."""
 
     def __init__(self, config: LauncherConfig) -> None:
         self._config = config

@@ -10,9 +10,9 @@ from typing import Any
 from docker import DockerClient
 from docker.errors import NotFound
 
+from launchers.config import LauncherConfig
 from launchers.connection import WORDS
-from membership.launcher_config import LauncherConfig
-from membership.launching import GoOn, LauncherUnavailable
+from messages.launching import GoOn, LauncherUnavailable
 
 # Seconds between two questions whether to go on, while an engine says nothing.
 ASK_EVERY = 0.25

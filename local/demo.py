@@ -26,7 +26,7 @@ from local.metrics import promotes
 from local.temporal_server import DevServer
 from membership.errors import MemberflowError
 from membership.model import Handover
-from membership.requests import TASK_QUEUE, JoinRequest
+from messages.requests import TASK_QUEUE, JoinRequest
 from settings import Settings, cache_dir, quiet_runtime
 
 CLUSTER = "demo"

@@ -1,4 +1,4 @@
-"""What activities need of the world, by the consumer's words; the real and the in-memory etcd both provide it."""
+"""What activities need of etcd. The real client and the in-memory etcd of the tests both provide it."""
 
 from __future__ import annotations
 
@@ -7,9 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from membership.launching import Launcher
 from membership.model import ClusterStatus, Member, RaftProgress
-from membership.requests import Policy
 
 
 @dataclass(frozen=True)
@@ -80,31 +78,3 @@ class Etcd(Protocol):
 
         The last 32 bytes are the SHA-256 of all before. Raises membership.errors at any piece.
         """
-
-
-@dataclass(frozen=True)
-class ClusterProfile:
-    """What a workflow must know of a cluster before its first look."""
-
-    policy: Policy
-    task_queue: str
-    search_attributes: tuple[str, ...] = ()
-
-
-class Clusters(Protocol):
-    """The clusters file of this worker."""
-
-    def names(self) -> tuple[str, ...]:
-        """The clusters of this worker, in the file's order."""
-
-    def policy(self, cluster: str) -> Policy:
-        """The policy of a cluster; raises UnknownCluster or InvalidConfiguration."""
-
-    def task_queue(self, cluster: str) -> str:
-        """The queue that the cluster's activities run on."""
-
-    def launcher(self, name: str) -> Launcher:
-        """What `[launchers.NAME]` describes; raises UnknownLauncher or InvalidConfiguration."""
-
-    def connect(self, cluster: str) -> Etcd:
-        """A client, kept for as long as the cluster's entry and its files stay the same."""

@@ -8,16 +8,37 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, Protocol
 
-from membership.acts import Beforehand
 from membership.checks import Check, check_cluster
 from membership.judge_join import judge_add
 from membership.judge_removal import judge_removal
 from membership.model import ClusterStatus, Member
-from membership.requests import ChangeRequest, JoinRequest, RemoveRequest, ReplaceRequest
-from membership.turns import AddedLearner
 from membership.verdicts import Facts, Refuse, Verdict, Wait, spare
+
+
+class Replacement(Protocol):
+    """What the preflight must know of a replace."""
+
+    @property
+    def name(self) -> str:
+        """The new member's name."""
+
+    @property
+    def peer_urls(self) -> tuple[str, ...]:
+        """The new member's peer URLs."""
+
+    @property
+    def old(self) -> str:
+        """The old member, by name or hex ID."""
+
+    @property
+    def order(self) -> Literal["auto", "add-first", "remove-first"]:
+        """Which half the caller wants first."""
+
+    @property
+    def force(self) -> bool:
+        """Whether the caller skips the policy's limits."""
 
 
 @dataclass(frozen=True)
@@ -48,30 +69,6 @@ def is_down(status: ClusterStatus, member: Member) -> bool:
     return any(m.id == member.id for m in status.down_voters)
 
 
-def meant_by(request: ChangeRequest, status: ClusterStatus) -> set[str]:
-    """The IDs of members that a request is about."""
-    name, urls = "", set[str]()
-    if isinstance(request, RemoveRequest):
-        name = request.member
-    if isinstance(request, ReplaceRequest):
-        name = request.old
-    if isinstance(request, JoinRequest | ReplaceRequest):
-        urls = set(request.peer_urls)
-    named = find_member(status, name) if name else None
-    return {m.id for m in status.members if m is named or set(m.peer_urls) == urls}
-
-
-def orphans_beside(request: ChangeRequest, seen: Beforehand) -> dict[str, AddedLearner]:
-    """Learners that changes of ours left behind, by ID; this change removes them first, but for its own."""
-    return {i: x for i, x in learners_beside(request, seen).items() if x in seen.turns.orphans}
-
-
-def learners_beside(request: ChangeRequest, seen: Beforehand) -> dict[str, AddedLearner]:
-    """Learners that other changes of ours added, by ID, running ones too: those are a matter of turns."""
-    others = {m.id for m in seen.status.learners} - meant_by(request, seen.status)
-    return {x.member_id: x for x in seen.turns.learners if x.member_id in others}
-
-
 # ---- by change ----
 
 
@@ -96,9 +93,7 @@ def check_remove(status: ClusterStatus, facts: Facts, wanted: Member | str, *, f
     return (*check_cluster(status), *_removal(status, replace(facts, force=force), target, returning=0))
 
 
-def check_replace(
-    status: ClusterStatus, facts: Facts, wanted: Member | str, request: ReplaceRequest
-) -> tuple[Check, ...]:
+def check_replace(status: ClusterStatus, facts: Facts, wanted: Member | str, request: Replacement) -> tuple[Check, ...]:
     """`wanted`: the old member where it is known already, else its name or hex ID."""
     if found := _several(status, wanted):
         return (found,)
@@ -133,7 +128,7 @@ def check_replace(
     )
 
 
-def between_halves(status: ClusterStatus, wanted: Member | str, request: ReplaceRequest) -> Member | None:
+def between_halves(status: ClusterStatus, wanted: Member | str, request: Replacement) -> Member | None:
     """The old member, if the new one is a voter too: the replace failed before its removal, or it was there before."""
     old = find_member(status, wanted) if isinstance(wanted, str) else status.member(wanted.id)
     both = old and any(not m.is_learner for m in status.with_peer_urls(request.peer_urls) if m.id != old.id)
@@ -146,7 +141,7 @@ def _joined(status: ClusterStatus, facts: Facts) -> bool:
     )
 
 
-def order_of(status: ClusterStatus, old: Member | None, request: ReplaceRequest) -> Order:
+def order_of(status: ClusterStatus, old: Member | None, request: Replacement) -> Order:
     """Which half comes first: the margin must not shrink while the old member is healthy."""
     if old is None:
         return Order("add-first", "the old member is gone already")
@@ -199,7 +194,7 @@ def _removal(status: ClusterStatus, facts: Facts, target: Member, returning: int
     return checks
 
 
-def _order(order: Order, old: Member, request: ReplaceRequest) -> Check:
+def _order(order: Order, old: Member, request: Replacement) -> Check:
     if request.order == "add-first" and order.first == "remove-first":
         hint = "use --order remove-first"
         if old.name == request.name or set(old.peer_urls) & set(request.peer_urls):

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from membership.model import ClusterStatus, Phase
-from membership.requests import Policy
+from membership.policy import Policy
 
 
 @dataclass(frozen=True)

@@ -36,7 +36,7 @@ from local.demo import until_polled
 from local.etcd_cluster import LocalMember
 from local.temporal_server import DevServer
 from membership.model import Handover
-from membership.requests import TASK_QUEUE, JoinRequest
+from messages.requests import TASK_QUEUE, JoinRequest
 from settings import Settings, cache_dir, quiet_runtime
 
 RUNS = int(os.environ.get("RUNS", "5"))

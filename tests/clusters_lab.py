@@ -20,7 +20,7 @@ from local import loopback
 from local.etcd_cluster import LocalMember
 from local.processes import free_port
 from membership.model import RaftProgress
-from membership.requests import Verb, change_id
+from messages.requests import Verb, change_id
 
 if TYPE_CHECKING:
     from lab import Lab

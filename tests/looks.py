@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from membership.model import ClusterStatus, Member, MemberStatus, RaftProgress
+from membership.policy import Policy
 from membership.preflight import check_replace
-from membership.requests import Policy, ReplaceRequest
 from membership.verdicts import Facts
+from messages.requests import ReplaceRequest
 
 CLUSTER_ID = "c0ffee"
 NEW_ID = "9"

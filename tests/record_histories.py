@@ -23,17 +23,9 @@ from temporalio.client import Client, WorkflowFailureError, WorkflowHandle
 from console.setup import register
 from local.temporal_server import DevServer
 from membership.duration import parse_duration
-from membership.launching import GoOn, Launch, Launched, always
-from membership.requests import (
-    WORKFLOWS,
-    ChangeRequest,
-    JoinRequest,
-    Policy,
-    RemoveRequest,
-    ReplaceRequest,
-    change_id,
-    turns_id,
-)
+from membership.policy import Policy
+from messages.launching import GoOn, Launch, Launched, always
+from messages.requests import WORKFLOWS, ChangeRequest, JoinRequest, RemoveRequest, ReplaceRequest, change_id, turns_id
 from worker import make_workers
 
 FOLDER = Path(__file__).parent / "histories"

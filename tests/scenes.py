@@ -14,18 +14,11 @@ from temporalio.client import Client, WorkflowFailureError, WorkflowHandle
 from temporalio.exceptions import CancelledError
 
 from membership.errors import InvalidConfiguration
-from membership.requests import (
-    ChangeRequest,
-    JoinRequest,
-    Outcome,
-    Policy,
-    ReplaceRequest,
-    Verb,
-    change_id,
-    turns_id,
-)
-from membership.turns import TurnsState
-from membership.view import ChangeView
+from membership.policy import Policy
+from messages.outcomes import Outcome
+from messages.requests import ChangeRequest, JoinRequest, ReplaceRequest, Verb, change_id, turns_id
+from messages.turns import TurnsState
+from messages.views import ChangeView
 
 LOOSE = {"min_voters": 1, "min_spare": 0}
 WORKFLOWS: dict[Verb, str] = {"join": "JoinMember", "remove": "RemoveMember", "replace": "ReplaceMember"}

@@ -9,7 +9,7 @@ from typing import Any
 from lab import Cluster, Command, Join, Lab, eventually
 
 from etcdapi.relay import Fault
-from membership.requests import Verb, change_id
+from messages.requests import Verb, change_id
 
 # What Temporal notes when a change knows that it is asked for something.
 _KNOWN = {

@@ -9,7 +9,7 @@ from temporalio.common import SearchAttributeKey
 
 with workflow.unsafe.imports_passed_through():
     from membership.model import SyncProgress
-    from membership.view import ChangeView, details
+    from messages.views import ChangeView, details
 
 
 class Board:

@@ -18,12 +18,12 @@ from workflows.timeouts import ACT, FIRST_LOOK, LOOK, LOOK_AGAIN, SHUN, WAIT, Li
 
 with workflow.unsafe.imports_passed_through():
     from activities.observe import Observe
-    from membership.acts import ActReport, Beforehand, LaunchOrder, Look, Order
+    from activities.ports import ClusterProfile
     from membership.model import ClusterStatus
-    from membership.ports import ClusterProfile
-    from membership.stop import Stop, StopKind
-    from membership.turns import Ticket
     from membership.verdicts import Facts
+    from messages.orders import ActReport, Beforehand, LaunchOrder, Look, Order
+    from messages.turns import Ticket
+    from workflows.stop import Stop, StopKind
 
 if TYPE_CHECKING:
     from workflows.turn import Turn

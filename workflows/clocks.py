@@ -10,7 +10,7 @@ from datetime import timedelta
 from temporalio import workflow
 
 with workflow.unsafe.imports_passed_through():
-    from membership.stop import Stop
+    from workflows.stop import Stop
 
 
 class Clock:

@@ -18,14 +18,16 @@ from workflows.turn import Turn
 
 with workflow.unsafe.imports_passed_through():
     from activities.observe import Observe
-    from membership.acts import Beforehand
     from membership.checks import Check
     from membership.duration import format_duration
     from membership.model import ClusterStatus, Handover
-    from membership.preflight import orphans_beside, refusal, warnings
-    from membership.requests import ChangeRequest, Outcome, OutcomeKind
-    from membership.stop import Stop, StopKind
+    from membership.preflight import refusal, warnings
     from membership.verdicts import Facts
+    from messages.learners import orphans_beside
+    from messages.orders import Beforehand
+    from messages.outcomes import Outcome, OutcomeKind
+    from messages.requests import ChangeRequest
+    from workflows.stop import Stop, StopKind
 
 R = TypeVar("R", bound=ChangeRequest)
 

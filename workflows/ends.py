@@ -20,9 +20,10 @@ from workflows.board import Board
 
 with workflow.unsafe.imports_passed_through():
     from membership.model import ClusterStatus
-    from membership.requests import ChangeRequest, Outcome, OutcomeKind
-    from membership.stop import Stop
-    from membership.validation import explain
+    from messages.outcomes import Outcome, OutcomeKind
+    from messages.requests import ChangeRequest
+    from messages.validation import explain
+    from workflows.stop import Stop
 
 M = TypeVar("M", bound=BaseModel)
 

@@ -16,9 +16,9 @@ from workflows.timeouts import ASK, GLANCE
 with workflow.unsafe.imports_passed_through():
     from activities.observe import Observe
     from activities.turns import Turns
-    from membership.acts import Look
-    from membership.inspection import ClusterList, Inspection, Reachability
-    from membership.requests import InspectRequest
+    from messages.answers import ClusterList, Inspection, Reachability
+    from messages.orders import Look
+    from messages.requests import InspectRequest
 
 
 @workflow.defn

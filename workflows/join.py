@@ -17,9 +17,10 @@ with workflow.unsafe.imports_passed_through():
     from membership.checks import Check
     from membership.model import ClusterStatus, Handover, SyncProgress
     from membership.preflight import check_join
-    from membership.requests import JoinRequest, Outcome, OutcomeKind
-    from membership.stop import Stop
     from membership.verdicts import Facts
+    from messages.outcomes import Outcome, OutcomeKind
+    from messages.requests import JoinRequest
+    from workflows.stop import Stop
 
 
 class Join(Course[JoinRequest]):

@@ -16,13 +16,13 @@ from workflows.timeouts import LAUNCH
 
 with workflow.unsafe.imports_passed_through():
     from activities.launch import Launching
-    from membership.acts import LaunchOrder
     from membership.duration import format_duration
     from membership.judge_join import contradicts
-    from membership.launching import Launch
     from membership.model import ClusterStatus, Member, SyncProgress, handover
-    from membership.requests import JoinRequest, ReplaceRequest
-    from membership.stop import Stop
+    from messages.launching import Launch
+    from messages.orders import LaunchOrder
+    from messages.requests import JoinRequest, ReplaceRequest
+    from workflows.stop import Stop
 
 STAGES = ("add", "sync", "promote", "verify")
 

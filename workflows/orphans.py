@@ -12,9 +12,9 @@ from workflows.turn import Turn
 
 with workflow.unsafe.imports_passed_through():
     from membership.model import ClusterStatus
-    from membership.preflight import orphans_beside
-    from membership.requests import ChangeRequest
-    from membership.stop import Stop
+    from messages.learners import orphans_beside
+    from messages.requests import ChangeRequest
+    from workflows.stop import Stop
 
 
 async def clear_orphans(change: Change, turn: Turn, request: ChangeRequest, status: ClusterStatus) -> ClusterStatus:

@@ -16,21 +16,15 @@ from workflows.timeouts import ASK, GLANCE
 with workflow.unsafe.imports_passed_through():
     from activities.observe import Observe
     from activities.past import Earlier, Past
-    from membership.acts import Beforehand, Look
     from membership.checks import Check
-    from membership.inspection import Plan
     from membership.model import ClusterStatus
-    from membership.preflight import (
-        between_halves,
-        check_join,
-        check_remove,
-        check_replace,
-        learners_beside,
-        orphans_beside,
-    )
-    from membership.requests import ChangeRequest, JoinRequest, PlanRequest, RemoveRequest, ReplaceRequest, change_id
-    from membership.turns import AddedLearner, TurnsState
+    from membership.preflight import between_halves, check_join, check_remove, check_replace
     from membership.verdicts import Facts
+    from messages.answers import Plan
+    from messages.learners import learners_beside, orphans_beside
+    from messages.orders import Beforehand, Look
+    from messages.requests import ChangeRequest, JoinRequest, PlanRequest, RemoveRequest, ReplaceRequest, change_id
+    from messages.turns import AddedLearner, TurnsState
 
 
 @workflow.defn

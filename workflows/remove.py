@@ -15,9 +15,10 @@ with workflow.unsafe.imports_passed_through():
     from membership.checks import Check
     from membership.model import ClusterStatus, Member
     from membership.preflight import check_remove, find_member, is_down
-    from membership.requests import Outcome, RemoveRequest
-    from membership.stop import Stop
     from membership.verdicts import Facts
+    from messages.outcomes import Outcome
+    from messages.requests import RemoveRequest
+    from workflows.stop import Stop
 
 
 class Removal(Course[RemoveRequest]):

@@ -16,9 +16,9 @@ with workflow.unsafe.imports_passed_through():
     from activities.snapshot import Save, Snapshots
     from membership.judgements import judge
     from membership.model import ClusterStatus, Member
-    from membership.requests import RemoveRequest, ReplaceRequest
-    from membership.stop import Stop
     from membership.verdicts import Refuse
+    from messages.requests import RemoveRequest, ReplaceRequest
+    from workflows.stop import Stop
 
 STAGES = ("remove", "check")
 # Leadership may come back to the member while nobody asks it any more.

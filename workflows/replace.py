@@ -21,9 +21,10 @@ with workflow.unsafe.imports_passed_through():
     from membership.checks import Check
     from membership.model import ClusterStatus, Handover, Member, SyncProgress
     from membership.preflight import between_halves, check_replace, find_member, is_down, order_of
-    from membership.requests import Outcome, ReplaceRequest
-    from membership.stop import Stop
     from membership.verdicts import Facts, spare
+    from messages.outcomes import Outcome
+    from messages.requests import ReplaceRequest
+    from workflows.stop import Stop
 
 
 class Replacement(Course[ReplaceRequest]):

@@ -14,9 +14,9 @@ from workflows.timeouts import ASK
 with workflow.unsafe.imports_passed_through():
     from activities.turns import Turns
     from membership.model import Handover
-    from membership.requests import Outcome
-    from membership.stop import Stop
-    from membership.view import ChangeView
+    from messages.outcomes import Outcome
+    from messages.views import ChangeView
+    from workflows.stop import Stop
 
 
 class Steered:

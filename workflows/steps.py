@@ -19,13 +19,13 @@ from workflows.turn import Turn
 with workflow.unsafe.imports_passed_through():
     from activities.change import Change as Acts
     from activities.watch import Watch
-    from membership.acts import ActReport, LaunchOrder
     from membership.duration import format_duration
     from membership.errors import PermissionDenied
     from membership.judgements import judge
     from membership.model import ClusterStatus
-    from membership.stop import Stop
     from membership.verdicts import Done, Ready, Refuse, Verdict, Wait
+    from messages.orders import ActReport, LaunchOrder
+    from workflows.stop import Stop
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from temporalio import workflow
 from temporalio.common import RetryPolicy
 
 with workflow.unsafe.imports_passed_through():
-    from membership.turns import ACT_DEADLINE
+    from messages.turns import ACT_DEADLINE
 
 _FOREVER = timedelta(days=3650)
 _PATIENT = RetryPolicy(

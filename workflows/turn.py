@@ -12,10 +12,10 @@ from workflows.timeouts import ASK, WAIT
 
 with workflow.unsafe.imports_passed_through():
     from activities.turns import Turns
-    from membership.acts import Beforehand
     from membership.model import ClusterStatus
-    from membership.stop import Stop
-    from membership.turns import Claim, TurnsState
+    from messages.orders import Beforehand
+    from messages.turns import Claim, TurnsState
+    from workflows.stop import Stop
 
 
 class Turn:

@@ -11,7 +11,7 @@ from workflows.timeouts import WAIT
 
 with workflow.unsafe.imports_passed_through():
     from activities.turns import Turns
-    from membership.turns import ACT_DEADLINE, REPEAT, AddedLearner, Claim, Closed, Holding, Ticket, TurnsState
+    from messages.turns import ACT_DEADLINE, REPEAT, AddedLearner, Claim, Closed, Holding, Ticket, TurnsState
 
 
 @workflow.defn

@@ -12,7 +12,7 @@ from puts import Puts
 from temporalio.service import RPCError
 
 from local.etcd_cluster import LocalMember
-from membership.requests import TASK_QUEUE, change_id
+from messages.requests import TASK_QUEUE, change_id
 
 
 class Growth:

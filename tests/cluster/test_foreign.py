@@ -13,7 +13,7 @@ from tools import TOOLS, pinned, tool
 
 from etcdapi.relay import Fault
 from local.etcd_cluster import LocalMember
-from membership.requests import change_id
+from messages.requests import change_id
 
 
 class Etcdctl:

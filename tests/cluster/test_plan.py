@@ -10,7 +10,7 @@ from temporalio.service import RPCError
 
 from etcdapi.stubs import rpc_pb2
 from local.etcd_cluster import LocalMember
-from membership.requests import turns_id
+from messages.requests import turns_id
 
 NOTHING = (0, 0, 0)
 

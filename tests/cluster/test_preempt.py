@@ -8,7 +8,7 @@ from puts import Puts
 
 from etcdapi.relay import Fault
 from local.etcd_cluster import LocalMember
-from membership.requests import change_id
+from messages.requests import change_id
 
 
 def held_join(lab: Lab, cluster: Cluster) -> Join:

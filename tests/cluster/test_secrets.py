@@ -11,7 +11,7 @@ from typing import Any
 from lab import LOOSE, Cluster, Lab
 
 from etcdapi.stubs import rpc_pb2, rpc_pb2_grpc
-from membership.requests import change_id, turns_id
+from messages.requests import change_id, turns_id
 
 PASSWORD = "correct-horse-battery-staple"
 WRONG = "wrong-horse-battery-staple"

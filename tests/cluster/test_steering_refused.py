@@ -7,7 +7,7 @@ from lab import LOOSE, Cluster, Lab, eventually
 from steering import added, asked_as_it_arrives, before_promote
 
 from etcdapi.relay import Fault
-from membership.requests import change_id
+from messages.requests import change_id
 
 
 def refused(lab: Lab, cluster: Cluster, verb: str, name: str) -> None:

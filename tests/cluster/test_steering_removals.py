@@ -8,7 +8,7 @@ from puts import Puts
 from steering import asked_as_it_arrives, waits_before_another, waits_in_line
 
 from etcdapi.relay import Fault
-from membership.requests import change_id
+from messages.requests import change_id
 
 UPDATE = "EVENT_TYPE_WORKFLOW_EXECUTION_UPDATE_ACCEPTED"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from afterwards import Before, no_overlap
 from lab import LOOSE, eventually, follower
 
-from membership.requests import change_id, turns_id
+from messages.requests import change_id, turns_id
 
 
 def waits_behind(lab, workflow_id):

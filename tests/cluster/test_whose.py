@@ -6,7 +6,7 @@ from lab import LOOSE, Cluster, Join, eventually, follower
 
 from etcdapi.relay import Fault
 from etcdapi.stubs import rpc_pb2
-from membership.requests import change_id
+from messages.requests import change_id
 
 
 def swap_by_hand(join: Join) -> str:

@@ -17,7 +17,7 @@ from console.setup import register
 from local.deployment import WorkerProcess
 from local.processes import clean_environment, free_port
 from local.temporal_server import DevServer
-from membership.requests import SEARCH_ATTRIBUTES
+from messages.requests import SEARCH_ATTRIBUTES
 from settings import quiet_runtime
 
 # Seconds within which something missing must be said, Python's start included.

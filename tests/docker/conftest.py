@@ -14,9 +14,9 @@ from engine import SERVES, NoEngine, OwnEngine, launcher, usual_engine
 from registry import serving
 from tools import unavailable
 
+from launchers.config import LauncherConfig
 from local.processes import free_port
-from membership.launcher_config import LauncherConfig
-from membership.launching import Launch
+from messages.launching import Launch
 
 
 @pytest.fixture(scope="session")

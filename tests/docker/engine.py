@@ -21,11 +21,11 @@ from docker.errors import NotFound
 from pydantic import ValidationError
 
 from launchers import containers
+from launchers.config import LauncherConfig
 from launchers.connection import connected
 from launchers.docker_engine import DockerLauncher
 from local.processes import Child, free_port
-from membership.launcher_config import LauncherConfig
-from membership.launching import LauncherUnavailable
+from messages.launching import LauncherUnavailable
 
 SERVES = (
     "--listen-peer-urls=http://{peer_host}:{peer_port}",

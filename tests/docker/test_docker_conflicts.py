@@ -9,7 +9,7 @@ from docker.types import Mount
 from engine import container_of, volume_of
 
 from launchers import containers
-from membership.launching import LaunchConflict
+from messages.launching import LaunchConflict
 
 
 @pytest.mark.parametrize(

@@ -13,10 +13,10 @@ import pytest
 import trustme
 from engine import launcher
 
+from launchers.config import LauncherConfig
 from launchers.docker_engine import DockerLauncher
 from local.processes import free_port
-from membership.launcher_config import LauncherConfig
-from membership.launching import LauncherUnavailable, LaunchFailed
+from messages.launching import LauncherUnavailable, LaunchFailed
 
 
 def every_call(docker, launch):
@@ -103,8 +103,8 @@ def test_a_socket_that_is_not_for_us(tmp_path):
     code = (
         "import os, socket, sys; sys.path[:0] = sys.argv[1:2]\n"
         "from launchers.connection import connected\n"
-        "from membership.launcher_config import LauncherConfig\n"
-        "from membership.launching import LauncherUnavailable\n"
+        "from launchers.config import LauncherConfig\n"
+        "from messages.launching import LauncherUnavailable\n"
         "own = socket.socket(socket.AF_UNIX); own.bind('docker.sock'); own.listen(); os.chmod('docker.sock', 0o600)\n"
         "os.seteuid(65534)\n"
         "try:\n"

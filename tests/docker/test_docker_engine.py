@@ -15,9 +15,9 @@ from launchers import containers
 from launchers.docker_engine import DockerLauncher
 from local.etcd_cluster import LocalMember, bootstrap
 from local.processes import free_port
-from membership.launching import LauncherUnavailable, LaunchFailed
 from membership.model import handover
 from membership.ports import Access
+from messages.launching import LauncherUnavailable, LaunchFailed
 
 # ---- starting ----
 

@@ -10,7 +10,7 @@ import pytest
 from engine import container_of, launcher, volume_of
 
 from launchers import containers
-from membership.launching import LauncherUnavailable, LaunchFailed
+from messages.launching import LauncherUnavailable, LaunchFailed
 
 
 class Unwanted(Exception):

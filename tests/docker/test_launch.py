@@ -11,8 +11,8 @@ from lab import eventually
 
 from etcdapi.client import EtcdClient
 from membership.ports import Access
-from membership.requests import change_id
-from membership.turns import ACT_DEADLINE
+from messages.requests import change_id
+from messages.turns import ACT_DEADLINE
 
 
 @pytest.fixture

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from memory_etcd import MemoryCluster, Process
 
 from membership.duration import parse_duration
-from membership.requests import ChangeRequest, JoinRequest, Policy, RemoveRequest, ReplaceRequest
+from membership.policy import Policy
+from messages.requests import ChangeRequest, JoinRequest, RemoveRequest, ReplaceRequest
 
 NEW_URL = "http://etcd-4:2380"
 

@@ -11,10 +11,10 @@ from typing import Any
 from memory_etcd import MemoryCluster, MemoryEtcd
 
 from membership import errors as e
-from membership.launching import Launcher
 from membership.model import ClusterStatus, Member, RaftProgress
+from membership.policy import Policy
 from membership.ports import Etcd
-from membership.requests import Policy
+from messages.launching import Launcher
 
 CHANGES = ("add_learner", "promote", "remove", "move_leader")
 # Seconds that a call without an answer lasts. An act watches its effect meanwhile.

@@ -24,7 +24,8 @@ from temporalio.worker import Replayer
 
 from console.setup import register
 from local.temporal_server import DevServer
-from membership.requests import WORKFLOWS, Outcome, change_id
+from messages.outcomes import Outcome
+from messages.requests import WORKFLOWS, change_id
 from settings import quiet_runtime
 from worker import make_workers
 from workflows.join import JoinMember

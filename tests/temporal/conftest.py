@@ -11,7 +11,7 @@ from faulty import MemoryClusters, Trouble
 from memory_etcd import MemoryCluster
 from scenes import Scene
 
-from membership.requests import Policy
+from membership.policy import Policy
 from worker import make_workers
 
 

@@ -15,7 +15,9 @@ from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.testing import WorkflowEnvironment
 
 from local.temporal_server import temporal_cli
-from membership.requests import JoinRequest, Outcome, Policy, change_id
+from membership.policy import Policy
+from messages.outcomes import Outcome
+from messages.requests import JoinRequest, change_id
 from worker import make_workers
 
 SKIPPING = ["--dynamic-config-value", "frontend.WorkflowTimeSkippingEnabled=true"]

@@ -7,8 +7,8 @@ from memory_etcd import Process
 from scenes import LOOSE, cancelled, failure, held, looked, misconfigured, until, url, view, waits
 
 from membership.errors import PermissionDenied
-from membership.requests import change_id, turns_id
-from membership.turns import Claim, Ticket, TurnsState
+from messages.requests import change_id, turns_id
+from messages.turns import Claim, Ticket, TurnsState
 
 # ---- blind ----
 

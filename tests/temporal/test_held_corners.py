@@ -10,7 +10,9 @@ from scenes import LOOSE, Scene, cancelled, failure, held, misconfigured, until,
 from temporalio.client import WorkflowExecutionStatus, WorkflowHandle
 
 from membership.errors import DeadlineExceeded
-from membership.requests import Outcome, Policy, RemoveRequest, turns_id
+from membership.policy import Policy
+from messages.outcomes import Outcome
+from messages.requests import RemoveRequest, turns_id
 
 
 async def announced_removal(made: Scene, *dead: str) -> WorkflowHandle[Any, Outcome]:

@@ -17,10 +17,10 @@ from activities import watch
 from activities.nudges import NUDGE_AFTER
 from activities.temporal import Temporal
 from activities.watch import SPLIT_AFTER, VERIFY_FOR, Watch
-from membership.acts import Order
-from membership.requests import Policy
-from membership.turns import Ticket
+from membership.policy import Policy
 from membership.verdicts import Facts
+from messages.orders import Order
+from messages.turns import Ticket
 
 URL = "http://etcd-4:2380"
 INDEX = 1000

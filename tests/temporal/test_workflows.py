@@ -17,7 +17,9 @@ from temporalio.common import RawValue
 from temporalio.worker import Replayer
 from throttle import Throttle
 
-from membership.requests import JoinRequest, Outcome, Policy, change_id, turns_id
+from membership.policy import Policy
+from messages.outcomes import Outcome
+from messages.requests import JoinRequest, change_id, turns_id
 from worker import WORKFLOWS
 
 HISTORIES = sorted((Path(__file__).parents[1] / "histories").glob("*.json"))

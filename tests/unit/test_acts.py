@@ -8,10 +8,10 @@ from temporalio.testing import ActivityEnvironment
 
 from activities.change import Change
 from membership import errors as e
-from membership.acts import Order
-from membership.requests import Policy
-from membership.turns import Ticket
+from membership.policy import Policy
 from membership.verdicts import Facts
+from messages.orders import Order
+from messages.turns import Ticket
 
 
 class Told(MemoryEtcd):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from activities.temporal import Avoided
-from membership.turns import Claim, Ticket, TurnsState
+from messages.turns import Claim, Ticket, TurnsState
 from workflows.turns import ClusterTurns
 
 MINE, OTHER = Ticket("memberflow:prod:join:etcd-4", "run-1"), Ticket("memberflow:prod:join:etcd-5", "run-2")

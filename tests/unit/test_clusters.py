@@ -9,8 +9,8 @@ import pytest
 from clusters import ClustersFile
 from launchers.docker_engine import DockerLauncher
 from membership.errors import InvalidConfiguration, UnknownCluster
+from membership.policy import Policy
 from membership.ports import Access
-from membership.requests import Policy
 
 PLAIN = '[clusters.prod]\nendpoints = ["http://10.0.0.1:2379"]\n'
 SECURE = '[clusters.prod]\nendpoints = ["https://10.0.0.1:2379"]\nca = "ca.crt"\n'

@@ -13,7 +13,7 @@ from console.output import OUT_OF_REACH, Leave, stderr, stdout
 from console.plans import _table
 from membership.checks import Check
 from membership.errors import InvalidConfiguration
-from membership.inspection import Plan
+from messages.answers import Plan
 from settings import read_settings
 
 OTHERS = ("http://[fd00::14]:2380", "started memberflow:new:join:x", "exec: [/usr/bin/etcd]: not found")

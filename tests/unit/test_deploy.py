@@ -23,8 +23,8 @@ from clusters import ClustersFile
 from launchers.docker_engine import DockerLauncher
 from membership.duration import parse_duration
 from membership.errors import InvalidConfiguration
-from membership.requests import SEARCH_ATTRIBUTES
-from membership.turns import ACT_DEADLINE
+from messages.requests import SEARCH_ATTRIBUTES
+from messages.turns import ACT_DEADLINE
 from settings import read_settings
 
 ROOT = Path(__file__).parents[2]

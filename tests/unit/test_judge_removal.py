@@ -10,7 +10,7 @@ from looks import NEW_ID, cluster, facts, learner, own_word
 from membership.judge_removal import judge_removal, transferee
 from membership.judgements import judge
 from membership.model import Alarm, RaftProgress
-from membership.requests import Policy
+from membership.policy import Policy
 from membership.verdicts import Done, Facts, Ready, Refuse, Wait
 
 TARGET = "3"

@@ -10,7 +10,7 @@ from looks import NEW_ID, NEW_URL, cluster, facts, learner, own_word, voter
 from membership.judge_join import contradicts, judge_add, judge_promote, judge_rollback, judge_sync, judge_verified
 from membership.judgements import judge
 from membership.model import Alarm, RaftProgress
-from membership.requests import Policy
+from membership.policy import Policy
 from membership.verdicts import Done, Ready, Refuse, Wait, quorum, safe_after, spare
 
 

@@ -11,8 +11,8 @@ from temporalio.service import RPCError, RPCStatusCode
 from temporalio.testing import ActivityEnvironment
 
 from activities.launch import Launching
-from membership.acts import LaunchOrder
-from membership.launching import Launch, LaunchConflict, Launched, LauncherUnavailable
+from messages.launching import Launch, LaunchConflict, Launched, LauncherUnavailable
+from messages.orders import LaunchOrder
 from workflows.timeouts import LAUNCH
 
 LAUNCHED = Launched("memberflow-prod-etcd-4", "0123456789ab", "v", "unix:///x", created=True)

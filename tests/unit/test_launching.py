@@ -10,17 +10,9 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
 from launchers import containers
-from membership.launcher_config import LauncherConfig
-from membership.launching import (
-    LOG_BYTES,
-    LOG_LINES,
-    ContainerState,
-    Launch,
-    Launched,
-    LauncherUnavailable,
-    last_lines,
-)
-from membership.validation import explain
+from launchers.config import LauncherConfig
+from messages.launching import LOG_BYTES, LOG_LINES, ContainerState, Launch, Launched, LauncherUnavailable, last_lines
+from messages.validation import explain
 
 IMAGE = {"image": "etcd:3.7"}
 FILES = {"ca": "ca.crt", "cert": "client.crt", "key": "client.key"}

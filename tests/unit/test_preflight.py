@@ -10,16 +10,10 @@ from looks import LOOSE, NEW_ID, NEW_URL, checked, cluster, facts, learner, own_
 from membership.judge_join import judge_add
 from membership.judge_removal import judge_removal
 from membership.model import Alarm
-from membership.preflight import (
-    check_join,
-    check_remove,
-    find_member,
-    is_down,
-    meant_by,
-    refusal,
-    warnings,
-)
-from membership.requests import JoinRequest, Policy, RemoveRequest, ReplaceRequest
+from membership.policy import Policy
+from membership.preflight import check_join, check_remove, find_member, is_down, refusal, warnings
+from messages.learners import meant_by
+from messages.requests import JoinRequest, RemoveRequest, ReplaceRequest
 
 MB100 = 100_000_000
 DISSENT = ("2 lists more",)

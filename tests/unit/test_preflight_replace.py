@@ -10,8 +10,8 @@ from looks import LOOSE, NEW_ID, asked, checked, cluster, facts, learner, own_wo
 from membership.judge_join import judge_add
 from membership.judge_removal import judge_removal
 from membership.model import Alarm
+from membership.policy import Policy
 from membership.preflight import between_halves, check_replace, find_member, order_of, refusal, warnings
-from membership.requests import Policy
 
 OLD_URL = "http://10.0.0.3:2380"
 LEARNER = learner("old", "8", "http://10.0.0.8:2380")

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 from temporalio.service import RPCError, RPCStatusCode
 
 from activities.observe import Observe
-from membership.requests import Policy
+from membership.policy import Policy
 
 
 class SlowFile:

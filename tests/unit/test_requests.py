@@ -11,18 +11,18 @@ from pydantic import ValidationError
 
 from membership.duration import format_duration, parse_duration
 from membership.model import Member, handover
-from membership.requests import (
+from membership.policy import Policy
+from messages.requests import (
     REQUESTS,
     WORKFLOWS,
     JoinRequest,
     PlanRequest,
-    Policy,
     RemoveRequest,
     ReplaceRequest,
     change_id,
     turns_id,
 )
-from membership.validation import explain
+from messages.validation import explain
 
 GOOD = {"cluster": "prod", "name": "etcd-4", "peer_urls": ["https://10.0.0.14:2380"]}
 REMOVE = {"cluster": "prod", "member": "etcd-3"}

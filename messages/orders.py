@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from membership.launching import Launch
 from membership.model import ClusterStatus
-from membership.turns import Ticket, TurnsState
 from membership.verdicts import Facts
+from messages.launching import Launch
+from messages.turns import Ticket, TurnsState
 
 
 @dataclass(frozen=True)

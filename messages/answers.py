@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from membership.checks import Check
 from membership.model import ClusterStatus
-from membership.requests import Verb
-from membership.turns import TurnsState
+from messages.requests import Verb
+from messages.turns import TurnsState
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,38 @@
+"""What activities need of the clusters file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from membership.policy import Policy
+from membership.ports import Etcd
+from messages.launching import Launcher
+
+
+@dataclass(frozen=True)
+class ClusterProfile:
+    """What a workflow must know of a cluster before its first look."""
+
+    policy: Policy
+    task_queue: str
+    search_attributes: tuple[str, ...] = ()
+
+
+class Clusters(Protocol):
+    """The clusters file of this worker."""
+
+    def names(self) -> tuple[str, ...]:
+        """The clusters of this worker, in the file's order."""
+
+    def policy(self, cluster: str) -> Policy:
+        """The policy of a cluster; raises UnknownCluster or InvalidConfiguration."""
+
+    def task_queue(self, cluster: str) -> str:
+        """The queue that the cluster's activities run on."""
+
+    def launcher(self, name: str) -> Launcher:
+        """What `[launchers.NAME]` describes; raises UnknownLauncher or InvalidConfiguration."""
+
+    def connect(self, cluster: str) -> Etcd:
+        """A client, kept for as long as the cluster's entry and its files stay the same."""

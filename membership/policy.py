@@ -1,0 +1,42 @@
+"""How safe a cluster's operator wants its changes to be."""
+
+from __future__ import annotations
+
+import re
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from membership.duration import Duration, parse_duration
+
+
+class Policy(BaseModel):
+    """How safe a cluster's operator wants its changes to be; read once per change and kept in its history."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    min_voters: int = Field(3, ge=1, description="a removal that leaves fewer voters is refused")
+    min_spare: int = Field(1, ge=0, description="live voters minus quorum that a change should leave")
+    start_timeout: Duration = Field(parse_duration("10m"), description="for the new member to start, after the add")
+    stall_timeout: Duration = Field(parse_duration("5m"), description="without progress while progress is observable")
+    join_timeout: Duration = Field(parse_duration("2h"), description="for the whole join, from its turn on")
+    max_lag_entries: int = Field(100, ge=0, description="raft entries a learner may be behind to be caught up")
+    foreign_learner_timeout: Duration = Field(
+        parse_duration("30m"), description="for somebody else's learner to leave the learner slot"
+    )
+    on_failure: Literal["rollback", "hold"] = Field("rollback", description="what to do when a clock runs out")
+    snapshot_before_removal: str = Field(
+        "",
+        description="where the worker saves a snapshot before a voter is removed; {cluster} and {time} are filled in",
+    )
+
+    @field_validator("snapshot_before_removal")
+    @classmethod
+    def _snapshot_path(cls, value: str) -> str:
+        if value and not value.startswith("/"):
+            raise ValueError(f"{value!r} is no absolute path; e.g. /var/backups/{{cluster}}-{{time}}.db")
+        if set(re.findall(r"\{(.*?)\}", value)) - {"cluster", "time"}:
+            raise ValueError(f"{value!r}: only {{cluster}} and {{time}} can be filled in")
+        if value and "{time}" not in value:
+            raise ValueError(f"{value!r} lacks {{time}}: every snapshot needs a name of its own")
+        return value

@@ -1,0 +1,1 @@
+"""What crosses Temporal: requests, outcomes, orders, turns, views. Pure data."""

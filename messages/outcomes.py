@@ -1,0 +1,42 @@
+"""How a change ends, or where it stands when the caller stops waiting."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+OutcomeKind = Literal[
+    "promoted",
+    "already-voter",
+    "removed",
+    "already-removed",
+    "replaced",
+    "started",
+    "added",
+    "held",
+    "rolled-back",
+    "cancelled",
+    "refused",
+    "failed",
+]
+
+
+class Outcome(BaseModel):
+    """How a change ended, or where it stands when the caller stopped waiting."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    cluster: str
+    member: str
+    member_id: str | None = None
+    outcome: OutcomeKind
+    voters: tuple[str, ...] = ()
+    attempts: dict[str, int] = {}
+    seconds: dict[str, float] = {}
+    workflow_id: str
+    run_id: str
+    verified: bool | None = None
+    reason: str | None = None
+    hint: str | None = None
+    warnings: tuple[str, ...] = ()
