@@ -22,6 +22,7 @@ from activities.ports import Clusters
 from activities.progress import Notes, ProgressMeter
 from activities.temporal import Temporal
 from membership.errors import MemberflowError
+from membership.failures import Failure
 from membership.judge_join import contradicts
 from membership.judgements import judge
 from membership.model import ClusterStatus, RaftProgress, SyncProgress
@@ -154,7 +155,7 @@ class Watch:
                 raise ApplicationError(
                     f"split view: {verdict.reason}; no promote will mend this",
                     "remove the member and join it anew with an empty data directory (etcd#18347)",
-                    type="SplitView",
+                    type=Failure.SPLIT_VIEW,
                     non_retryable=True,
                 )
             if progress.elapsed >= VERIFY_FOR:
@@ -198,7 +199,7 @@ class Watch:
                 progress = meter.blind(self._clock(), f"cannot look: {error.name}: {error}")
                 activity.heartbeat(progress)
                 if progress.elapsed >= blind_for:
-                    raise ApplicationError(progress.reason, type="Unverified", non_retryable=True) from error
+                    raise ApplicationError(progress.reason, type=Failure.UNVERIFIED, non_retryable=True) from error
             else:
                 yield etcd, status
                 before = status.progress.get(until_moves)
@@ -245,7 +246,7 @@ class _Container:
         raise ApplicationError(
             f"the container of the new member is gone: {told}",
             "its last lines say why; mend the launcher in the clusters file, then run the same command again",
-            type="LaunchedMemberDied",
+            type=Failure.LAUNCHED_MEMBER_DIED,
             non_retryable=True,
         )
 
@@ -256,7 +257,7 @@ def _check_stall(progress: SyncProgress, order: Order) -> None:
         raise ApplicationError(
             f"no progress for {progress.idle:.0f} s: {progress.reason}",
             "look at the new member's log, its disk, and its peer and client ports; stall_timeout is in the policy",
-            type="LearnerStalled",
+            type=Failure.LEARNER_STALLED,
             non_retryable=True,
         )
 

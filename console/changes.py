@@ -18,6 +18,7 @@ from temporalio.client import (
 from temporalio.exceptions import ApplicationError, WorkflowAlreadyStartedError
 
 from console.output import DONE, FAILED, OUT_OF_REACH, REFUSED, USAGE, Leave
+from membership.failures import Failure
 from messages.outcomes import Outcome, OutcomeKind
 from messages.requests import WORKFLOWS, ChangeRequest, RemoveRequest, ReplaceRequest, change_id
 from messages.views import ChangeView
@@ -29,9 +30,9 @@ Handle = WorkflowHandle[Any, Any]
 _CLOSE_TO_THE_END = 200
 
 # The failure of a change, or of a question, that no worker of its cluster's task queue has taken.
-NO_WORKER = "NoWorker"
+NO_WORKER = Failure.NO_WORKER
 GOOD = {"promoted", "already-voter", "removed", "already-removed", "replaced"}
-CONFIGURATION = {"UnknownCluster", "UnknownLauncher", "InvalidConfiguration", "InvalidRequest"}
+CONFIGURATION = {"UnknownCluster", "UnknownLauncher", "InvalidConfiguration", Failure.INVALID_REQUEST}
 
 
 @dataclass(frozen=True)
@@ -131,7 +132,7 @@ async def how_it_ended(
         if isinstance(error, ApplicationError):
             if error.details:
                 return Ended(Outcome.model_validate(error.details[0]), error.type or "")
-            kind: OutcomeKind = "refused" if error.type == "InvalidRequest" else "failed"
+            kind: OutcomeKind = "refused" if error.type == Failure.INVALID_REQUEST else "failed"
             return Ended(made_up(kind, error.message), error.type or "")
     if status is WorkflowExecutionStatus.CANCELED:
         return Ended(made_up("cancelled", await _why_cancelled(client, handle.id, run_id), **_figures(view)))

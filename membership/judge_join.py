@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from membership.failures import Failure
 from membership.model import ClusterStatus, Member, Phase
 from membership.verdicts import (
     Done,
@@ -25,7 +26,7 @@ def judge_add(status: ClusterStatus, facts: Facts) -> Verdict:
     for member in status.with_peer_urls(facts.peer_urls):
         if set(member.peer_urls) != wanted or member.name not in ("", facts.name):
             return Refuse(
-                "PeerURLConflict",
+                Failure.PEER_URL_CONFLICT,
                 f"peer URL {', '.join(sorted(set(member.peer_urls) & wanted))} belongs to member {member.label}",
                 "a member joins under its own peer URLs; remove the other one first if it is gone",
             )
@@ -33,7 +34,7 @@ def judge_add(status: ClusterStatus, facts: Facts) -> Verdict:
     for member in status.members:
         if member.name == facts.name:
             return Refuse(
-                "NameConflict",
+                Failure.NAME_CONFLICT,
                 f"the name {facts.name} belongs to member {member.label} at {', '.join(member.peer_urls)}",
                 "choose another name, or replace that member",
             )
@@ -45,7 +46,7 @@ def judge_version(status: ClusterStatus) -> Refuse | None:
     for answer in status.statuses.values():
         if version_of(answer.version) < (3, 5):
             return Refuse(
-                "UnsupportedVersion",
+                Failure.UNSUPPORTED_VERSION,
                 f"member {answer.member_id} runs etcd {answer.version}; 3.5 is the oldest supported version",
                 "upgrade etcd: 3.4 is end of life and ignores linearizable member lists",
             )
@@ -58,7 +59,7 @@ def judge_supported(status: ClusterStatus) -> Refuse | None:
         return refused
     if corrupt := status.corrupt:
         return Refuse(
-            "CorruptAlarm",
+            Failure.CORRUPT_ALARM,
             f"a CORRUPT alarm is active on {', '.join(corrupt)}",
             "a new member would copy the corruption; remove the corrupt member first",
         )
@@ -180,7 +181,7 @@ def judge_rollback(status: ClusterStatus, facts: Facts) -> Verdict:
     if member is None:
         return Done()
     if not member.is_learner:
-        return Refuse("BecameVoter", f"member {member.label} is a voter by now")
+        return Refuse(Failure.BECAME_VOTER, f"member {member.label} is a voter by now")
     if not_now := unsettled(status):
         return not_now
     return Ready()
@@ -188,7 +189,7 @@ def judge_rollback(status: ClusterStatus, facts: Facts) -> Verdict:
 
 def _removed_by_others(facts: Facts) -> Refuse:
     return Refuse(
-        "RemovedByOthers",
+        Failure.REMOVED_BY_OTHERS,
         f"member {facts.name} ({facts.member_id}) is no longer in the member list, and not by this change",
         "run the same join again to add it anew; its data directory must be empty",
     )

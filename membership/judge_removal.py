@@ -7,6 +7,7 @@ is asked in the moment of its removal (etcd#21966). Whether it was alive is a fa
 
 from __future__ import annotations
 
+from membership.failures import Failure
 from membership.model import ClusterStatus, Member
 from membership.verdicts import Done, Facts, Ready, Refuse, Verdict, Wait, safe_after, spare, tell_down, unsettled
 
@@ -19,18 +20,18 @@ def judge_removal(status: ClusterStatus, facts: Facts) -> Verdict:
     if not target.is_learner and (refused := _judge_safety(status, target, facts)):
         return refused
     if status.leader == target.id:
-        return Refuse("StillLeader", f"member {target.label} leads; leadership is moved first")
+        return Refuse(Failure.STILL_LEADER, f"member {target.label} leads; leadership is moved first")
     return unsettled(status) or Ready()
 
 
 def _judge_safety(status: ClusterStatus, target: Member, facts: Facts) -> Refuse | None:
     voters = len(status.voters)
     if voters == 1:
-        return Refuse("LastVoter", f"{target.label} is the last voter: without it there is no cluster")
+        return Refuse(Failure.LAST_VOTER, f"{target.label} is the last voter: without it there is no cluster")
     corrupt = [member_id for member_id in status.corrupt if member_id != target.id]
     if corrupt and not facts.force:
         return Refuse(
-            "CorruptAlarm",
+            Failure.CORRUPT_ALARM,
             f"a CORRUPT alarm is active on {', '.join(corrupt)}, and the member to be removed is {target.label}",
             "remove the corrupt member first; --force if you know better",
         )
@@ -40,7 +41,7 @@ def _judge_safety(status: ClusterStatus, target: Member, facts: Facts) -> Refuse
         least = min(least, facts.began_with[0])
     if final < least and not facts.force:
         return Refuse(
-            "TooFewVoters",
+            Failure.TOO_FEW_VOTERS,
             f"{voters} voters would become {final}, and min_voters is {facts.policy.min_voters}",
             "replace the member, or join another one first; --force if fewer voters are wanted",
         )
@@ -58,9 +59,11 @@ def _judge_spare(status: ClusterStatus, target: Member, facts: Facts) -> Refuse 
     others = tell_down(status.without(target.id))
     arithmetic = f"{voters - 1} voters with {live} alive would spare {after}, now it is {before}"
     if after < 0:
-        return Refuse("QuorumAtRisk", f"{arithmetic}: the cluster would lose its quorum; {others}", "mend them first")
+        return Refuse(
+            Failure.QUORUM_AT_RISK, f"{arithmetic}: the cluster would lose its quorum; {others}", "mend them first"
+        )
     return Refuse(
-        "QuorumAtRisk",
+        Failure.QUORUM_AT_RISK,
         f"{arithmetic}, and min_spare is {facts.policy.min_spare}; {others}",
         "join another member first; --force if it must be",
     )

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Literal, Protocol
 
 from membership.checks import Check, check_cluster
+from membership.failures import Failure
 from membership.judge_join import judge_add
 from membership.judge_removal import judge_removal
 from membership.model import ClusterStatus, Member
@@ -101,7 +102,7 @@ def check_replace(status: ClusterStatus, facts: Facts, wanted: Member | str, req
     if old and request.old == old.name and set(old.peer_urls) & set(request.peer_urls):
         hint = f"give the hex ID {old.id}, so that a repeated replace can never remove the new member"
         reason = f"the old member {old.label} has a peer URL of the new one, and is given by its name"
-        return (Check("old member", "refuse", reason, hint, "AmbiguousMember"),)
+        return (Check("old member", "refuse", reason, hint, Failure.AMBIGUOUS_MEMBER),)
     order = order_of(status, old, request)
     beside = status.without(old.id) if old and order.first == "remove-first" else status
     newcomer = judge_add(beside, facts)
@@ -174,14 +175,16 @@ def _several(status: ClusterStatus, wanted: Member | str) -> Check | None:
     if len(same) < 2:
         return None
     hint = "give the hex ID of the one that is meant"
-    return Check("member", "refuse", f"several members are called {wanted}: {', '.join(same)}", hint, "AmbiguousMember")
+    return Check(
+        "member", "refuse", f"several members are called {wanted}: {', '.join(same)}", hint, Failure.AMBIGUOUS_MEMBER
+    )
 
 
 def _removal(status: ClusterStatus, facts: Facts, target: Member, returning: int) -> list[Check]:
     alive = any(m.id == target.id for m in status.live_voters)
     facts = replace(facts, member_id=target.id, was_alive=alive, returning=returning)
     verdict: Verdict | None = judge_removal(status, facts)
-    if isinstance(verdict, Refuse) and verdict.error == "StillLeader":
+    if isinstance(verdict, Refuse) and verdict.error == Failure.STILL_LEADER:
         verdict = None
     lead = "; leadership is moved first" if status.leader == target.id else ""
     checks = [_judged("removal", verdict, f"{target.label} can be removed{lead}")]
@@ -200,7 +203,7 @@ def _order(order: Order, old: Member, request: Replacement) -> Check:
         if old.name == request.name or set(old.peer_urls) & set(request.peer_urls):
             hint = f"give the new member another name and other peer URLs, or {hint}"
         return Check(
-            "order", "refuse", f"{old.label} can't be replaced add-first: {order.why}", hint, "OrderImpossible"
+            "order", "refuse", f"{old.label} can't be replaced add-first: {order.why}", hint, Failure.ORDER_IMPOSSIBLE
         )
     return Check("order", "ok", f"{order.first}: {order.why}")
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from membership.failures import Failure
 from membership.model import ClusterStatus, Phase
 from membership.policy import Policy
 
@@ -35,7 +36,7 @@ class Wait:
 class Refuse:
     """Waiting will not help; `error` names why."""
 
-    error: str
+    error: Failure
     reason: str
     hint: str = ""
 
@@ -87,7 +88,7 @@ def judge_identity(status: ClusterStatus, facts: Facts) -> Refuse | None:
     """Refuses to go on with a cluster that is not the one that the change began with."""
     if status.cluster_id != facts.cluster_id:
         return Refuse(
-            "WrongCluster",
+            Failure.WRONG_CLUSTER,
             f"cluster {facts.cluster} had the ID {facts.cluster_id} and now answers as {status.cluster_id}",
             "were its endpoints changed in the clusters file?",
         )

@@ -19,6 +19,7 @@ from workflows.timeouts import ACT, FIRST_LOOK, LOOK, LOOK_AGAIN, SHUN, WAIT, Li
 with workflow.unsafe.imports_passed_through():
     from activities.observe import Observe
     from activities.ports import ClusterProfile
+    from membership.failures import Failure
     from membership.model import ClusterStatus
     from membership.verdicts import Facts
     from messages.orders import ActReport, Beforehand, LaunchOrder, Look, Order
@@ -222,7 +223,7 @@ class Change:
             return await self.interruptible(lambda: self.start(method, self._order(step, launch, foreign), WAIT, why))
         except ActivityError as error:
             stop = stop_of(error, "failed")
-            stop.kind = "clock" if stop.error in ("LearnerStalled", "LaunchedMemberDied") else "failed"
+            stop.kind = "clock" if stop.error in (Failure.LEARNER_STALLED, Failure.LAUNCHED_MEMBER_DIED) else "failed"
             raise stop from error
 
     async def act(self, method: Any, step: str, what: str) -> ActReport:
@@ -263,11 +264,11 @@ def stop_of(error: ActivityError, kind: StopKind) -> Stop:
         reason = "no worker took the work in time"
         return Stop(
             kind,
-            "NoWorker",
+            Failure.NO_WORKER,
             reason,
             "start one that serves this cluster's task queue: `memberflow worker --serve QUEUE`",
         )
     if isinstance(cause, ApplicationError):
         hint = str(cause.details[0]) if cause.details else ""
-        return Stop(kind, cause.type or "ActivityFailed", cause.message, hint)
+        return Stop(kind, cause.type or Failure.ACTIVITY_FAILED, cause.message, hint)
     return Stop(kind, type(cause).__name__, str(cause))

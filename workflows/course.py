@@ -20,6 +20,7 @@ with workflow.unsafe.imports_passed_through():
     from activities.observe import Observe
     from membership.checks import Check
     from membership.duration import format_duration
+    from membership.failures import Failure
     from membership.model import ClusterStatus, Handover
     from membership.preflight import refusal, warnings
     from membership.verdicts import Facts
@@ -60,7 +61,7 @@ class Course(Generic[R]):
                     return await course()
                 except Stop as stop:
                     self.change.clocks.end()
-                    if stop.error == "JoinTimeout" and self.board.view.waits_for:
+                    if stop.error == Failure.JOIN_TIMEOUT and self.board.view.waits_for:
                         stop.reason += f"; in the end it waited for: {self.board.view.waits_for}"
                     if stop.kind == "clock" and self.change.facts.policy.on_failure == "hold":
                         self.explain(stop)
@@ -132,7 +133,7 @@ class Course(Generic[R]):
         limit = self.change.facts.policy.join_timeout
         reason = f"the change took longer than join_timeout ({format_duration(limit)})"
         hint = "`memberflow status` shows the cluster; run the same command again once what it waited for is mended"
-        self.change.clocks.start("join_timeout", limit, Stop("clock", "JoinTimeout", reason, hint))
+        self.change.clocks.start("join_timeout", limit, Stop("clock", Failure.JOIN_TIMEOUT, reason, hint))
         status = await self.change.look("look with the turn")
         self.turn.report(status)
         self._check(self.turn.beforehand(status))

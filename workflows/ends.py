@@ -19,6 +19,7 @@ from temporalio.worker import (
 from workflows.board import Board
 
 with workflow.unsafe.imports_passed_through():
+    from membership.failures import Failure
     from membership.model import ClusterStatus
     from messages.outcomes import Outcome, OutcomeKind
     from messages.requests import ChangeRequest
@@ -66,7 +67,7 @@ class _OneArgument(WorkflowInboundInterceptor):
 
 def invalid(text: str) -> ApplicationError:
     hint = "`memberflow schema` prints the JSON Schema of a request"
-    return ApplicationError(f"{text}; {hint}", type="InvalidRequest", non_retryable=True)
+    return ApplicationError(f"{text}; {hint}", type=Failure.INVALID_REQUEST, non_retryable=True)
 
 
 def outcome(

@@ -17,6 +17,7 @@ from workflows.timeouts import LAUNCH
 with workflow.unsafe.imports_passed_through():
     from activities.launch import Launching
     from membership.duration import format_duration
+    from membership.failures import Failure
     from membership.judge_join import contradicts
     from membership.model import ClusterStatus, Member, SyncProgress, handover
     from messages.launching import Launch
@@ -124,7 +125,7 @@ class Joining:
             limit = change.facts.policy.start_timeout
             reason = f"member {member.id} did not start within start_timeout ({format_duration(limit)})"
             hint = "was it started with the ETCD_* values that `memberflow env` prints?"
-            change.clocks.start("start_timeout", limit, Stop("clock", "StartTimeout", reason, hint))
+            change.clocks.start("start_timeout", limit, Stop("clock", Failure.START_TIMEOUT, reason, hint))
         return status
 
     async def _start_member(self, status: ClusterStatus) -> None:
@@ -162,7 +163,7 @@ class Joining:
         try:
             seen = await settle(self.change, self.turn, SYNC, seen, self._launched)
         except Stop as stop:
-            if stop.error != "StartTimeout" or not await self._has_started():
+            if stop.error != Failure.START_TIMEOUT or not await self._has_started():
                 raise
             seen = await settle(self.change, self.turn, SYNC, launch=self._launched)
         self.change.clocks.end("start_timeout")
@@ -223,7 +224,7 @@ class Joining:
                 self.rolled_back = True
                 await self.turn.forget(left.id)
             except Stop as late:
-                if late.error != "BecameVoter":
+                if late.error != Failure.BECAME_VOTER:
                     stop.reason = f"{stop.reason}; and its learner could not be removed: {late.reason}"
                     stop.hint = late.hint
                     if stop.kind == "cancelled":  # that would mean that nothing is left
@@ -274,7 +275,7 @@ class Joining:
         if member and member not in status.with_peer_urls(self.request.peer_urls):
             urls, wanted = ", ".join(member.peer_urls), ", ".join(self.request.peer_urls)
             reason = f"member {member.id} of this change has the peer URLs {urls} by now, and not {wanted}"
-            raise Stop("failed", "PeerURLsChanged", reason, "ask for the change again, with these URLs")
+            raise Stop("failed", Failure.PEER_URLS_CHANGED, reason, "ask for the change again, with these URLs")
 
     def _is_ours(self, learner: Member) -> bool:
         """

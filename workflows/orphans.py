@@ -11,6 +11,7 @@ from workflows.steps import CLEAR, settle_unasked
 from workflows.turn import Turn
 
 with workflow.unsafe.imports_passed_through():
+    from membership.failures import Failure
     from membership.model import ClusterStatus
     from messages.learners import orphans_beside
     from messages.requests import ChangeRequest
@@ -30,7 +31,7 @@ async def clear_orphans(change: Change, turn: Turn, request: ChangeRequest, stat
             status = await _clear(change, turn, status)
             change.board.warn(f"{whose}, was removed first")
         except Stop as stop:
-            if stop.error != "BecameVoter":
+            if stop.error != Failure.BECAME_VOTER:
                 raise
             change.board.warn(f"{whose}, is a voter by now, and stays one")
             status = await change.look("it has become a voter")

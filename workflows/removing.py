@@ -14,6 +14,7 @@ from workflows.timeouts import ASKED_AGAIN, SNAPSHOT
 
 with workflow.unsafe.imports_passed_through():
     from activities.snapshot import Save, Snapshots
+    from membership.failures import Failure
     from membership.judgements import judge
     from membership.model import ClusterStatus, Member
     from membership.verdicts import Refuse
@@ -61,7 +62,7 @@ class Removing:
         while True:
             self._note_whether_alive(seen)
             verdict = judge("remove", seen, self.change.facts)
-            if not isinstance(verdict, Refuse) or verdict.error == "StillLeader":
+            if not isinstance(verdict, Refuse) or verdict.error == Failure.STILL_LEADER:
                 return seen
             await refusals.doubt(verdict)
             seen = await self.change.look("does it stay so?")
@@ -85,7 +86,7 @@ class Removing:
             except Stop as stop:
                 await self._until_asked()
                 tries += 1
-                if stop.error != "StillLeader" or tries == _TRIES:
+                if stop.error != Failure.STILL_LEADER or tries == _TRIES:
                     raise
             else:
                 break

@@ -13,6 +13,7 @@ from workflows.timeouts import ASK
 
 with workflow.unsafe.imports_passed_through():
     from activities.turns import Turns
+    from membership.failures import Failure
     from membership.model import Handover
     from messages.outcomes import Outcome
     from messages.views import ChangeView
@@ -32,7 +33,7 @@ class Steered:
         try:
             return await asyncio.shield(body)
         except asyncio.CancelledError:
-            course.change.stop(Stop("cancelled", "Cancelled", workflow.cancellation_reason() or "cancelled"))
+            course.change.stop(Stop("cancelled", Failure.CANCELLED, workflow.cancellation_reason() or "cancelled"))
             return await body
 
     @workflow.query(description="Where the change is: stage, what it waits for, sync progress, calls sent")

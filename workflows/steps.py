@@ -21,6 +21,7 @@ with workflow.unsafe.imports_passed_through():
     from activities.watch import Watch
     from membership.duration import format_duration
     from membership.errors import PermissionDenied
+    from membership.failures import Failure
     from membership.judgements import judge
     from membership.model import ClusterStatus
     from membership.verdicts import Done, Ready, Refuse, Verdict, Wait
@@ -61,7 +62,7 @@ _LONGEST_AFTER = 20
 
 # Seconds before another look at what would be refused: right after an election a member that lives may not follow yet.
 _DOUBTS = (1.0, 2.0, 4.0, 8.0)
-_DOUBTFUL = "QuorumAtRisk"
+_DOUBTFUL = Failure.QUORUM_AT_RISK
 
 # What no waiting mends: its looks succeed, so its user is known and may not do more.
 _HOPELESS = {PermissionDenied.__name__: PermissionDenied.hint}
@@ -153,7 +154,7 @@ async def verify(change: Change, step: str, seen: ClusterStatus, why: str) -> tu
         try:
             seen = await change.wait(Watch.wait_for_verification, step, why)
         except Stop as stop:
-            if stop.error != "Unverified":
+            if stop.error != Failure.UNVERIFIED:
                 raise
             blind = stop.reason
     match _judged(change, step, seen):
@@ -192,7 +193,7 @@ async def _wait(change: Change, turn: Turn, step: Step, wait: Wait, launch: Laun
         limit = change.facts.policy.foreign_learner_timeout
         reason = f"{wait.reason}, for longer than foreign_learner_timeout ({format_duration(limit)})"
         hint = "not this service's to take away: promote it with etcdctl or `memberflow remove` it, then try again"
-        change.clocks.start("foreign_learner_timeout", limit, Stop("clock", "ForeignLearner", reason, hint))
+        change.clocks.start("foreign_learner_timeout", limit, Stop("clock", Failure.FOREIGN_LEARNER, reason, hint))
     await change.wait(step.wait, step.name, f"wait: {wait.reason}", foreign=wait.foreign)
     change.clocks.end("foreign_learner_timeout")
     await turn.take()

@@ -1,0 +1,76 @@
+"""
+Every failure of a change that has a name, once.
+
+The value is the type of the workflow's failure, as Temporal's UI shows it. Failures of single calls to etcd have
+etcd's own names and are in `membership.errors`.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Failure(StrEnum):
+    """Why a change did not go through."""
+
+    # ---- refused: nothing was proposed ----
+
+    #: The request is not readable, or a field of it is wrong.
+    INVALID_REQUEST = "InvalidRequest"
+    #: The name of a member fits several members.
+    AMBIGUOUS_MEMBER = "AmbiguousMember"
+    #: Another member has the new member's name.
+    NAME_CONFLICT = "NameConflict"
+    #: Another member has a peer URL of the new member.
+    PEER_URL_CONFLICT = "PeerURLConflict"
+    #: A server is older than etcd 3.5.
+    UNSUPPORTED_VERSION = "UnsupportedVersion"
+    #: A member of the cluster has corrupt data.
+    CORRUPT_ALARM = "CorruptAlarm"
+    #: The member is the last voter.
+    LAST_VOTER = "LastVoter"
+    #: Fewer voters than `min_voters` would be left.
+    TOO_FEW_VOTERS = "TooFewVoters"
+    #: The cluster would keep less spare than `min_spare`, or lose its quorum.
+    QUORUM_AT_RISK = "QuorumAtRisk"
+    #: A replace cannot take the order that was asked for.
+    ORDER_IMPOSSIBLE = "OrderImpossible"
+    #: The member that leaves still leads; leadership is moved first.
+    STILL_LEADER = "StillLeader"
+    #: No worker took the work in time.
+    NO_WORKER = "NoWorker"
+
+    # ---- failed: the change had begun ----
+
+    #: The answers come from another etcd cluster than before.
+    WRONG_CLUSTER = "WrongCluster"
+    #: The learner became a voter while it was to be removed.
+    BECAME_VOTER = "BecameVoter"
+    #: The member is gone from the list, and not by this change.
+    REMOVED_BY_OTHERS = "RemovedByOthers"
+    #: The member's peer URLs were changed, and not by this change.
+    PEER_URLS_CHANGED = "PeerURLsChanged"
+    #: The lists say voter, the member itself says learner (etcd#18347).
+    SPLIT_VIEW = "SplitView"
+    #: The cluster could not be read after the effect, so nothing confirms it.
+    UNVERIFIED = "Unverified"
+    #: An activity failed without a name of its own.
+    ACTIVITY_FAILED = "ActivityFailed"
+
+    # ---- a clock ran out ----
+
+    #: The member did not start within `start_timeout`.
+    START_TIMEOUT = "StartTimeout"
+    #: Nothing moved for `stall_timeout` although progress could be seen.
+    LEARNER_STALLED = "LearnerStalled"
+    #: The container that was launched for the member ended.
+    LAUNCHED_MEMBER_DIED = "LaunchedMemberDied"
+    #: The change took longer than `join_timeout`.
+    JOIN_TIMEOUT = "JoinTimeout"
+    #: A learner of somebody else took the slot for longer than `foreign_learner_timeout`.
+    FOREIGN_LEARNER = "ForeignLearner"
+
+    # ---- cancelled ----
+
+    #: The change was cancelled.
+    CANCELLED = "Cancelled"
