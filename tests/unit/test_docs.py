@@ -15,7 +15,8 @@ from console import output
 ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
 CHANGELOG = ROOT / "CHANGELOG.md"
-SKIPPED = ("build", "node_modules", "__pycache__")
+# In a linked worktree of Git `.git` is a file, with the path of the repository in it.
+SKIPPED = ("build", "node_modules", "__pycache__", ".git")
 
 PRODUCT_LINES = 300
 TEST_LINES = 450
