@@ -23,6 +23,12 @@ class Failure(StrEnum):
     NAME_CONFLICT = "NameConflict"
     #: Another member has a peer URL of the new member.
     PEER_URL_CONFLICT = "PeerURLConflict"
+    #: A new peer URL has another scheme than the voters' peer URLs, so its traffic would not be protected as theirs.
+    INSECURE_PEER_URL = "InsecurePeerURL"
+    #: The worker's clusters file (`[clusters.NAME.allow]`) does not allow what was asked for.
+    NOT_ALLOWED = "NotAllowed"
+    #: As many changes wait for the cluster as `max_waiting` allows.
+    LINE_FULL = "LineFull"
     #: A server is older than etcd 3.5.
     UNSUPPORTED_VERSION = "UnsupportedVersion"
     #: A member of the cluster has corrupt data.

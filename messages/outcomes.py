@@ -23,9 +23,13 @@ OutcomeKind = Literal[
 
 
 class Outcome(BaseModel):
-    """How a change ended, or where it stands when the caller stopped waiting."""
+    """
+    How a change ended, or where it stands when the caller stopped waiting.
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    A later version may send more fields than this one knows; they are left out.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
 
     cluster: str
     member: str

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from membership.model import SyncProgress
+from membership.text import in_markdown
 
 
 @dataclass(frozen=True)
@@ -34,8 +35,8 @@ def percent_text(progress: SyncProgress) -> str:
 
 
 def details(view: ChangeView, stages: tuple[str, ...]) -> str:
-    """The change in Markdown, with every stage of it."""
-    lines = [f"### {view.what}", "", "| stage | |", "|---|---|"]
+    """The change in Markdown, with every stage of it; texts of others are escaped."""
+    lines = [f"### {in_markdown(view.what)}", "", "| stage | |", "|---|---|"]
     for stage in stages:
         took = view.seconds.get(stage)
         mark = f"done in {took:.1f} s" if took is not None else ""
@@ -44,16 +45,16 @@ def details(view: ChangeView, stages: tuple[str, ...]) -> str:
         lines.append(f"| {view.stage} | **now** |")
     lines += _now(view)
     if view.warnings:
-        lines += ["", "**Warnings:**", *(f"- {warning}" for warning in view.warnings)]
+        lines += ["", "**Warnings:**", *(f"- {in_markdown(warning)}" for warning in view.warnings)]
     return "\n".join(lines)
 
 
 def _now(view: ChangeView) -> list[str]:
     lines = []
     if view.held:
-        lines += ["", f"**Held:** {view.held}. Send the update `resume` to go on, or cancel."]
+        lines += ["", f"**Held:** {in_markdown(view.held)}. Send the update `resume` to go on, or cancel."]
     if view.waits_for:
-        lines += ["", f"**Waits for:** {view.waits_for}"]
+        lines += ["", f"**Waits for:** {in_markdown(view.waits_for)}"]
     if view.progress and (text := percent_text(view.progress)):
         lines += ["", f"**Sync:** {text} (live in the pending activity's heartbeat)"]
     if view.member_id:

@@ -1,0 +1,28 @@
+"""Texts that others wrote: names from a cluster, reasons from a caller. They are shown escaped, everywhere."""
+
+from __future__ import annotations
+
+import re
+
+# A link, an image, HTML, code or the end of a table's cell would begin with one of these.
+_MARKDOWN = re.compile(r"([\\`*\[\]<>|~])")
+
+
+def visible(text: str, *, lines: bool = False) -> str:
+    r"""
+    `text` with every character that a terminal would obey, or that cannot be seen, as its escape: `\x1b`, `\u202e`.
+
+    With `lines`, line breaks stay as they are.
+    """
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() or (lines and c == "\n") else _escape(c) for c in text)
+
+
+def in_markdown(text: str, *, lines: bool = False) -> str:
+    """`visible` text that also stands for itself in Markdown: it makes no link, no image and no HTML."""
+    return _MARKDOWN.sub(r"\\\1", visible(text, lines=lines))
+
+
+def _escape(character: str) -> str:
+    return character.encode("unicode_escape").decode("ascii")
