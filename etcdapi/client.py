@@ -22,6 +22,7 @@ from membership.errors import (
     InvalidConfiguration,
     MemberflowError,
     NoLeader,
+    WrongCluster,
     WrongMember,
 )
 from membership.model import ClusterStatus, Member, RaftProgress
@@ -52,22 +53,42 @@ class _Map:
     leader_url: str = ""
 
 
+@dataclass(frozen=True)
+class _Shared:
+    """The parts that all changes of one cluster share."""
+
+    calls: Calls
+    #: By cluster ID, what the last look at it learnt: a change that begins has it from the looks before.
+    maps: dict[str, _Map] = field(default_factory=dict)
+
+
 class EtcdClient:
     """`membership.ports.Etcd` for real. Threads may share it; connections are kept until `close`."""
 
-    def __init__(self, access: Access) -> None:
-        self._calls = Calls(access)
+    def __init__(
+        self, access: Access, expected: str = "", also: Collection[str] = (), shared: _Shared | None = None
+    ) -> None:
+        self._access = access
+        self._expected = _canonical(expected or access.cluster_id)
+        self._also = tuple(also)
+        self._shared = shared or _Shared(Calls(access))
+        self._calls = self._shared.calls
         self._seeds = access.endpoints
-        self._map = _Map()
+        self._map = self._shared.maps.get(self._expected, _Map())
 
     def close(self) -> None:
         self._calls.close()
 
+    def expecting(self, cluster_id: str, also: Collection[str] = ()) -> EtcdClient:
+        """See `Etcd.expecting`."""
+        return EtcdClient(self._access, cluster_id, also, self._shared) if cluster_id else self
+
     def look(self, avoid: Collection[str] = (), *, uptimes: bool = False) -> ClusterStatus:
         """See `Etcd.look`. Voters first, learners after them: writes in between never overstate a lag."""
+        self._check_expectation()
         known = self._known_urls(avoid)
         answers = self._calls.read(known, "Status", _STATUS, STATUS_DEADLINE)
-        cluster_id = reading.agree_on_cluster(answers, self._seeds) or self._map.cluster_id
+        cluster_id = reading.agree_on_cluster(answers, self._seeds, self._expected) or self._map.cluster_id
         answers = reading.of_cluster(answers, cluster_id)
         leader, term = reading.agree_on_leader(reading.read_status(a) for a in _voters(answers).values())
         lists = self._lists(answers, leader, cluster_id)
@@ -83,6 +104,7 @@ class EtcdClient:
         if uptimes:
             statuses = {i: replace(s, uptime=self._uptime(s.urls)) for i, s in statuses.items()}
         self._map = replace(_draw_map(members, answers, tuple(lists), leader, avoid), cluster_id=cluster_id)
+        self._shared.maps[reading.hex_id(cluster_id)] = self._map
         self._calls.auth.verified = self._map.readers
         return ClusterStatus(
             cluster_id=reading.hex_id(cluster_id),
@@ -176,9 +198,17 @@ class EtcdClient:
         urls = sorted(voters, key=lambda url: reading.hex_id(voters[url].header.member_id) != leader)
         return _good(reading.of_cluster(self._calls.read(urls, "MemberList", _LIST, LIST_DEADLINE), cluster_id))
 
+    def _check_expectation(self) -> None:
+        """The operator's word and that of a change must both hold."""
+        configured = _canonical(self._access.cluster_id)
+        if configured and self._expected != configured:
+            raise WrongCluster(
+                f"this change began on cluster {self._expected}, and the clusters file says cluster_id {configured}"
+            )
+
     def _known_urls(self, avoid: Collection[str]) -> list[str]:
         where = self._map
-        known = dict.fromkeys((*self._seeds, *where.voter_urls))
+        known = dict.fromkeys((*self._seeds, *where.voter_urls, *self._also))
         return [url for url in known if url not in avoid and where.owner.get(url) not in avoid]
 
     def _uptime(self, urls: tuple[str, ...]) -> float:
@@ -189,6 +219,11 @@ class EtcdClient:
             except (MemberflowError, ValueError):
                 continue
         return -1.0
+
+
+def _canonical(cluster_id: str) -> str:
+    """The ID as etcd prints it; empty stays empty."""
+    return f"{int(cluster_id, 16):x}" if cluster_id else ""
 
 
 def _voters(statuses: Answers) -> dict[str, Any]:

@@ -79,20 +79,25 @@ def _shape(members: tuple[Member, ...]) -> set[str]:
     return {f"{m.id} {'learner' if m.is_learner else 'voter'} {'+'.join(m.peer_urls)}" for m in members}
 
 
-def agree_on_cluster(answers: Mapping[str, Any], seeds: Collection[str]) -> int:
+def agree_on_cluster(answers: Mapping[str, Any], seeds: Collection[str], expected: str = "") -> int:
     """
-    The ID of the cluster that the configured endpoints belong to; 0 when none of them answered.
+    The ID of the cluster that this look is of; 0 when nothing is expected and no configured endpoint answered.
 
-    Raises WrongCluster when they belong to different ones.
+    Raises WrongCluster when only other clusters than the `expected` one answered, or, where none is expected, when
+    the configured endpoints belong to different ones.
     """
     told = {
-        url: answers[url].header.cluster_id
-        for url in seeds
-        if url in answers and not isinstance(answers[url], MemberflowError)
+        url: answer.header.cluster_id
+        for url, answer in answers.items()
+        if not isinstance(answer, MemberflowError) and (expected or url in seeds)
     }
-    if len(set(told.values())) > 1:
-        raise WrongCluster("; ".join(f"{url} answers for cluster {cluster_id:x}" for url, cluster_id in told.items()))
-    return next(iter(told.values()), 0)
+    found = set(told.values())
+    if expected and (not found or int(expected, 16) in found):
+        return int(expected, 16)
+    if expected or len(found) > 1:
+        wanted = f", not for cluster {expected}" if expected else ""
+        raise WrongCluster("; ".join(f"{url} answers for cluster {told[url]:x}{wanted}" for url in told))
+    return next(iter(found), 0)
 
 
 def of_cluster(answers: Mapping[str, Any], cluster_id: int) -> dict[str, Any]:

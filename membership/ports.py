@@ -14,12 +14,18 @@ from membership.model import ClusterStatus, Member, RaftProgress
 class Access:
     """How to reach one cluster. Secrets stay in the files that are named here."""
 
+    #: Client URLs of voters, as the operator wrote them; the other members are discovered.
     endpoints: tuple[str, ...]
+    #: The CA that signed the certificates of the members; empty without TLS.
     ca: Path | None = None
+    #: The client certificate and its key, where the members ask for one.
     cert: Path | None = None
     key: Path | None = None
+    #: The etcd user and the file with its password, where the cluster uses auth.
     username: str | None = None
     password_file: Path | None = None
+    #: The ID that the cluster must have, in hex as etcdctl prints it; empty where any is accepted.
+    cluster_id: str = ""
 
 
 class Etcd(Protocol):
@@ -29,14 +35,24 @@ class Etcd(Protocol):
     The four changes are sent once, to the leader that the last look found, and never repeated.
     """
 
+    def expecting(self, cluster_id: str, also: Collection[str] = ()) -> Etcd:
+        """
+        The same cluster for one change, which knows what it began on.
+
+        Answers of a cluster with another ID are then errors and never evidence. `also` are further client URLs of
+        its voters, which are asked beside the configured endpoints. They get neither password nor token without TLS.
+        Connections and token are shared. Its calls rest on its own last look, and not on that of another change.
+        An empty `cluster_id` expects nothing, and `also` is then ignored.
+        """
+
     def look(self, avoid: Collection[str] = (), *, uptimes: bool = False) -> ClusterStatus:
         """
         One look at the whole cluster; members and client URLs in `avoid` are not asked for anything.
 
         `uptimes`: also how long members have been up, of those that tell it.
 
-        Raises ClusterUnreachable when no voter answers a linearizable read, WrongCluster when endpoints
-        belong to different clusters.
+        Raises ClusterUnreachable when no voter answers a linearizable read, WrongCluster when only another cluster
+        than the expected one answers or, where none is expected, when endpoints belong to different clusters.
         """
 
     def members(self) -> tuple[Member, ...]:

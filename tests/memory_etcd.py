@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Collection, Iterator
+from copy import copy
 from dataclasses import dataclass, field
 from threading import RLock
 
@@ -41,6 +42,7 @@ class MemoryCluster:
     """The servers' side: what all members agree on."""
 
     size: int = 3
+    cluster_id: str = CLUSTER_ID
     members: dict[str, Process] = field(default_factory=dict)
     index: int = 20
     term: int = 2
@@ -208,18 +210,27 @@ class MemoryCluster:
 class MemoryEtcd:
     """`membership.ports.Etcd` on a cluster in memory."""
 
+    expected = ""
+
     def __init__(self, cluster: MemoryCluster) -> None:
         self.cluster = cluster
+
+    def expecting(self, cluster_id: str, also: Collection[str] = ()) -> MemoryEtcd:
+        bound = copy(self)
+        bound.expected = cluster_id
+        return bound
 
     def look(self, avoid: Collection[str] = (), *, uptimes: bool = False) -> ClusterStatus:
         with self.cluster.lock:
             cluster = self.cluster
+            if self.expected not in ("", cluster.cluster_id):
+                raise e.WrongCluster(f"it answers for cluster {cluster.cluster_id}, not for cluster {self.expected}")
             cluster.sync()
             members = self.members()
             asked = [m for m in cluster.members.values() if m.id not in avoid]
             statuses = {m.id: self._status(m) for m in asked if m.alive and m.match}
             return ClusterStatus(
-                cluster_id=CLUSTER_ID,
+                cluster_id=cluster.cluster_id,
                 leader=cluster.leader,
                 term=cluster.term,
                 members=members,

@@ -36,6 +36,14 @@ def test_a_member_to_be_avoided_is_not_asked(world):
     assert avoided.id not in status.readers
 
 
+def test_a_look_at_another_cluster_than_the_expected_one_fails(world):
+    """It is no evidence of anything; with the right ID the same look succeeds."""
+    cluster_id = world.etcd.look().cluster_id
+    with pytest.raises(e.WrongCluster, match=f"for cluster {cluster_id}, not for cluster abc"):
+        world.etcd.expecting("abc").look()
+    assert world.etcd.expecting(cluster_id).look().cluster_id == cluster_id
+
+
 def test_progress_is_what_the_last_looks_leader_knows(world):
     """Without a read through raft: of everybody, also of a learner that was never heard of."""
     status, member = world.etcd.look(), add(world)

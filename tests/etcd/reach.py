@@ -92,6 +92,18 @@ class Seeming(grpc.GenericRpcHandler):
         return grpc.unary_unary_rpc_method_handler(answer)
 
 
+def seeming_voter(cluster_id: int, member_id: int, **more: Any) -> Seeming:
+    """A server that answers as the one voter of a cluster; `more` are answers to further methods."""
+    header = rpc_pb2.ResponseHeader(cluster_id=cluster_id, member_id=member_id)
+    row = rpc_pb2.Member(ID=member_id, name=f"etcd-{member_id:x}")
+    answers = {
+        "Status": rpc_pb2.StatusResponse(header=header, version="3.6.0", leader=member_id, raftTerm=2),
+        "MemberList": rpc_pb2.MemberListResponse(header=header, members=[row]),
+        **more,
+    }
+    return Seeming(lambda method, _: answers.get(method, "not here"))
+
+
 def lenient(authenticates: Any) -> Seeming:
     """A cluster of one of etcd 3.5.0 to 3.5.27: reads pass without a token, and Authenticate answers this."""
     header = rpc_pb2.ResponseHeader(cluster_id=1, member_id=2)

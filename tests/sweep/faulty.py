@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator
+from copy import copy
 from dataclasses import dataclass
 from threading import Event
 from typing import Any
@@ -42,6 +43,11 @@ class FaultyEtcd:
         self._released = released
         self.unused = set(troubles)
         self.counts: Counter[str] = Counter()
+
+    def expecting(self, cluster_id: str, also: Collection[str] = ()) -> FaultyEtcd:
+        bound = copy(self)  # its counts are shared
+        bound._etcd = self._etcd.expecting(cluster_id, also)
+        return bound
 
     def look(self, avoid: Collection[str] = (), *, uptimes: bool = False) -> ClusterStatus:
         return self._call("look", lambda: self._etcd.look(avoid, uptimes=uptimes))
