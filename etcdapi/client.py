@@ -14,7 +14,8 @@ from typing import Any
 
 from etcdapi import reading
 from etcdapi.calls import Answers, Calls
-from etcdapi.raft import parse_progress, uptime_of
+from etcdapi.peer_port import ask_peer_port
+from etcdapi.raft import parse_view, uptime_of
 from etcdapi.stubs import rpc_pb2
 from membership.errors import (
     NO_ACCESS,
@@ -27,12 +28,14 @@ from membership.errors import (
 )
 from membership.model import ClusterStatus, Member, RaftProgress
 from membership.ports import Access
+from membership.witness import PeerList, RaftView
 
 # Seconds; a linearizable list without quorum would hang for etcd's own 7.
 STATUS_DEADLINE = 2.0
 LIST_DEADLINE = 2.0
 WATCH_DEADLINE = 1.0
 COMMIT_DEADLINE = 5.0
+PEER_DEADLINE = 0.5
 SNAPSHOT_DEADLINE = 6 * 3600.0
 
 _STATUS = rpc_pb2.StatusRequest()
@@ -74,6 +77,7 @@ class EtcdClient:
         self._shared = shared or _Shared(Calls(access))
         self._calls = self._shared.calls
         self._seeds = access.endpoints
+        self._ca = access.ca
         self._map = self._shared.maps.get(self._expected, _Map())
 
     def close(self) -> None:
@@ -83,7 +87,7 @@ class EtcdClient:
         """See `Etcd.expecting`."""
         return EtcdClient(self._access, cluster_id, also, self._shared) if cluster_id else self
 
-    def look(self, avoid: Collection[str] = (), *, uptimes: bool = False) -> ClusterStatus:
+    def look(self, avoid: Collection[str] = (), *, uptimes: bool = False, hurry: float | None = None) -> ClusterStatus:
         """See `Etcd.look`. Voters first, learners after them: writes in between never overstate a lag."""
         self._check_expectation()
         known = self._known_urls(avoid)
@@ -95,7 +99,7 @@ class EtcdClient:
         if not lists:
             raise _why_no_list(answers)
         unasked = _still_to_ask(reading.read_members(next(iter(lists.values()))), known, avoid)
-        found = reading.of_cluster(self._calls.read(unasked, "Status", _STATUS, STATUS_DEADLINE), cluster_id)
+        found = reading.of_cluster(self._calls.read(unasked, "Status", _STATUS, hurry or STATUS_DEADLINE), cluster_id)
         answers |= found
         lists |= self._lists(found, leader, cluster_id)
         listed = {url: (reading.hex_id(a.header.member_id), reading.read_members(a)) for url, a in lists.items()}
@@ -116,6 +120,7 @@ class EtcdClient:
             readers=tuple(sorted({who for who, _ in listed.values()})),
             dissent=dissent,
             progress={} if leader in avoid else self.progress(),
+            hung=tuple(i for i in reading.hung_members(members, answers) if i in silent),
         )
 
     def members(self) -> tuple[Member, ...]:
@@ -131,12 +136,21 @@ class EtcdClient:
 
     def progress(self) -> dict[str, RaftProgress]:
         """See `Etcd.progress`."""
+        view = self.raft_view()
+        return view.progress if view else {}
+
+    def raft_view(self) -> RaftView | None:
+        """See `Etcd.raft_view`."""
         if not self._map.leader_url:
-            return {}
+            return None
         try:
-            return parse_progress(self._calls.connection(self._map.leader_url).get("/debug/vars"))
+            return parse_view(self._calls.connection(self._map.leader_url).get("/debug/vars"))
         except MemberflowError:
-            return {}
+            return None
+
+    def peer_list(self, peer_urls: Collection[str]) -> PeerList:
+        """See `Etcd.peer_list`."""
+        return ask_peer_port(tuple(peer_urls), self._ca, PEER_DEADLINE)
 
     def commit(self) -> None:
         """See `Etcd.commit`."""

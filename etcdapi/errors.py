@@ -57,6 +57,9 @@ TEXTS: dict[str, type[e.EtcdError]] = {
 
 _NEVER_SENT = ("failed to connect to all addresses", "connections to all backends failing", "DNS resolution failed")
 
+# gRPC's own words for a connection that was taken and on which no byte came.
+_MUTE = "timed out before receiving SETTINGS frame"
+
 _CODES: dict[grpc.StatusCode, type[e.EtcdError]] = {
     grpc.StatusCode.DEADLINE_EXCEEDED: e.DeadlineExceeded,
     grpc.StatusCode.CANCELLED: e.Canceled,
@@ -68,8 +71,12 @@ def translate(code: grpc.StatusCode, text: str, endpoint: str) -> e.EtcdError:
     """The named error for what gRPC reported; never raises."""
     kind = TEXTS.get(text) or _CODES.get(code)
     if kind is None and code is grpc.StatusCode.UNAVAILABLE and not text.startswith("etcdserver"):
-        kind = e.Unreachable if text.startswith(_NEVER_SENT) else e.ConnectionLost
+        kind = _unsent(text) if text.startswith(_NEVER_SENT) else e.ConnectionLost
     return (kind or e.UnknownEtcdError)(text, code.name, endpoint)
+
+
+def _unsent(text: str) -> type[e.Unreachable]:
+    return e.Hung if _MUTE in text else e.Unreachable
 
 
 def from_rpc(error: grpc.RpcError, endpoint: str) -> e.EtcdError:

@@ -11,6 +11,7 @@ import re
 from email.utils import parsedate_to_datetime
 
 from membership.model import RaftProgress
+from membership.witness import RaftView
 
 
 def parse_progress(body: bytes) -> dict[str, RaftProgress]:
@@ -19,11 +20,19 @@ def parse_progress(body: bytes) -> dict[str, RaftProgress]:
 
     It is a debug page: optional evidence, never required.
     """
+    view = parse_view(body)
+    return view.progress if view else {}
+
+
+def parse_view(body: bytes) -> RaftView | None:
+    """The member's own view of raft; None when the page has another shape."""
     try:
-        rows = json.loads(body)["raft.status"]["progress"]
-        return {str(key): RaftProgress(int(row["match"]), str(row["state"])) for key, row in rows.items()}
+        raft = json.loads(body)["raft.status"]
+        rows = raft["progress"].items()
+        progress = {str(key): RaftProgress(int(row["match"]), str(row["state"])) for key, row in rows}
+        return RaftView(str(raft["id"]), str(raft["lead"]), int(raft["term"]), int(raft["commit"]), progress)
     except (ValueError, KeyError, TypeError, AttributeError):
-        return {}
+        return None
 
 
 _START = re.compile(rb"^process_start_time_seconds (\S+)$", re.MULTILINE)

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from etcdapi.stubs import rpc_pb2
-from membership.errors import EtcdError, MemberflowError, WrongCluster, WrongMember
+from membership.errors import DeadlineExceeded, EtcdError, Hung, MemberflowError, WrongCluster, WrongMember
 from membership.model import Alarm, Member, MemberStatus
 
 # The text differs in white space between 3.6 and 3.7: "memberID:123  alarm:NOSPACE".
@@ -122,6 +122,12 @@ def identify(
     statuses = {m.id: own[m.id] for m in members if m.id in own and m.id not in avoid}
     silent = {m.id: _why(m, answers, avoid) for m in members if m.id not in statuses}
     return statuses, silent
+
+
+def hung_members(members: tuple[Member, ...], answers: Mapping[str, Any]) -> tuple[str, ...]:
+    """The members whose every client URL was asked and hung."""
+    silent = {url for url, answer in answers.items() if isinstance(answer, (DeadlineExceeded, Hung))}
+    return tuple(m.id for m in members if m.client_urls and silent.issuperset(m.client_urls))
 
 
 def _why(member: Member, answers: Mapping[str, Any], avoid: Collection[str]) -> str:

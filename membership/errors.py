@@ -10,6 +10,7 @@ The errors that memberflow names (those of launchers are in `launching.py`).
     │   │   ├── NoLeader, NotSupportedForLearner, NotCapable, TimeoutWaitAppliedIndex, ...
     │   │   ├── UserEmpty, UserNotFound, AuthFailed, InvalidAuthToken, PermissionDenied, ...
     │   │   └── Unreachable             no connection was made
+    │   │       └── Hung                it was taken, and nobody spoke
     │   └── Ambiguous                   it may have been applied, or still be
     │       ├── DeadlineExceeded, Canceled, ConnectionLost, Stopped
     │       ├── Timeout, TimeoutDueToLeaderFail, TimeoutDueToConnectionLost
@@ -204,6 +205,12 @@ class Unreachable(Refused):
     """No connection could be made, so nothing was sent."""
 
     hint = "is the member up, and can the worker reach this address?"
+
+
+class Hung(Unreachable):
+    """The member took the connection and never spoke, so nothing was sent."""
+
+    hint = "etcd does that while it starts or takes a snapshot, and so does a process that is frozen"
 
 
 # ---- perhaps applied ----

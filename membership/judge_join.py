@@ -18,6 +18,7 @@ from membership.verdicts import (
     unsettled,
     version_of,
 )
+from membership.witness import is_safe_without
 
 
 def judge_add(status: ClusterStatus, facts: Facts) -> Verdict:
@@ -96,9 +97,9 @@ def judge_sync(status: ClusterStatus, facts: Facts) -> Verdict:
         return Wait(f"member {facts.name} has not started", phase)
     if phase == "receiving snapshot":
         return Wait("the learner receives a snapshot", phase)
-    if own is None:
+    if own is None and member.id not in status.witnessed:
         return Wait(f"the learner does not answer: {status.why_silent(member.id)}", phase)
-    if not own.is_learner:
+    if own and not own.is_learner:
         return Wait("the learner has not applied its own add yet", phase)
     seen = status.progress.get(member.id)
     if seen is not None and seen.state != "StateReplicate":
@@ -122,12 +123,12 @@ def sync_phase(status: ClusterStatus, member: Member) -> Phase:
 
 def lag(status: ClusterStatus, member: Member) -> int:
     """
-    Raft entries between the leader and a learner that answers; the larger of both ways to see it.
+    Raft entries between the leader and a learner; the larger of both ways to see it, where it answers itself.
 
     The looks read the leader's status first, so that writes in between only make the lag look smaller.
     """
-    own, leader = status.statuses[member.id], status.statuses[status.leader]
-    behind = max(0, leader.raft_index - own.applied_index)
+    own, leader = status.statuses.get(member.id), status.statuses[status.leader]
+    behind = max(0, leader.raft_index - own.applied_index) if own else 0
     if member.id in status.progress and status.leader in status.progress:
         behind = max(behind, status.progress[status.leader].match - status.progress[member.id].match)
     return behind
@@ -137,13 +138,17 @@ def judge_promote(status: ClusterStatus, facts: Facts) -> Verdict:
     """
     May the learner become a voter?
 
-    Only on its own fresh word: etcd compares log positions and would promote a dead or frozen learner.
+    Only on its own fresh word: etcd compares log positions and would promote a dead or frozen learner. While its
+    Status hangs, a second witness counts (`membership.witness`), but only where the live voters alone are a quorum
+    of the new size: a witness that was wrong then costs spare, and never the quorum.
     """
     synced = judge_sync(status, facts)
     member = status.member(facts.member_id)
     if not isinstance(synced, Done) or member is None or not member.is_learner:
         return synced
     voters, live = len(status.voters), len(status.live_voters)
+    if member.id not in status.statuses and not is_safe_without(status):
+        return Wait(f"the learner does not answer, and is needed for quorum: {status.why_silent(member.id)}")
     before, after = spare(voters, live), spare(voters + 1, live + 1)
     if not safe_after(facts.policy, before, after):
         return Wait(
@@ -161,7 +166,8 @@ def judge_verified(status: ClusterStatus, facts: Facts) -> Verdict:
         return Wait("not every voter's list says voter yet")
     own = status.statuses.get(member.id)
     if own is None:
-        return Wait(f"the new voter does not answer: {status.why_silent(member.id)}")
+        witness = "; its peer port and the leader's log speak for it" if member.id in status.witnessed else ""
+        return Wait(f"the new voter does not answer: {status.why_silent(member.id)}{witness}")
     if own.is_learner:
         return Wait("the lists say voter, the member itself says learner")
     if member.id not in status.readers:

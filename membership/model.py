@@ -105,6 +105,10 @@ class ClusterStatus:
     readers: tuple[str, ...] = ()
     dissent: tuple[str, ...] = ()
     progress: dict[str, RaftProgress] = field(default_factory=dict)
+    #: Members whose every client URL took the question and never answered: neither refused, nor another member's.
+    hung: tuple[str, ...] = ()
+    #: Of those, members for which a second witness spoke (see `membership.witness`).
+    witnessed: tuple[str, ...] = ()
 
     @property
     def voters(self) -> tuple[Member, ...]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Protocol
 
 from membership.model import ClusterStatus, Member, RaftProgress
+from membership.witness import PeerList, RaftView
 
 
 @dataclass(frozen=True)
@@ -45,11 +46,12 @@ class Etcd(Protocol):
         An empty `cluster_id` expects nothing, and `also` is then ignored.
         """
 
-    def look(self, avoid: Collection[str] = (), *, uptimes: bool = False) -> ClusterStatus:
+    def look(self, avoid: Collection[str] = (), *, uptimes: bool = False, hurry: float | None = None) -> ClusterStatus:
         """
         One look at the whole cluster; members and client URLs in `avoid` are not asked for anything.
 
         `uptimes`: also how long members have been up, of those that tell it.
+        `hurry`: seconds after which a learner's Status counts as hung; None for the usual deadline.
 
         Raises ClusterUnreachable when no voter answers a linearizable read, WrongCluster when only another cluster
         than the expected one answers or, where none is expected, when endpoints belong to different clusters.
@@ -63,6 +65,16 @@ class Etcd(Protocol):
         What the leader of the last look knows of every member's log at this moment, by member ID; empty if not told.
 
         It costs etcd nothing: no read of it goes through raft.
+        """
+
+    def raft_view(self) -> RaftView | None:
+        """As `progress`, with the leader's own term and commit index; None if it does not tell."""
+
+    def peer_list(self, peer_urls: Collection[str]) -> PeerList:
+        """
+        The answer of these peer URLs to `GET /members`, which needs no client's credentials and gets none.
+
+        Raises Unreachable when none of them answers within a moment.
         """
 
     def commit(self) -> None:

@@ -9,12 +9,13 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Collection, Iterator
 from copy import copy
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from threading import RLock
 
 from membership import errors as e
 from membership.model import ClusterStatus, Member, MemberStatus, RaftProgress
 from membership.verdicts import quorum
+from membership.witness import PeerList, RaftView
 
 READY = 0.9
 CLUSTER_ID = "feed"
@@ -30,6 +31,10 @@ class Process:
     name: str = ""
     alive: bool = False
     match: int = 0
+    # Its client port takes calls and answers none: frozen, or, while it lives, silent after a snapshot.
+    mute: bool = False
+    # Before it has restored a snapshot, it lists what it was started with, and itself as a voter.
+    restored: bool = True
 
     @property
     def row(self) -> Member:
@@ -79,9 +84,13 @@ class MemoryCluster:
             self.members[member_id].alive = False
             self._elect()
 
+    def freeze(self, member_id: str) -> None:
+        self.kill(member_id)
+        self.members[member_id].mute = True
+
     def revive(self, member_id: str) -> None:
         with self.lock:
-            self.members[member_id].alive = True
+            self.members[member_id].alive, self.members[member_id].mute = True, False
             self._elect()
             if self.has_quorum() and self._undecided:
                 change, self._undecided = self._undecided, None
@@ -220,7 +229,7 @@ class MemoryEtcd:
         bound.expected = cluster_id
         return bound
 
-    def look(self, avoid: Collection[str] = (), *, uptimes: bool = False) -> ClusterStatus:
+    def look(self, avoid: Collection[str] = (), *, uptimes: bool = False, hurry: float | None = None) -> ClusterStatus:
         with self.cluster.lock:
             cluster = self.cluster
             if self.expected not in ("", cluster.cluster_id):
@@ -228,7 +237,7 @@ class MemoryEtcd:
             cluster.sync()
             members = self.members()
             asked = [m for m in cluster.members.values() if m.id not in avoid]
-            statuses = {m.id: self._status(m) for m in asked if m.alive and m.match}
+            statuses = {m.id: self._status(m) for m in asked if m.alive and m.match and not m.mute}
             return ClusterStatus(
                 cluster_id=cluster.cluster_id,
                 leader=cluster.leader,
@@ -238,6 +247,7 @@ class MemoryEtcd:
                 silent={m.id: "not alive" for m in members if m.id not in statuses},
                 readers=tuple(sorted(m.id for m in asked if m.alive and not m.is_learner)),
                 progress=self._progress(),
+                hung=tuple(m.id for m in asked if m.mute and m.name),
             )
 
     def progress(self) -> dict[str, RaftProgress]:
@@ -248,6 +258,24 @@ class MemoryEtcd:
     def _progress(self) -> dict[str, RaftProgress]:
         members = self.cluster.members.values()
         return {m.id: RaftProgress(m.match, self._state(m)) for m in members} if self.cluster.leader else {}
+
+    def raft_view(self) -> RaftView | None:
+        with self.cluster.lock:
+            self.cluster.sync()
+            cluster = self.cluster
+            if not cluster.leader:
+                return None
+            return RaftView(cluster.leader, cluster.leader, cluster.term, cluster.index, self._progress())
+
+    def peer_list(self, peer_urls: Collection[str]) -> PeerList:
+        with self.cluster.lock:
+            at = next((m for m in self.cluster.members.values() if m.alive and set(m.peer_urls) & set(peer_urls)), None)
+            if at is None:
+                raise e.Unreachable("GET /members: no answer")
+            rows = [m.row for m in self.cluster.members.values()]
+            if not at.restored:
+                rows = [replace(row, is_learner=False) for row in rows]
+            return PeerList(CLUSTER_ID, tuple(rows))
 
     def members(self) -> tuple[Member, ...]:
         with self.cluster.lock:

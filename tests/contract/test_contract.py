@@ -137,6 +137,48 @@ def _added_again(world, peer_urls):
         return None  # the same URL within the same second makes the same ID, and that one is removed
 
 
+def test_the_leaders_view_of_raft(world):
+    """Its own ID, leader, term and commit index, and all that `progress` has."""
+    status = world.etcd.look()
+    view = world.etcd.raft_view()
+    assert (view.member_id, view.leader, view.term) == (status.leader, status.leader, status.term)
+    assert view.commit == view.progress[status.leader].match
+    assert set(view.progress) == {m.id for m in status.members}
+
+
+def test_a_learners_peer_port_lists_it_as_a_learner(world):
+    """By its ID, for this cluster, without any credential."""
+    member = add_started(world)
+    told = world.etcd.peer_list(member.peer_urls)
+    assert told.cluster_id == world.etcd.look().cluster_id
+    assert {m.id: m.is_learner for m in told.members} == {m.id: m.is_learner for m in world.etcd.members()}
+    assert set(next(m.peer_urls for m in told.members if m.id == member.id)) == set(member.peer_urls)
+
+
+def test_a_killed_member_refuses_and_does_not_hang(world):
+    """Neither its client port nor its peer port answers."""
+    member = add_started(world)
+    world.kill(member.id)
+    status = world.etcd.look(hurry=0.2)
+    assert member.id in status.silent
+    assert status.hung == ()
+    with pytest.raises(e.Unreachable):
+        world.etcd.peer_list(member.peer_urls)
+
+
+def test_a_frozen_member_hangs_on_both_ports(world):
+    """So nothing speaks for it, and its log stays where it was."""
+    member = add_started(world)
+    world.freeze(member.id)
+    status = world.etcd.look(hurry=0.2)
+    assert status.hung == (member.id,)
+    with pytest.raises(e.Unreachable):
+        world.etcd.peer_list(member.peer_urls)
+    before = world.etcd.raft_view().progress[member.id].match
+    world.etcd.commit()
+    assert world.etcd.raft_view().progress[member.id].match == before
+
+
 def test_a_commit_is_one_more_raft_entry(world):
     """What was proposed before it is decided by then."""
     before = world.etcd.look()

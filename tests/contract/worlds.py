@@ -29,6 +29,9 @@ class MemoryWorld:
     def kill(self, member_id: str) -> None:
         self.cluster.kill(member_id)
 
+    def freeze(self, member_id: str) -> None:
+        self.cluster.freeze(member_id)
+
     def revive(self, member_id: str) -> None:
         self.cluster.revive(member_id)
 
@@ -55,6 +58,9 @@ class RealWorld:
 
     def kill(self, member_id: str) -> None:
         self._by_id[member_id].kill()
+
+    def freeze(self, member_id: str) -> None:
+        self._by_id[member_id].freeze()
 
     def revive(self, member_id: str) -> None:
         self._by_id[member_id].start()

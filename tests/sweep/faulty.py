@@ -15,6 +15,7 @@ from membership import errors as e
 from membership.model import ClusterStatus, Member, RaftProgress
 from membership.policy import Policy
 from membership.ports import Etcd
+from membership.witness import PeerList, RaftView
 from messages.launching import Launcher
 
 CHANGES = ("add_learner", "promote", "remove", "move_leader")
@@ -44,6 +45,7 @@ class FaultyEtcd:
         self.unused = set(troubles)
         self.counts: Counter[str] = Counter()
 
+        self._ca = access.ca
     def expecting(self, cluster_id: str, also: Collection[str] = ()) -> FaultyEtcd:
         bound = copy(self)  # its counts are shared
         bound._etcd = self._etcd.expecting(cluster_id, also)
@@ -57,6 +59,12 @@ class FaultyEtcd:
 
     def progress(self) -> dict[str, RaftProgress]:
         return self._etcd.progress()
+
+    def raft_view(self) -> RaftView | None:
+        return self._etcd.raft_view()
+
+    def peer_list(self, peer_urls: Collection[str]) -> PeerList:
+        return self._etcd.peer_list(peer_urls)
 
     def commit(self) -> None:
         return self._call("commit", self._etcd.commit)

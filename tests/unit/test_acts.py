@@ -34,9 +34,9 @@ class Told(MemoryEtcd):
         assert avoid == ("a-url",)
         self._note("authenticate")
 
-    def look(self, avoid=(), *, uptimes=False):
+    def look(self, avoid=(), **more):
         self._note("look")
-        return super().look(avoid, uptimes=uptimes)
+        return super().look(avoid, **more)
 
     def add_learner(self, peer_urls, deadline):
         self._note("add")

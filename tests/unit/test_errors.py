@@ -110,3 +110,15 @@ def test_every_error_stands_in_the_drawn_tree():
         if issubclass(kind, errors.Refused) and name != "Refused":
             continue
         assert name in (errors.__doc__ or ""), name
+
+
+def test_a_connection_that_nobody_speaks_on_is_not_a_refused_one():
+    """Only the first may be a member that is silent for a while."""
+    text = "failed to connect to all addresses; last error: UNKNOWN: ipv4:10.0.0.9:2379: "
+    code = grpc.StatusCode.UNAVAILABLE
+    assert (
+        type(translate(code, text + "connection attempt timed out before receiving SETTINGS frame", "e")) is errors.Hung
+    )
+    assert (
+        type(translate(code, text + "Failed to connect to remote host: Connection refused", "e")) is errors.Unreachable
+    )

@@ -9,10 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from etcdapi import reading
-from etcdapi.raft import parse_progress
+from etcdapi.raft import parse_progress, parse_view
 from etcdapi.stubs import rpc_pb2
 from membership.errors import DeadlineExceeded, WrongCluster
 from membership.model import Alarm, Member, RaftProgress
+from membership.witness import RaftView
 
 CLUSTER = 0xC0FFEE
 OTHER = 0xBAD
@@ -232,8 +233,12 @@ def test_every_member_either_answers_or_has_a_reason(answers, avoid):
 def test_the_leaders_progress():
     """By member ID, as raft has it; what else is on the page doesn't matter."""
     rows = {"a": {"match": 7, "next": 8, "state": "StateReplicate"}, "b": {"match": 0, "state": "StateSnapshot"}}
-    page = json.dumps({"cmdline": [], "raft.status": {"id": "a", "progress": rows}}).encode()
-    assert parse_progress(page) == {"a": RaftProgress(7, "StateReplicate"), "b": RaftProgress(0, "StateSnapshot")}
+    page = json.dumps(
+        {"cmdline": [], "raft.status": {"id": "a", "lead": "a", "term": 2, "commit": 7, "progress": rows}}
+    ).encode()
+    progress = {"a": RaftProgress(7, "StateReplicate"), "b": RaftProgress(0, "StateSnapshot")}
+    assert parse_progress(page) == progress
+    assert parse_view(page) == RaftView("a", "a", 2, 7, progress)
 
 
 @pytest.mark.parametrize(

@@ -31,9 +31,9 @@ class Saved(MemoryEtcd):
         assert name == "prod"
         return self
 
-    def look(self, avoid=(), *, uptimes=False):
+    def look(self, avoid=(), **more):
         self.avoided.append(avoid)
-        return super().look(avoid, uptimes=uptimes)
+        return super().look(avoid, **more)
 
     def snapshot(self, avoid=()):
         self.avoided.append(avoid)

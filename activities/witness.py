@@ -1,0 +1,76 @@
+"""Looks for whose member a second witness may speak while its own `Status` hangs."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection
+
+from temporalio import activity
+
+from membership.errors import MemberflowError
+from membership.model import ClusterStatus
+from membership.ports import Etcd
+from membership.witness import Evidence, RaftView, accept, doubt, doubt_of_list, may_be_witnessed
+
+# Seconds after which a learner's Status counts as hung where a witness may speak for it.
+HURRY = 0.1
+# Seconds for the learner to acknowledge an entry, and between two looks at it.
+ACKNOWLEDGED_WITHIN = 1.0
+LOOK_EVERY = 0.01
+# Seconds between two raft entries for the same member; twice as long after each, up to the second figure.
+FIRST_PAUSE = 0.1
+LONGEST_PAUSE = 5.0
+
+
+class WitnessedLooks:
+    """Looks at one cluster for the sake of one member; at most `max_lag` raft entries may be missing there."""
+
+    def __init__(self, member_id: str, max_lag: int, clock: Callable[[], float] = time.monotonic) -> None:
+        self._member_id = member_id
+        self._max_lag = max_lag
+        self._clock = clock
+        self._next = float("-inf")
+        self._pause = FIRST_PAUSE
+
+    def look(self, etcd: Etcd, avoid: Collection[str]) -> ClusterStatus:
+        """A look that gives the member little time, and asks the second witness where its Status hangs."""
+        status = etcd.look(avoid, hurry=HURRY)
+        if not may_be_witnessed(status, self._member_id, self._max_lag) or self._clock() < self._next:
+            return status
+        try:
+            evidence = self._gather(etcd, status)
+        except MemberflowError as error:
+            activity.logger.debug("no second witness for %s: %s", self._member_id, error)
+            return status
+        if evidence is None or doubt(status, self._member_id, evidence, self._max_lag):
+            return status
+        return accept(status, self._member_id, evidence)
+
+    def _gather(self, etcd: Etcd, status: ClusterStatus) -> Evidence | None:
+        """The peer port first, which tells that the data is restored; raft after it, which tells that it lives."""
+        member = status.member(self._member_id)
+        if member is None:
+            return None
+        told = etcd.peer_list(member.peer_urls)
+        if doubt_of_list(status, self._member_id, told):
+            return None
+        self._next = self._clock() + self._pause
+        self._pause = min(LONGEST_PAUSE, 2 * self._pause)
+        etcd.commit()
+        committed = etcd.raft_view()
+        if committed is None:
+            return None
+        view = self._acknowledged(etcd, committed)
+        return Evidence(told, committed.commit, view)
+
+    def _acknowledged(self, etcd: Etcd, committed: RaftView) -> RaftView:
+        """The leader's view in which the member has acknowledged what was committed; the last one if it does not."""
+        until, view = self._clock() + ACKNOWLEDGED_WITHIN, committed
+        while self._clock() < until and not self._has(view, committed.commit):
+            time.sleep(LOOK_EVERY)
+            view = etcd.raft_view() or view
+        return view
+
+    def _has(self, view: RaftView, index: int) -> bool:
+        seen = view.progress.get(self._member_id)
+        return seen is not None and seen.match >= index

@@ -1,0 +1,123 @@
+"""
+`GET /members` on a member's peer port: a second witness where its client port is silent.
+
+Nothing of a client goes there: no certificate, no token, no password. The answer is small and comes at once, or it
+is not waited for.
+"""
+
+from __future__ import annotations
+
+import json
+import socket
+import ssl
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from http.client import HTTPConnection, HTTPException, HTTPSConnection
+from pathlib import Path
+from queue import Empty, Queue
+from threading import Thread
+from urllib.parse import urlsplit
+
+from membership.errors import Unreachable
+from membership.model import Member
+from membership.witness import PeerList
+
+# Bytes; a member takes about 200 in the list.
+SIZE_LIMIT = 256 * 1024
+
+
+def ask_peer_port(urls: Sequence[str], ca: Path | None, deadline: float) -> PeerList:
+    """
+    The first answer of these peer URLs, which are asked at once; `deadline` in seconds, name resolution included.
+
+    `ca`: of the certificate authority that an https URL must be certified by, the machine's own where it is None.
+    Raises Unreachable when none answers in time.
+    """
+    question = _Question(len(urls), ca, deadline)
+    for url in urls:
+        Thread(target=question.ask, args=(url,), daemon=True, name="peer-port").start()
+    return question.answer()
+
+
+class _Question:
+    """One question to several URLs."""
+
+    def __init__(self, asked: int, ca: Path | None, deadline: float) -> None:
+        self._asked = asked
+        self._ca = ca
+        self._deadline = deadline
+        self._answers: Queue[PeerList | str] = Queue()
+        self._opened: list[HTTPConnection] = []
+
+    def answer(self) -> PeerList:
+        until = time.monotonic() + self._deadline
+        failures: list[str] = []
+        try:
+            while len(failures) < self._asked:
+                told = self._answers.get(timeout=max(0.0, until - time.monotonic()))
+                if isinstance(told, PeerList):
+                    return told
+                failures.append(told)
+        except Empty:
+            failures.append(f"no answer within {self._deadline} s")
+        finally:
+            self._hang_up()
+        raise Unreachable(f"GET /members: {'; '.join(failures)}")
+
+    def ask(self, url: str) -> None:
+        try:
+            self._answers.put(self._get(url))
+        except (OSError, HTTPException, ValueError, KeyError, TypeError, AttributeError) as error:
+            self._answers.put(f"{url}: {type(error).__name__}: {error}")
+
+    def _get(self, url: str) -> PeerList:
+        """Raises one of many errors for anything but a member list."""
+        connection = self._connect(url)
+        self._opened.append(connection)
+        try:
+            connection.request("GET", "/members")
+            answer = connection.getresponse()
+            body = answer.read(SIZE_LIMIT + 1)
+        finally:
+            connection.close()
+        if answer.status != 200 or len(body) > SIZE_LIMIT:
+            raise ValueError(f"HTTP {answer.status}, {len(body)} bytes")
+        return parse_peer_list(answer.headers["X-Etcd-Cluster-ID"], body)
+
+    def _connect(self, url: str) -> HTTPConnection:
+        parts = urlsplit(url)
+        if not parts.hostname or not parts.port:
+            raise ValueError("not a peer URL")
+        if parts.scheme != "https":
+            return HTTPConnection(parts.hostname, parts.port, timeout=self._deadline)
+        context = ssl.create_default_context(cafile=self._ca)
+        return HTTPSConnection(parts.hostname, parts.port, timeout=self._deadline, context=context)
+
+    def _hang_up(self) -> None:
+        """Ends the threads: a server that sends a byte now and then would keep one for long."""
+        for connection in self._opened:
+            with suppress(OSError):
+                if connection.sock:
+                    connection.sock.shutdown(socket.SHUT_RDWR)
+
+
+def parse_peer_list(cluster_id: str, body: bytes) -> PeerList:
+    """Raises ValueError, KeyError, TypeError or AttributeError for anything but etcd's answer."""
+    members = [_member(row) for row in json.loads(body)]
+    return PeerList(f"{int(cluster_id, 16):x}", tuple(sorted(members, key=lambda m: int(m.id, 16))))
+
+
+def _member(row: dict[str, object]) -> Member:
+    """A row as etcd's Go marshals it: a false or an empty value is left out."""
+    return Member(
+        id=f"{int(str(row['id'])):x}",
+        name=str(row.get("name") or ""),
+        peer_urls=_urls(row.get("peerURLs")),
+        client_urls=_urls(row.get("clientURLs")),
+        is_learner=row.get("isLearner") is True,
+    )
+
+
+def _urls(value: object) -> tuple[str, ...]:
+    return tuple(sorted(str(url) for url in value)) if isinstance(value, list) else ()
