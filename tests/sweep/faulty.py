@@ -46,6 +46,7 @@ class FaultyEtcd:
         self.counts: Counter[str] = Counter()
 
         self._ca = access.ca
+
     def expecting(self, cluster_id: str, also: Collection[str] = ()) -> FaultyEtcd:
         bound = copy(self)  # its counts are shared
         bound._etcd = self._etcd.expecting(cluster_id, also)
