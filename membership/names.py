@@ -1,14 +1,26 @@
-"""Names and URLs, as etcd and Temporal can carry them."""
+"""Names and URLs, as etcd, Temporal and a handover can carry them."""
 
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
+from ipaddress import AddressValueError, IPv4Address, IPv6Address
 from typing import Annotated
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator
 
+# A workflow ID is made of two names and etcd writes a name into every line of its log.
+LONGEST_NAME = 128
+_LONGEST_HOST = 253
+
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_LABEL = r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"
+_DNS_NAME = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
+# Resolvers take such a host for an IP address in an old spelling: `0`, `127.1`, `0x7f.0.0.1`.
+_NUMERIC = re.compile(r"(?:.*\.)?(?:\d+|0x[0-9a-f]*)")
+
+_EXPECTED = "write scheme://host:port, e.g. https://10.0.0.14:2380"
 
 
 def check_name(value: str) -> str:
@@ -17,35 +29,121 @@ def check_name(value: str) -> str:
 
     Raises ValueError for one that could not stand in a workflow ID or in ETCD_INITIAL_CLUSTER.
     """
+    if len(value) > LONGEST_NAME:
+        raise ValueError(f"a name of {len(value)} characters is too long; use {LONGEST_NAME} at most")
     if not _NAME.fullmatch(value):
         raise ValueError(f"{value!r} is no valid name; use letters, digits, '.', '_' and '-', first a letter or digit")
     return value
 
 
-def check_url(value: str) -> str:
-    """
-    An etcd URL (scheme, host and port), spelled as etcd spells it: a lower-case scheme and nothing behind the port.
+@dataclass(frozen=True)
+class Address:
+    """The parts of an etcd URL; `host` is in lower case, and an IPv6 address in it has no brackets."""
 
-    Raises ValueError, with the reason, for a URL that etcd would refuse as peer or client URL.
+    scheme: str
+    host: str
+    port: int
+
+    @property
+    def ip(self) -> IPv4Address | IPv6Address | None:
+        """The host as an IP address; None for a DNS name."""
+        return _ip(self.host)
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether it leads to the machine that asks."""
+        return self.host == "localhost" or bool(self.ip and self.ip.is_loopback)
+
+    @property
+    def is_unspecified(self) -> bool:
+        """Whether it is the address that servers listen on and no client can mean: 0.0.0.0 or [::]."""
+        return bool(self.ip and self.ip.is_unspecified)
+
+    @property
+    def place(self) -> tuple[str, int]:
+        """Where it leads to, whatever the scheme."""
+        return self.host, self.port
+
+    def __str__(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{self.scheme}://{host}:{self.port}"
+
+
+def parse_url(value: str) -> Address:
     """
-    expected = "write scheme://host:port, e.g. https://10.0.0.14:2380"
+    The parts of an etcd URL.
+
+    Raises ValueError, with the reason, for a URL that etcd would refuse as peer or client URL, or that a handover
+    cannot carry.
+    """
     # An error is logged and kept: what may be a password does not go into it.
-    shown = repr(re.sub(r"//.*@", "//…@", value))
+    shown = repr(re.sub(r"//.*@", "//…@", value)[:200])
     try:
         parts = urlsplit(value)
         port = parts.port
     except ValueError:
-        raise ValueError(f"{shown} is no valid URL; {expected}") from None
+        raise ValueError(f"{shown} is no valid URL; {_EXPECTED}") from None
     if parts.scheme not in ("http", "https"):
-        raise ValueError(f"{shown} has the scheme {parts.scheme!r}, not http or https; {expected}")
+        raise ValueError(f"{shown} has the scheme {parts.scheme!r}, not http or https; {_EXPECTED}")
     if re.search(r"\s", value):
-        raise ValueError(f"{shown} has white space in it; {expected}")
+        raise ValueError(f"{shown} has white space in it; {_EXPECTED}")
     if not parts.hostname or port is None:
-        raise ValueError(f"{shown} lacks a host or a port; {expected}")
+        raise ValueError(f"{shown} lacks a host or a port; {_EXPECTED}")
     if parts.path not in ("", "/") or parts.query or parts.fragment or parts.username is not None:
-        raise ValueError(f"{shown} has more than scheme, host and port; {expected}")
-    return f"{parts.scheme}://{parts.netloc}"
+        raise ValueError(f"{shown} has more than scheme, host and port; {_EXPECTED}")
+    if port == 0:
+        raise ValueError(f"{shown} has the port 0, which no member can be reached at; {_EXPECTED}")
+    host = _host(parts.hostname, bracketed=parts.netloc.startswith("["))
+    if host is None:
+        raise ValueError(f"{shown} has a host that is no DNS name and no IP address; {_EXPECTED}")
+    return Address(parts.scheme, host, port)
+
+
+def find_address(url: str) -> Address | None:
+    """The parts of a URL that a cluster told; None where it is none that this service would accept."""
+    try:
+        return parse_url(url)
+    except ValueError:
+        return None
+
+
+def check_url(value: str) -> str:
+    """
+    An etcd URL (scheme, host and port): scheme and host in lower case, and nothing behind the port.
+
+    Raises ValueError as `parse_url` does.
+    """
+    return str(parse_url(value))
+
+
+def check_peer_url(value: str) -> str:
+    """As `check_url`, for a new member's peer URL: an address that the other members can dial."""
+    address = parse_url(value)
+    if address.is_unspecified:
+        raise ValueError(f"{value!r} is no address that other members can dial; write the new member's own address")
+    return str(address)
+
+
+def _host(host: str, *, bracketed: bool) -> str | None:
+    """The host as it is written from here on; None when it is neither a DNS name nor an IP address."""
+    if ip := _ip(host):
+        return str(ip) if bracketed == (ip.version == 6) else None
+    if bracketed or len(host) > _LONGEST_HOST or _NUMERIC.fullmatch(host):
+        return None
+    return host if _DNS_NAME.fullmatch(host) else None
+
+
+def _ip(host: str) -> IPv4Address | IPv6Address | None:
+    for kind in (IPv4Address, IPv6Address):
+        try:
+            ip: IPv4Address | IPv6Address = kind(host)
+        except AddressValueError:
+            continue
+        # A zone means something on one machine only.
+        return None if "%" in host else ip
+    return None
 
 
 Name = Annotated[str, AfterValidator(check_name)]
 Url = Annotated[str, AfterValidator(check_url)]
+PeerUrl = Annotated[str, AfterValidator(check_peer_url)]

@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Literal, Self
+from dataclasses import replace
+from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
 
-from membership.names import Name, Url
+from membership.allow import Asked
+from membership.names import Name, PeerUrl
 
 Verb = Literal["join", "remove", "replace"]
 
@@ -15,13 +25,37 @@ class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+def _printable(text: str) -> str:
+    if not text.isprintable():
+        raise ValueError("has control characters in it; use printable ones")
+    return text
+
+
+def _distinct(urls: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(urls))
+
+
 class ChangeRequest(_Frozen):
     """What all changes are asked with."""
 
     cluster: Name = Field(description="name of the cluster in the workers' clusters file")
-    requested_by: str = Field("", description="who asked, for the audit trail")
+    requested_by: Annotated[str, AfterValidator(_printable)] = Field(
+        "", max_length=200, description="who asked, for the audit trail"
+    )
 
     verb: ClassVar[Verb]
+
+    @model_serializer(mode="wrap")
+    def _without_defaults(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """So that a worker that does not know a newer field is only asked in vain where the field is used."""
+        fields = type(self).model_fields
+        sent = {name: field.is_required() or getattr(self, name) != field.default for name, field in fields.items()}
+        return {name: value for name, value in dump(self).items() if sent[name]}
+
+    @property
+    def asked(self) -> Asked:
+        """What the operator of the workers may allow or not."""
+        return Asked(self.verb)
 
     @property
     def subject(self) -> str:
@@ -41,8 +75,8 @@ class ChangeRequest(_Frozen):
 
 class _Newcomer(ChangeRequest):
     name: Name = Field(description="name of the new member (its ETCD_NAME)")
-    peer_urls: tuple[Url, ...] = Field(
-        min_length=1, description="peer URLs of the new member, as in --initial-advertise-peer-urls"
+    peer_urls: Annotated[tuple[PeerUrl, ...], AfterValidator(_distinct)] = Field(
+        min_length=1, max_length=16, description="peer URLs of the new member, as in --initial-advertise-peer-urls"
     )
     hold_before: Literal["promote"] | None = Field(None, description="wait for `resume` before this step")
     launcher: Name | None = Field(None, description="launcher in the workers' clusters file that starts the new member")
@@ -51,12 +85,20 @@ class _Newcomer(ChangeRequest):
     def subject(self) -> str:
         return self.name
 
+    @property
+    def asked(self) -> Asked:
+        return replace(super().asked, peer_urls=self.peer_urls, launcher=self.launcher or "")
+
 
 class _Goodbye(ChangeRequest):
     force: bool = Field(
         default=False, description="skip min_voters, min_spare and alarms; never what etcd would refuse"
     )
     preempt: bool = Field(default=False, description="cancel a held join that has the turn, if the old member is dead")
+
+    @property
+    def asked(self) -> Asked:
+        return replace(super().asked, force=self.force, preempt=self.preempt)
 
 
 class JoinRequest(_Newcomer):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import timedelta
 
 import pytest
@@ -47,6 +48,36 @@ REQUEST_OF = {"join": GOOD, "remove": REMOVE, "replace": REPLACE}
         ({"peer_urls": ["https://root:pass@a:1"]}, "peer_urls[0]: 'https://…@a:1' has more than"),
         ({"peer_urls": [" https://a:1"]}, "peer_urls[0]: ' https://a:1' has white space in it"),
         ({"peer_urls": ["https://a:99999"]}, "peer_urls[0]: 'https://a:99999' is no valid URL"),
+        ({"name": "n" * 129}, "name: a name of 129 characters is too long; use 128 at most"),
+        ({"cluster": "c" * 1200}, "cluster: a name of 1200 characters is too long"),
+        ({"peer_urls": ["https://a:0"]}, "peer_urls[0]: 'https://a:0' has the port 0"),
+        ({"peer_urls": ["https://0.0.0.0:2380"]}, "'https://0.0.0.0:2380' is no address that other members can dial"),
+        ({"peer_urls": ["https://[::]:2380"]}, "'https://[::]:2380' is no address that other members can dial"),
+        *(
+            ({"peer_urls": [f"https://{host}:2380"]}, "has a host that is no DNS name and no IP address")
+            for host in (
+                "a,b",
+                "a=b",
+                "a'b",
+                'a"b',
+                "a$b",
+                "a;b",
+                "-a",
+                "a..b",
+                "a.",
+                "0",
+                "127.1",
+                "0x7f.1",
+                "1.2.3.999",
+            )
+        ),
+        ({"peer_urls": ["https://a\x1bb:2380"]}, "has a host that is no DNS name and no IP address"),
+        ({"peer_urls": ["https://[fe80::1%25eth0]:2380"]}, "has a host that is no DNS name and no IP address"),
+        ({"peer_urls": [f"https://{'a' * 64}:2380"]}, "has a host that is no DNS name and no IP address"),
+        ({"peer_urls": [f"https://a{n}:1" for n in range(17)]}, "peer_urls: "),
+        ({"requested_by": "x" * 201}, "requested_by: String should have at most 200 characters"),
+        ({"requested_by": "me\x1b[2J"}, "requested_by: has control characters in it; use printable ones"),
+        ({"requested_by": "me\nroot"}, "requested_by: has control characters in it; use printable ones"),
         ({"hold_before": "add"}, "hold_before: Input should be 'promote'"),
         ({"peer_url": "x"}, "peer_url: unknown key"),
     ],
@@ -153,10 +184,33 @@ def test_another_request_is_another_change(verb, change):
     assert not any(asked.same_change(REQUESTS[v].model_validate(REQUEST_OF[v])) for v in REQUESTS if v != verb)
 
 
-@pytest.mark.parametrize("url", ["https://a:1/", "HTTPS://a:1", "https://a:1?", "https://a:1#"])
+@pytest.mark.parametrize(
+    "url", ["https://a:1/", "HTTPS://a:1", "https://A:1", "https://a:01", "https://a:1?", "https://a:1#"]
+)
 def test_a_url_is_spelled_as_etcd_spells_it(url):
     """Else our own learner would not be found in the list."""
     assert JoinRequest(cluster="c", name="n", peer_urls=(url,)).peer_urls == ("https://a:1",)
+
+
+@pytest.mark.parametrize("url", ["https://[fd00:0::14]:2380", "https://[FD00::14]:2380", "https://[fd00::14]:2380/"])
+def test_an_ipv6_address_has_one_spelling(url):
+    """Else two of them would be two peer URLs."""
+    assert JoinRequest(cluster="c", name="n", peer_urls=(url,)).peer_urls == ("https://[fd00::14]:2380",)
+
+
+def test_the_same_peer_url_twice_is_one():
+    """Etcd dies of a duplicate in its handover; a slash or another case makes no difference."""
+    urls = ("https://a:1", "https://b:2", "https://a:1/", "HTTPS://A:1")
+    assert JoinRequest(cluster="c", name="n", peer_urls=urls).peer_urls == ("https://a:1", "https://b:2")
+
+
+@pytest.mark.parametrize("verb", REQUESTS)
+def test_a_request_is_sent_without_its_defaults(verb):
+    """A worker that does not know a new field then minds it only where the field is used."""
+    request = REQUESTS[verb].model_validate({**REQUEST_OF[verb], "requested_by": ""})
+    assert request.model_dump(mode="json") == REQUEST_OF[verb]
+    used = {**REQUEST_OF[verb], "requested_by": "me"}
+    assert json.loads(REQUESTS[verb].model_validate(used).model_dump_json()) == used
 
 
 def test_workflow_ids():
