@@ -11,6 +11,7 @@ from typing import Annotated, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from launchers.config import LauncherConfig
+from membership.allow import Allow
 from membership.errors import InvalidConfiguration, UnknownCluster, UnknownLauncher
 from membership.names import Name, Url
 from membership.policy import Policy
@@ -35,6 +36,7 @@ class _Cluster(BaseModel):
     password_file: Path | None = None
     task_queue: Annotated[str, Field(min_length=1)] | None = None
     policy: Policy = Policy()
+    allow: Allow = Allow()
 
     @model_validator(mode="after")
     def _complete(self) -> Self:
@@ -95,6 +97,9 @@ class ClustersFile:
 
     def policy(self, cluster: str) -> Policy:
         return self._entry(cluster).policy
+
+    def allow(self, cluster: str) -> Allow:
+        return self._entry(cluster).allow
 
     def task_queue(self, cluster: str) -> str:
         return self._entry(cluster).task_queue or self._default_queue

@@ -48,7 +48,8 @@ class Observe:
             # Threads: a file may be on a mount that hangs, and the event loop has everybody's heartbeats.
             policy = await asyncio.to_thread(self._clusters.policy, cluster)
             task_queue = await asyncio.to_thread(self._clusters.task_queue, cluster)
-        return ClusterProfile(policy, task_queue, await self._search_attributes())
+            allow = await asyncio.to_thread(self._clusters.allow, cluster)
+        return ClusterProfile(policy, task_queue, await self._search_attributes(), allow)
 
     @activity.defn
     async def list_clusters(self, _: None = None) -> list[Reachability]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
+from membership.allow import Allow
 from membership.policy import Policy
 from membership.ports import Etcd
 from messages.launching import Launcher
@@ -17,6 +18,7 @@ class ClusterProfile:
     policy: Policy
     task_queue: str
     search_attributes: tuple[str, ...] = ()
+    allow: Allow = field(default_factory=Allow)
 
 
 class Clusters(Protocol):
@@ -27,6 +29,9 @@ class Clusters(Protocol):
 
     def policy(self, cluster: str) -> Policy:
         """The policy of a cluster; raises UnknownCluster or InvalidConfiguration."""
+
+    def allow(self, cluster: str) -> Allow:
+        """What callers may ask of a cluster; raises UnknownCluster or InvalidConfiguration."""
 
     def task_queue(self, cluster: str) -> str:
         """The queue that the cluster's activities run on."""

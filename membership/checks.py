@@ -35,6 +35,7 @@ def check_cluster(status: ClusterStatus) -> tuple[Check, ...]:
     return (
         _leader(status),
         _voters(status),
+        *_schemes(status),
         _lists(status),
         _versions(status),
         _alarms(status),
@@ -58,6 +59,16 @@ def _voters(status: ClusterStatus) -> Check:
         return Check("voters", "ok", evidence)
     hint = "start it again, or take it out with `memberflow replace` or `remove`"
     return Check("voters", "warn", f"{evidence}; {tell_down(status)}", hint)
+
+
+def _schemes(status: ClusterStatus) -> tuple[Check, ...]:
+    """A check only where it has something to say: members that send all data unencrypted, among others that do not."""
+    plain = [m.label for m in status.members if any(url.startswith("http:") for url in m.peer_urls)]
+    if not plain or not any(url.startswith("https:") for m in status.members for url in m.peer_urls):
+        return ()
+    evidence = f"members have an http peer URL among https: {', '.join(plain)}; their traffic is not encrypted"
+    hint = "`etcdctl member update` gives a member another peer URL; start it with certificates for it first"
+    return (Check("peer URLs", "warn", evidence, hint),)
 
 
 def _lists(status: ClusterStatus) -> Check:

@@ -18,6 +18,7 @@ from workflows.turn import Turn
 
 with workflow.unsafe.imports_passed_through():
     from activities.observe import Observe
+    from membership.allow import check_allowed, check_line
     from membership.checks import Check
     from membership.duration import format_duration
     from membership.failures import Failure
@@ -113,6 +114,7 @@ class Course(Generic[R]):
         seen = await change.first_look(self.unseen)
         status = seen.status
         change.facts = self.facts(status)
+        self._refuse(check_line(change.profile.allow, sum(t != change.ticket for t in seen.turns.waiting)))
         await self.remember(status)
         for warning in warnings(self._check(seen)):
             self.board.warn(warning)
@@ -121,10 +123,14 @@ class Course(Generic[R]):
     def _check(self, seen: Beforehand) -> tuple[Check, ...]:
         """What this look shows is checked; raises Stop for what is refused."""
         orphans = orphans_beside(self.request, seen)
+        self._refuse(check_allowed(self.change.profile.allow, self.request.asked))
         checks = self.checks(seen.status.without(*orphans), self.change.facts)
+        self._refuse(checks)
+        return checks
+
+    def _refuse(self, checks: tuple[Check, ...]) -> None:
         if refused := refusal(checks):
             raise Stop("refused", refused.error, refused.evidence, refused.hint)
-        return checks
 
     async def take_turn(self, *, preempt: bool = False) -> ClusterStatus:
         """Waits in line; the look that was made with the turn, checked as the first one was."""

@@ -16,6 +16,7 @@ from workflows.timeouts import ASK, GLANCE
 with workflow.unsafe.imports_passed_through():
     from activities.observe import Observe
     from activities.past import Earlier, Past
+    from membership.allow import check_allowed, check_line
     from membership.checks import Check
     from membership.model import ClusterStatus
     from membership.preflight import between_halves, check_join, check_remove, check_replace
@@ -46,8 +47,14 @@ class PlanChange:
             stop = stop_of(error, "failed")
             raise ApplicationError(stop.reason, stop.hint, type=stop.error, non_retryable=True) from error
         orphans = orphans_beside(request, seen)
-        checks = _checks(seen.status.without(*learners_beside(request, seen)), facts, request)
-        return Plan(request.cluster, plan.verb, request.subject, (*checks, _turn(seen.turns), *_tell(orphans.values())))
+        checks = (
+            *check_allowed(profile.allow, request.asked),
+            *_checks(seen.status.without(*learners_beside(request, seen)), facts, request),
+            _turn(seen.turns),
+            *check_line(profile.allow, len(seen.turns.waiting)),
+            *_tell(orphans.values()),
+        )
+        return Plan(request.cluster, plan.verb, request.subject, checks)
 
 
 async def _began_with(status: ClusterStatus, request: ChangeRequest) -> tuple[int, int] | None:

@@ -12,6 +12,7 @@ from typing import Any
 from memory_etcd import MemoryCluster, MemoryEtcd
 
 from membership import errors as e
+from membership.allow import Allow
 from membership.model import ClusterStatus, Member, RaftProgress
 from membership.policy import Policy
 from membership.ports import Etcd
@@ -146,6 +147,7 @@ class MemoryClusters:
         self.clusters: dict[str, MemoryCluster] = {}
         self.etcds: dict[str, FaultyEtcd] = {}
         self.policies: dict[str, Policy] = {}
+        self.allows: dict[str, Allow] = {}
         self.launchers: dict[str, Launcher] = {}
         self.released = Event()
 
@@ -162,6 +164,9 @@ class MemoryClusters:
         if cluster not in self.policies:
             raise e.UnknownCluster(cluster)
         return self.policies[cluster]
+
+    def allow(self, cluster: str) -> Allow:
+        return self.allows.get(cluster, Allow())
 
     def task_queue(self, cluster: str) -> str:
         return self._task_queue

@@ -8,6 +8,7 @@ import pytest
 
 from clusters import ClustersFile
 from launchers.docker_engine import DockerLauncher
+from membership.allow import Allow
 from membership.errors import InvalidConfiguration, UnknownCluster
 from membership.policy import Policy
 from membership.ports import Access
@@ -83,6 +84,13 @@ def worker(tmp_path):
         ('policy.on_failure = "retry"', "clusters.prod.policy.on_failure: Input should be 'rollback' or 'hold'"),
         ("policy.min_spare = -1", "clusters.prod.policy.min_spare: Input should be greater than or equal to 0"),
         ("policy.min_voters = 0", "clusters.prod.policy.min_voters: Input should be greater than or equal to 1"),
+        (
+            'allow.peer_urls = ["10.0.0.0/24"]',
+            "clusters.prod.allow.peer_urls[0]: '10.0.0.0/24' is no pattern of peer URLs",
+        ),
+        ('allow.verbs = ["add"]', "clusters.prod.allow.verbs[0]: Input should be 'join', 'remove' or 'replace'"),
+        ("allow.max_waiting = 0", "clusters.prod.allow.max_waiting: Input should be greater than or equal to 1"),
+        ("allow.forced = true", "clusters.prod.allow.forced: unknown key"),
         ("policy.min_spares = 1", "clusters.prod.policy.min_spares: unknown key"),
     ],
 )
@@ -161,10 +169,13 @@ def test_everything_that_a_cluster_can_say(worker):
     clusters = worker.read(
         PLAIN.replace("prod", "zebra") + FULL.replace('"c.crt"', f'"{worker.folder}/c.crt"') + 'task_queue = "site-a"\n'
         '[clusters.prod.policy]\nmin_spare = 0\nstart_timeout = "90s"\non_failure = "hold"\n'
+        '[clusters.prod.allow]\nverbs = ["join"]\nforce = false\n'
     )
     assert clusters.names() == ("zebra", "prod")
     assert clusters.task_queue("prod") == "site-a"
     assert clusters.policy("prod") == Policy(min_spare=0, start_timeout=timedelta(seconds=90), on_failure="hold")
+    assert clusters.allow("prod") == Allow(verbs=("join",), force=False)
+    assert clusters.allow("zebra") == Allow()
     files = {key: worker.folder / name for key, name in FILES.items()}
     assert clusters.connect("prod").access == Access(("https://10.0.0.1:2379",), username="memberflow", **files)
 

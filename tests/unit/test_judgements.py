@@ -59,6 +59,15 @@ def old_words(version: str):
     return {n: own_word(n, version=version) for n in "1234"}
 
 
+def secure(status, *ids):
+    """The look, where these voters, or the first three, have https peer URLs."""
+    members = tuple(
+        replace(m, peer_urls=(m.peer_urls[0].replace("http:", "https:"),)) if m.id in (ids or "123") else m
+        for m in status.members
+    )
+    return replace(status, members=members)
+
+
 ADD = {
     "room for a learner": (cluster(), Ready()),
     "already added": (cluster(3, learner("")), Done()),
@@ -71,6 +80,10 @@ ADD = {
     ),
     "name taken": (cluster(3, learner("etcd-9", "8", "http://10.0.0.8:2380")), "NameConflict"),
     "somebody else's learner": (cluster(3, learner("x", "8", "http://10.0.0.8:2380")), "learner slot"),
+    "the voters' peer URLs are https": (secure(cluster(3)), "InsecurePeerURL"),
+    "one voter's peer URL is https": (secure(cluster(3), "2"), "InsecurePeerURL"),
+    "added by somebody over http": (secure(cluster(3, learner(""))), "InsecurePeerURL"),
+    "a voter over http already": (secure(cluster(3, replace(learner(), is_learner=False))), Done()),
     "one of three down": (cluster(3, down=("3",)), "refuses an add while these voters are down: etcd-3 (3)"),
     "one of five down": (cluster(5, down=("5",)), Ready()),
     "one of five down, etcd 3.5.29": (cluster(5, statuses=old_words("3.5.29")), "refuses an add while"),

@@ -71,6 +71,15 @@ def test_the_checks_of_every_change(name, verdict, evidence, status):
         assert bool(check.hint) == (verdict != "ok")
 
 
+def test_a_member_without_tls_among_others_is_warned_of():
+    """By its name; where all have one scheme there is nothing to say."""
+    secure = replace(voter(1), peer_urls=("https://10.0.0.1:2380",))
+    mixed = replace(cluster(3), members=(secure, voter(2), voter(3)))
+    check = the("peer URLs", check_remove(mixed, facts(policy=LOOSE), "nobody", force=False))
+    assert (check.verdict, "etcd-2 (2), etcd-3 (3)" in check.evidence) == ("warn", True)
+    assert "peer URLs" not in [c.name for c in check_remove(cluster(3), facts(policy=LOOSE), "nobody", force=False)]
+
+
 # ---- who is meant ----
 
 

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 from temporalio.service import RPCError, RPCStatusCode
 
 from activities.observe import Observe
+from membership.allow import Allow
 from membership.policy import Policy
 
 
@@ -26,6 +27,9 @@ class SlowFile:
 
     def policy(self, cluster):
         return self._slow(Policy())
+
+    def allow(self, cluster):
+        return self._slow(Allow(force=False))
 
     def task_queue(self, cluster):
         return self._slow(f"queue of {cluster}")
@@ -47,5 +51,6 @@ async def test_a_slow_clusters_file_holds_up_nobody_else():
     observe = Observe(SlowFile(asyncio.get_running_loop()), SimpleNamespace(client=client))
     profile = await observe.read_profile("prod")
     assert (profile.policy, profile.task_queue) == (Policy(), "queue of prod")
+    assert profile.allow == Allow(force=False)
     [listed] = await observe.list_clusters()
     assert (listed.cluster, listed.task_queue) == ("prod", "queue of prod")
