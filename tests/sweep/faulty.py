@@ -46,8 +46,6 @@ class FaultyEtcd:
         self.unused = set(troubles)
         self.counts: Counter[str] = Counter()
 
-        self._ca = access.ca
-
     def expecting(self, cluster_id: str, also: Collection[str] = ()) -> FaultyEtcd:
         bound = copy(self)  # its counts are shared
         bound._etcd = self._etcd.expecting(cluster_id, also)
