@@ -29,14 +29,14 @@ stubs: $(UV)
 
 # One history per kind of change, for the replay test; recorded anew with every release.
 histories: $(UV)
-	PYTHONPATH=tests:tests/sweep $(RUN) python tests/record_histories.py
+	PYTHONPATH=tests $(RUN) python tests/tools/record_histories.py
 
 # A running join in Temporal's UI, for the README; needs chromium on PATH.
 screenshots: $(UV)
-	PYTHONPATH=tests $(RUN) --with playwright==1.55 python tests/record_screenshot.py
+	PYTHONPATH=tests $(RUN) --with playwright==1.55 python tests/tools/record_screenshot.py
 
 bench: $(UV)
-	PYTHONPATH=tests $(RUN) python tests/bench.py
+	PYTHONPATH=tests $(RUN) python tests/tools/bench.py
 
 clean:
 	rm -rf .venv .uv .mypy_cache .ruff_cache .pytest_cache .hypothesis

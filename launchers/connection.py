@@ -8,12 +8,12 @@ import ssl
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 
-import docker
 from docker.constants import DEFAULT_DOCKER_API_VERSION
 from docker.errors import APIError, DockerException
 from docker.tls import TLSConfig
 from urllib3.exceptions import HTTPError
 
+import docker
 from launchers.config import LauncherConfig
 from messages.launching import LauncherUnavailable
 

@@ -7,11 +7,11 @@ from contextlib import ExitStack, contextmanager, suppress
 from http import HTTPStatus
 from typing import Any
 
-from docker import DockerClient
 from docker.errors import APIError, DockerException, NotFound
 from docker.models.containers import Container
 from docker.models.volumes import Volume
 
+from docker import DockerClient
 from launchers import containers
 from launchers.config import LauncherConfig
 from launchers.connection import LOOK_DEADLINE, connected, told

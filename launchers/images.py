@@ -7,9 +7,9 @@ from queue import Empty, SimpleQueue
 from threading import Event, Thread
 from typing import Any
 
-from docker import DockerClient
 from docker.errors import NotFound
 
+from docker import DockerClient
 from launchers.config import LauncherConfig
 from launchers.connection import WORDS
 from messages.launching import GoOn, LauncherUnavailable

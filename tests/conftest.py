@@ -5,13 +5,13 @@ from __future__ import annotations
 import signal
 
 import pytest
-from lab import Lab, eventually
 
 from console.setup import register
 from local.binary import find_etcd
 from local.deployment import WorkerProcess
 from local.temporal_server import DevServer
 from settings import cache_dir, quiet_runtime
+from support.parts.lab import Lab, eventually
 
 # What starts the tests may ignore SIGINT, as shells do for their background; the commands under test must hear it.
 signal.signal(signal.SIGINT, signal.default_int_handler)

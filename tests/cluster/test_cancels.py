@@ -6,10 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import pytest
-from afterwards import Before
-from lab import Cluster, Join, Lab, eventually, once
 
 from etcdapi.relay import Fault
+from support.checks.afterwards import Before
+from support.parts.lab import Cluster, Join, Lab, eventually, once
 
 
 @dataclass(frozen=True)

@@ -6,11 +6,11 @@ import signal
 import time
 
 import pytest
-from afterwards import Before
-from deaths import leader_killed, leader_stopped, leader_stopped_while_it_answers
-from lab import eventually
 
 from etcdapi.relay import Fault
+from support.checks.afterwards import Before
+from support.faults.deaths import leader_killed, leader_stopped, leader_stopped_while_it_answers
+from support.parts.lab import eventually
 
 # Seconds within which a change goes on after its worker was killed and started again, on a slow machine too.
 GOES_ON_WITHIN = 45

@@ -13,10 +13,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-from afterwards import Before
-from lab import Cluster, Join, eventually
-from naive import naive_join
-from troubles import (
+
+from etcdapi.relay import Fault
+from local.etcd_cluster import LocalMember
+from support.checks.afterwards import Before
+from support.faults.troubles import (
     FOREIGN,
     Meanwhile,
     Prepare,
@@ -43,9 +44,8 @@ from troubles import (
     under_puts,
     while_held,
 )
-
-from etcdapi.relay import Fault
-from local.etcd_cluster import LocalMember
+from support.parts.bare_client import naive_join
+from support.parts.lab import Cluster, Join, eventually
 
 
 @dataclass(frozen=True)

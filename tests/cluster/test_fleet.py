@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from lab import Cluster, Command, Lab, eventually
-from puts import Puts
 from temporalio.service import RPCError
 
 from local.etcd_cluster import LocalMember
 from messages.requests import TASK_QUEUE, change_id
+from support.checks.puts import Puts
+from support.parts.lab import Cluster, Command, Lab, eventually
 
 
 class Growth:

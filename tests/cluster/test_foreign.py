@@ -8,12 +8,12 @@ from collections.abc import Callable
 from functools import partial
 
 import pytest
-from lab import LOOSE, Cluster, Ended, Join, Lab, ends, eventually, follower
-from tools import TOOLS, pinned, tool
 
 from etcdapi.relay import Fault
 from local.etcd_cluster import LocalMember
 from messages.requests import change_id
+from support.parts.etcd_tools import GO_MODULES, pinned, tool
+from support.parts.lab import LOOSE, Cluster, Ended, Join, Lab, ends, eventually, follower
 
 
 class Etcdctl:
@@ -56,7 +56,7 @@ def etcdctl():
 @pytest.mark.parametrize("name", ["etcdctl", "etcdutl"])
 def test_the_tools_are_of_the_server_s_version(name):
     """One place pins it: local/etcd/version.json."""
-    assert f"require go.etcd.io/etcd/{name}/v3 v{pinned()}" in (TOOLS / name / "go.mod").read_text()
+    assert f"require go.etcd.io/etcd/{name}/v3 v{pinned()}" in (GO_MODULES / name / "go.mod").read_text()
 
 
 def not_by_us(end: Ended) -> bool:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from threading import Thread
 
-from lab import Lab, eventually
-
 from etcdapi.relay import Fault
+from support.parts.lab import Lab, eventually
 
 
 def updated(lab: Lab, workflow_id: str, name: str) -> bool:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from afterwards import Before, no_overlap
-from lab import eventually
+
+from support.checks.afterwards import Before, no_overlap
+from support.parts.lab import eventually
 
 
 @pytest.mark.parametrize("number", [2, 3])

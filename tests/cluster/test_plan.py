@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from lab import LOOSE, Cluster, Ended, Lab, dead_follower, eventually, follower
 from temporalio.service import RPCError
 
 from etcdapi.stubs import rpc_pb2
 from local.etcd_cluster import LocalMember
 from messages.requests import turns_id
+from support.parts.lab import LOOSE, Cluster, Ended, Lab, dead_follower, eventually, follower
 
 NOTHING = (0, 0, 0)
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import pytest
-from lab import LOOSE, Cluster, Command, Join, Lab, ends, eventually, follower
-from puts import Puts
 
 from etcdapi.relay import Fault
 from local.etcd_cluster import LocalMember
 from messages.requests import change_id
+from support.checks.puts import Puts
+from support.parts.lab import LOOSE, Cluster, Command, Join, Lab, ends, eventually, follower
 
 
 def held_join(lab: Lab, cluster: Cluster) -> Join:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from deaths import leader_killed, leader_stopped, leader_stopped_while_it_answers, worker_killed
-from lab import Cluster
-from removing import ONCE, ONCE_OR_TWICE, Row, remove_in_trouble
+from one_removal import ONCE, ONCE_OR_TWICE, Row, remove_in_trouble
+
+from support.faults.deaths import leader_killed, leader_stopped, leader_stopped_while_it_answers, worker_killed
+from support.parts.lab import Cluster
 
 MOVE, REMOVE = "MoveLeader", "MemberRemove"
 MAYBE = (0, 1)  # where the lead falls to the very member that goes, it is moved away

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from lab import Cluster, dead_follower
-from removing import ONCE, Row, remove_in_trouble
-from troubles import spoil
+from one_removal import ONCE, Row, remove_in_trouble
 
 from etcdapi.relay import Fault
+from support.faults.troubles import spoil
+from support.parts.lab import Cluster, dead_follower
 
 TABLE = [
     Row("no trouble"),

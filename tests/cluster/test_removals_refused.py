@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from lab import LOOSE, dead_follower, eventually, follower
 
 from etcdapi.stubs import rpc_pb2
+from support.parts.lab import LOOSE, dead_follower, eventually, follower
 
 REFUSED = [
     ("fewer voters than min_voters", 3, {}, (), "TooFewVoters", "min_voters is 3"),

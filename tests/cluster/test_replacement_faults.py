@@ -6,14 +6,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import pytest
-from deaths import leader_killed, leader_stopped, leader_stopped_while_it_answers, worker_killed
-from lab import Cluster, dead_follower, follower
-from replacing import Replacing
-from troubles import Prepare, spoil
+from one_replacement import Replacing
 
 from etcdapi.faults import FaultKind
 from etcdapi.relay import Fault
 from local.etcd_cluster import LocalMember
+from support.faults.deaths import leader_killed, leader_stopped, leader_stopped_while_it_answers, worker_killed
+from support.faults.troubles import Prepare, spoil
+from support.parts.lab import Cluster, dead_follower, follower
 
 ADD, PROMOTE, MOVE, REMOVE = "MemberAdd", "MemberPromote", "MoveLeader", "MemberRemove"
 ACTS = (ADD, PROMOTE, REMOVE)

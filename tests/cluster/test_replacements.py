@@ -5,10 +5,11 @@ from __future__ import annotations
 import shutil
 
 import pytest
-from deaths import kill_and_restart
-from lab import Cluster, Lab, dead_follower, eventually, follower
-from puts import Puts
-from replacing import Replacing
+from one_replacement import Replacing
+
+from support.checks.puts import Puts
+from support.faults.deaths import kill_and_restart
+from support.parts.lab import Cluster, Lab, dead_follower, eventually, follower
 
 
 def ordered(cluster: Cluster) -> list[str]:

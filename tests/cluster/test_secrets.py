@@ -8,10 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from lab import LOOSE, Cluster, Lab
-
 from etcdapi.stubs import rpc_pb2, rpc_pb2_grpc
 from messages.requests import change_id, turns_id
+from support.parts.lab import LOOSE, Cluster, Lab
 
 PASSWORD = "correct-horse-battery-staple"
 WRONG = "wrong-horse-battery-staple"

@@ -8,10 +8,10 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from lab import LOOSE, Cluster, follower
-from tools import tool
 
 from local.etcd_cluster import LocalMember
+from support.parts.etcd_tools import tool
+from support.parts.lab import LOOSE, Cluster, follower
 
 KEY = "kept"
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from lab import LOOSE, Cluster, Command, Lab, LocalMember, ends, eventually, follower
-
 from etcdapi.relay import Fault
+from support.parts.lab import LOOSE, Cluster, Command, Lab, LocalMember, ends, eventually, follower
 
 # So many at a time, and so slow an answer, that the member is asked at any moment, unless nobody may.
 LOOPS = 2

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from lab import Cluster, Join, Lab, ends, eventually
-from steering import added, asked_as_it_arrives, before_promote, in_preflight, queued, syncing
+from asked_midway import added, asked_as_it_arrives, before_promote, in_preflight, queued, syncing
+
+from support.parts.lab import Cluster, Join, Lab, ends, eventually
 
 
 def by_cli(lab: Lab, cluster: Cluster, verb: str, join: Join) -> None:

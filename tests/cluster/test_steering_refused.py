@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from lab import LOOSE, Cluster, Lab, eventually
-from steering import added, asked_as_it_arrives, before_promote
+from asked_midway import added, asked_as_it_arrives, before_promote
 
 from etcdapi.relay import Fault
 from messages.requests import change_id
+from support.parts.lab import LOOSE, Cluster, Lab, eventually
 
 
 def refused(lab: Lab, cluster: Cluster, verb: str, name: str) -> None:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import pytest
-from lab import LOOSE, Cluster, Command, Lab, eventually, follower, once
-from puts import Puts
-from steering import asked_as_it_arrives, waits_before_another, waits_in_line
+from asked_midway import asked_as_it_arrives, waits_before_another, waits_in_line
 
 from etcdapi.relay import Fault
 from messages.requests import change_id
+from support.checks.puts import Puts
+from support.parts.lab import LOOSE, Cluster, Command, Lab, eventually, follower, once
 
 UPDATE = "EVENT_TYPE_WORKFLOW_EXECUTION_UPDATE_ACCEPTED"
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from lab import ends, eventually, follower
-from puts import Puts
-from steering import asked_as_it_arrives, waits_before_another, waits_in_line
+from asked_midway import asked_as_it_arrives, waits_before_another, waits_in_line
 
 from etcdapi.relay import Fault
+from support.checks.puts import Puts
+from support.parts.lab import ends, eventually, follower
 
 
 @pytest.mark.parametrize("way_out", ["resume", "cancel"])

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from afterwards import Before, no_overlap
-from lab import LOOSE, eventually, follower
-
 from messages.requests import change_id, turns_id
+from support.checks.afterwards import Before, no_overlap
+from support.parts.lab import LOOSE, eventually, follower
 
 
 def waits_behind(lab, workflow_id):

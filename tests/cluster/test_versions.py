@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
+import other_versions
 import pytest
-import servers
-from lab import LOOSE, follower
 from test_secrets import PASSWORD, credentials, lock
 
 from etcdapi.relay import Fault
+from support.parts.lab import LOOSE, follower
 
 
 @pytest.fixture(scope="module")
 def etcd_3_4():
-    return servers.etcd_3_4()
+    return other_versions.etcd_3_4()
 
 
 @pytest.fixture(scope="module")
 def etcd_3_5():
-    return servers.etcd_3_5()
+    return other_versions.etcd_3_5()
 
 
-@pytest.fixture(scope="module", params=[servers.etcd_3_5, servers.etcd_3_6], ids=["3.5", "3.6"])
+@pytest.fixture(scope="module", params=[other_versions.etcd_3_5, other_versions.etcd_3_6], ids=["3.5", "3.6"])
 def older(request):
     return request.param()
 

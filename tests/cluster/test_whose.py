@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from lab import LOOSE, Cluster, Join, eventually, follower
-
 from etcdapi.relay import Fault
 from etcdapi.stubs import rpc_pb2
 from messages.requests import change_id
+from support.parts.lab import LOOSE, Cluster, Join, eventually, follower
 
 
 def swap_by_hand(join: Join) -> str:

@@ -7,12 +7,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import pytest
-from afterwards import Before, no_overlap
-from deaths import crash, kill_and_restart
-from lab import Cluster, Join, Lab, eventually, once
-from troubles import behind_throttle, snapshot_is_seen
 
 from etcdapi.relay import Fault
+from support.checks.afterwards import Before, no_overlap
+from support.faults.deaths import crash, kill_and_restart
+from support.faults.troubles import behind_throttle, snapshot_is_seen
+from support.parts.lab import Cluster, Join, Lab, eventually, once
 
 # Seconds within which a change goes on after its worker was killed and started again, on a slow machine too.
 GOES_ON_WITHIN = 45

@@ -5,10 +5,9 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from lab import Command, Ended, Lab, LocalMember, eventually
-
 from local.deployment import WorkerProcess
 from local.processes import free_port
+from support.parts.lab import Command, Ended, Lab, LocalMember, eventually
 
 
 class Own:

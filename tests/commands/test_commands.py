@@ -10,7 +10,6 @@ from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import version
 
 import pytest
-from lab import eventually
 
 import worker as worker_module
 from console.setup import register
@@ -19,6 +18,7 @@ from local.processes import clean_environment, free_port
 from local.temporal_server import DevServer
 from messages.requests import SEARCH_ATTRIBUTES
 from settings import quiet_runtime
+from support.parts.lab import eventually
 
 # Seconds within which something missing must be said, Python's start included.
 SOON = 15

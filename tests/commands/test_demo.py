@@ -11,11 +11,11 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
-from lab import Command, eventually
 from temporalio.client import Client, WorkflowExecutionStatus
 
 from local.processes import clean_environment
 from settings import cache_dir, quiet_runtime
+from support.parts.lab import Command, eventually
 
 # Seconds; an interrupt is somebody who waits for the prompt.
 PROMPT = 20

@@ -10,7 +10,6 @@ from concurrent import futures
 
 import grpc
 import pytest
-from lab import eventually
 from temporalio.service import RPCError, RPCStatusCode
 
 from console import fleet, follow
@@ -21,6 +20,7 @@ from etcdapi.relay import Fault
 from local.processes import free_port
 from local.temporal_server import DevServer
 from settings import quiet_runtime
+from support.parts.lab import eventually
 
 # Seconds within which something missing must be said, Python's start included.
 SOON = 25

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lab import eventually
+from support.parts.lab import eventually
 
 
 def rows_of(answer):

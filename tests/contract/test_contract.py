@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from lab import eventually
 from worlds import DEADLINE, add, add_started
 
 from membership import errors as e
+from support.parts.lab import eventually
 
 
 def test_a_look_at_a_healthy_cluster(world):

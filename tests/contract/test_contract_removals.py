@@ -6,10 +6,10 @@ import hashlib
 from contextlib import suppress
 
 import pytest
-from lab import eventually
 from worlds import DEADLINE, add, add_started
 
 from membership import errors as e
+from support.parts.lab import eventually
 
 
 def follower(world):

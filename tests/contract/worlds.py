@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from lab import Cluster, eventually
-from memory_etcd import MemoryCluster, MemoryEtcd
-
 from etcdapi.client import EtcdClient
 from membership.errors import Unhealthy
 from membership.model import ClusterStatus, Member, handover
 from membership.ports import Access, Etcd
+from support.memory.etcd import MemoryCluster, MemoryEtcd
+from support.parts.lab import Cluster, eventually
 
 DEADLINE = 5.0
 

@@ -7,16 +7,16 @@ import tarfile
 import uuid
 from contextlib import closing, suppress
 
-import docker
 import pytest
 from docker.errors import ImageNotFound
 from engine import SERVES, NoEngine, OwnEngine, launcher, usual_engine
 from registry import serving
-from tools import unavailable
 
+import docker
 from launchers.config import LauncherConfig
 from local.processes import free_port
 from messages.launching import Launch
+from support.parts.etcd_tools import unavailable
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,6 @@ from dataclasses import replace
 
 import pytest
 from engine import SERVES, container_of, launcher, volume_of
-from lab import eventually
 
 from etcdapi.client import EtcdClient
 from launchers import containers
@@ -18,6 +17,7 @@ from local.processes import free_port
 from membership.model import handover
 from membership.ports import Access
 from messages.launching import LauncherUnavailable, LaunchFailed
+from support.parts.lab import eventually
 
 # ---- starting ----
 

@@ -7,12 +7,12 @@ from contextlib import closing
 
 import pytest
 from engine import launcher_table
-from lab import eventually
 
 from etcdapi.client import EtcdClient
 from membership.ports import Access
 from messages.requests import change_id
 from messages.turns import ACT_DEADLINE
+from support.parts.lab import eventually
 
 
 @pytest.fixture

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 from engine import launcher_table
-from tools import unavailable
+
+from support.parts.etcd_tools import unavailable
 
 NOWHERE = "unix:///tmp/no-engine-is-here.sock"
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 import trustme
-from lab import eventually
 from reach import client, looked, turn_on_auth
 
 from local.etcd_cluster import LocalMember
+from support.parts.lab import eventually
 
 
 @pytest.fixture

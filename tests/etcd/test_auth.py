@@ -6,7 +6,6 @@ import socket
 import time
 
 import pytest
-from lab import eventually
 from reach import Seeming, authenticated, client, expired, lenient, looked, turn_on_auth
 
 from etcdapi import auth
@@ -16,6 +15,7 @@ from local.etcd_cluster import LocalMember
 from membership import errors as e
 from membership.model import handover
 from membership.ports import Access
+from support.parts.lab import eventually
 
 INVALID_TOKEN = "etcdserver: invalid auth token"
 WRONG_PASSWORD = "etcdserver: authentication failed, invalid user ID or password"

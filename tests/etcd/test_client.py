@@ -8,7 +8,6 @@ import threading
 import time
 
 import pytest
-from lab import eventually
 from reach import client
 
 from etcdapi import connection
@@ -17,6 +16,7 @@ from etcdapi.relay import Fault
 from local import loopback
 from local.processes import free_port
 from membership import errors as e
+from support.parts.lab import eventually
 
 
 # etcd3's watch thread ends by an error when its channel is closed: within the test, where that is expected.

@@ -6,11 +6,10 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from memory_etcd import MemoryCluster, Process
-
 from membership.duration import parse_duration
 from membership.policy import Policy
 from messages.requests import ChangeRequest, JoinRequest, RemoveRequest, ReplaceRequest
+from support.memory.etcd import MemoryCluster, Process
 
 NEW_URL = "http://etcd-4:2380"
 

@@ -17,8 +17,6 @@ from uuid import uuid4
 
 import pytest
 from courses import COURSES, HASTY, NEW_URL, Course
-from faulty import CHANGES, MemoryClusters, Trouble
-from memory_etcd import MemoryCluster
 from temporalio.client import Client, WorkflowFailureError, WorkflowHistory
 from temporalio.worker import Replayer
 
@@ -27,6 +25,8 @@ from local.temporal_server import DevServer
 from messages.outcomes import Outcome
 from messages.requests import WORKFLOWS, change_id
 from settings import quiet_runtime
+from support.memory.etcd import MemoryCluster
+from support.memory.faulty import CHANGES, MemoryClusters, Trouble
 from worker import make_workers
 from workflows.join import JoinMember
 from workflows.remove import RemoveMember

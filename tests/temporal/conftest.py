@@ -7,11 +7,11 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from faulty import MemoryClusters, Trouble
-from memory_etcd import MemoryCluster
-from scenes import Scene
 
 from membership.policy import Policy
+from support.memory.etcd import MemoryCluster
+from support.memory.faulty import MemoryClusters, Trouble
+from support.memory.scenes import Scene
 from worker import make_workers
 
 

@@ -8,8 +8,6 @@ from datetime import timedelta
 from uuid import uuid4
 
 import pytest
-from faulty import MemoryClusters
-from memory_etcd import MemoryCluster
 from temporalio.client import WorkflowFailureError
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.testing import WorkflowEnvironment
@@ -18,6 +16,8 @@ from local.temporal_server import temporal_cli
 from membership.policy import Policy
 from messages.outcomes import Outcome
 from messages.requests import JoinRequest, change_id
+from support.memory.etcd import MemoryCluster
+from support.memory.faulty import MemoryClusters
 from worker import make_workers
 
 SKIPPING = ["--dynamic-config-value", "frontend.WorkflowTimeSkippingEnabled=true"]

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from faulty import Trouble
-from memory_etcd import Process
-from scenes import LOOSE, cancelled, failure, held, looked, misconfigured, until, url, view, waits
-
 from membership.errors import PermissionDenied
 from messages.requests import change_id, turns_id
 from messages.turns import Claim, Ticket, TurnsState
+from support.memory.etcd import Process
+from support.memory.faulty import Trouble
+from support.memory.scenes import LOOSE, cancelled, failure, held, looked, misconfigured, until, url, view, waits
 
 # ---- blind ----
 

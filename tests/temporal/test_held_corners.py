@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from faulty import Trouble
-from scenes import LOOSE, Scene, cancelled, failure, held, misconfigured, until, view, waits
 from temporalio.client import WorkflowExecutionStatus, WorkflowHandle
 
 from membership.errors import DeadlineExceeded
 from membership.policy import Policy
 from messages.outcomes import Outcome
 from messages.requests import RemoveRequest, turns_id
+from support.memory.faulty import Trouble
+from support.memory.scenes import LOOSE, Scene, cancelled, failure, held, misconfigured, until, view, waits
 
 
 async def announced_removal(made: Scene, *dead: str) -> WorkflowHandle[Any, Outcome]:

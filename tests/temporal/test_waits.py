@@ -8,8 +8,6 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 import pytest
-from command import eventually
-from memory_etcd import CLUSTER_ID, MemoryCluster, MemoryEtcd
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
@@ -21,6 +19,8 @@ from membership.policy import Policy
 from membership.verdicts import Facts
 from messages.orders import Order
 from messages.turns import Ticket
+from support.memory.etcd import CLUSTER_ID, MemoryCluster, MemoryEtcd
+from support.parts.command import eventually
 
 URL = "http://etcd-4:2380"
 INDEX = 1000

@@ -9,17 +9,17 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
-from lab import eventually
-from memory_etcd import MemoryCluster
 from temporalio.api.common.v1 import Payload
 from temporalio.client import WorkflowFailureError, WorkflowHistory
 from temporalio.common import RawValue
 from temporalio.worker import Replayer
-from throttle import Throttle
 
 from membership.policy import Policy
 from messages.outcomes import Outcome
 from messages.requests import JoinRequest, change_id, turns_id
+from support.faults.throttle import Throttle
+from support.memory.etcd import MemoryCluster
+from support.parts.lab import eventually
 from worker import WORKFLOWS
 
 HISTORIES = sorted((Path(__file__).parents[1] / "histories").glob("*.json"))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-from memory_etcd import CLUSTER_ID, MemoryCluster, MemoryEtcd
 from temporalio.testing import ActivityEnvironment
 
 from activities.change import Change
@@ -12,6 +11,7 @@ from membership.policy import Policy
 from membership.verdicts import Facts
 from messages.orders import Order
 from messages.turns import Ticket
+from support.memory.etcd import CLUSTER_ID, MemoryCluster, MemoryEtcd
 
 
 class Told(MemoryEtcd):

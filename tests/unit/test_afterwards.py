@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from afterwards import no_overlap
 
 from etcdapi.relay import Call
+from support.checks.afterwards import no_overlap
 
 A, B = ("http://a:1", "aa"), ("http://b:1", "bb")
 

@@ -13,7 +13,7 @@ from membership import errors
 
 ROWS = [
     line.split("\t")
-    for line in (Path(__file__).parents[1] / "data" / "rpctypes.tsv").read_text().splitlines()
+    for line in (Path(__file__).with_name("rpctypes.tsv")).read_text().splitlines()
     if not line.startswith("#")
 ]
 # What concerns keys, leases, watches, users, roles and downgrades: no call of ours can get it.

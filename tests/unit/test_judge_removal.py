@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from looks import NEW_ID, cluster, facts, learner, own_word
+from made_up_looks import NEW_ID, cluster, facts, learner, own_word
 
 from membership.judge_removal import judge_removal, transferee
 from membership.judgements import judge

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from looks import NEW_ID, NEW_URL, cluster, facts, learner, own_word, voter
+from made_up_looks import NEW_ID, NEW_URL, cluster, facts, learner, own_word, voter
 
 from membership.judge_join import contradicts, judge_add, judge_promote, judge_rollback, judge_sync, judge_verified
 from membership.judgements import judge

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from looks import LOOSE, NEW_ID, asked, checked, cluster, facts, learner, own_word, the, voter
+from made_up_looks import LOOSE, NEW_ID, asked, checked, cluster, facts, learner, own_word, the, voter
 
 from membership.judge_join import judge_add
 from membership.judge_removal import judge_removal

@@ -7,12 +7,12 @@ import hashlib
 from pathlib import Path
 
 import pytest
-from memory_etcd import MemoryCluster, MemoryEtcd
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
 from activities.snapshot import Save, Snapshots
 from membership.errors import ConnectionLost
+from support.memory.etcd import MemoryCluster, MemoryEtcd
 from workflows.timeouts import SNAPSHOT
 
 DATA = bytes(range(256)) * 100

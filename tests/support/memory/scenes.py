@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from faulty import FaultyEtcd
-from memory_etcd import MemoryCluster, Process
 from temporalio.client import Client, WorkflowFailureError, WorkflowHandle
 from temporalio.exceptions import CancelledError
 
@@ -19,6 +17,8 @@ from messages.outcomes import Outcome
 from messages.requests import ChangeRequest, JoinRequest, ReplaceRequest, Verb, change_id, turns_id
 from messages.turns import TurnsState
 from messages.views import ChangeView
+from support.memory.etcd import MemoryCluster, Process
+from support.memory.faulty import FaultyEtcd
 
 LOOSE = {"min_voters": 1, "min_spare": 0}
 WORKFLOWS: dict[Verb, str] = {"join": "JoinMember", "remove": "RemoveMember", "replace": "ReplaceMember"}

@@ -6,10 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from lab import Cluster, Command, Join, Lab, eventually
-
 from etcdapi.relay import Fault
 from messages.requests import Verb, change_id
+from support.parts.lab import Cluster, Command, Join, Lab, eventually
 
 # What Temporal notes when a change knows that it is asked for something.
 _KNOWN = {

@@ -9,8 +9,6 @@ from dataclasses import dataclass
 from threading import Event
 from typing import Any
 
-from memory_etcd import MemoryCluster, MemoryEtcd
-
 from membership import errors as e
 from membership.allow import Allow
 from membership.model import ClusterStatus, Member, RaftProgress
@@ -18,6 +16,7 @@ from membership.policy import Policy
 from membership.ports import Etcd
 from membership.witness import PeerList, RaftView
 from messages.launching import Launcher
+from support.memory.etcd import MemoryCluster, MemoryEtcd
 
 CHANGES = ("add_learner", "promote", "remove", "move_leader")
 # Seconds that a call without an answer lasts. An act watches its effect meanwhile.

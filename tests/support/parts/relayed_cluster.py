@@ -10,8 +10,6 @@ from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
-from command import Command, Ended, eventually
-
 from etcdapi.connection import etcd3
 from etcdapi.raft import parse_progress
 from etcdapi.relay import Call, Fault, Relay
@@ -21,9 +19,10 @@ from local.etcd_cluster import LocalMember
 from local.processes import free_port
 from membership.model import RaftProgress
 from messages.requests import Verb, change_id
+from support.parts.command import Command, Ended, eventually
 
 if TYPE_CHECKING:
-    from lab import Lab
+    from support.parts.lab import Lab
 
 # A policy under which a test's small cluster may lose a voter.
 LOOSE = {"min_voters": 1, "min_spare": 0}

@@ -6,9 +6,8 @@ import time
 from threading import Event, Thread
 from typing import Self
 
-from lab import Cluster
-
 from etcdapi.connection import etcd3
+from support.parts.lab import Cluster
 
 RATE = 50
 INTERVAL = 1 / RATE

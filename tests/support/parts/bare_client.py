@@ -6,12 +6,12 @@ import time
 from collections.abc import Callable
 
 import grpc
-from lab import Cluster
 
 from etcdapi.connection import etcd3
 from etcdapi.stubs import rpc_pb2
 from local.etcd_cluster import LocalMember
 from membership.model import Handover
+from support.parts.lab import Cluster
 
 
 def naive_join(

@@ -7,12 +7,11 @@ from collections.abc import Callable
 from contextlib import closing, contextmanager
 from threading import Event, Thread
 
-from lab import Cluster, Join, eventually
-from throttle import Throttle
-
 from etcdapi.relay import Fault
 from etcdapi.stubs import rpc_pb2
 from local.etcd_cluster import LocalMember
+from support.faults.throttle import Throttle
+from support.parts.lab import Cluster, Join, eventually
 
 Prepare = Callable[[Cluster, LocalMember], None]
 Meanwhile = Callable[[Join], None]

@@ -11,17 +11,17 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from lab import Lab, eventually
 from playwright.sync_api import sync_playwright
-from throttle import Throttle
 
 from console.output import say
 from console.setup import register
 from local.binary import find_etcd
 from local.temporal_server import DevServer
 from settings import cache_dir, quiet_runtime
+from support.faults.throttle import Throttle
+from support.parts.lab import Lab, eventually
 
-FOLDER = Path(__file__).parents[1] / "docs"
+FOLDER = Path(__file__).parents[2] / "docs"
 PAGES = ("timeline", "user-metadata")
 WIDTH, HEIGHT = 1500, 960
 

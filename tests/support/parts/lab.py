@@ -12,14 +12,13 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from clusters_lab import LOOSE, Cluster, Join, dead_follower, ends, follower, once
-from command import Command, Ended, eventually
-from executions import Executions
-
 from local.deployment import WorkerProcess
 from local.etcd_cluster import LocalFailure, LocalMember, bootstrap
 from local.processes import clean_environment
 from local.temporal_server import DevServer, temporal_cli
+from support.parts.command import Command, Ended, eventually
+from support.parts.executions import Executions
+from support.parts.relayed_cluster import LOOSE, Cluster, Join, dead_follower, ends, follower, once
 
 __all__ = [
     "LOOSE",

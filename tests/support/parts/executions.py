@@ -10,13 +10,13 @@ from functools import cached_property
 from threading import Thread
 from typing import Any, TypeVar
 
-from command import eventually
 from google.protobuf.json_format import MessageToDict
 from temporalio.client import Client, WorkflowHandle, WorkflowHistory, WorkflowQueryFailedError
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.service import RPCError, RPCStatusCode
 
 from settings import quiet_runtime
+from support.parts.command import eventually
 
 Answer = TypeVar("Answer")
 

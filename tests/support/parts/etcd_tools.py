@@ -12,7 +12,8 @@ import pytest
 from local.binary import MODULE, _build
 from settings import cache_dir
 
-TOOLS = Path(__file__).parent
+#: A folder for each Go module that is built for the tests.
+GO_MODULES = Path(__file__).parent / "go"
 
 
 def unavailable(why: str) -> NoReturn:
@@ -31,5 +32,5 @@ def tool(name: str) -> Path:
     """`etcdctl` or `etcdutl`, built once from its Go module."""
     binary = cache_dir() / f"{name}-{pinned()}"
     if not binary.exists():
-        _build(binary, pinned(), TOOLS / name, print)
+        _build(binary, pinned(), GO_MODULES / name, print)
     return binary

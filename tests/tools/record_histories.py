@@ -15,9 +15,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import scenes
-from faulty import MemoryClusters, Trouble
-from memory_etcd import MemoryCluster, Process
 from temporalio.client import Client, WorkflowFailureError, WorkflowHandle
 
 from console.setup import register
@@ -26,9 +23,12 @@ from membership.duration import parse_duration
 from membership.policy import Policy
 from messages.launching import GoOn, Launch, Launched, always
 from messages.requests import WORKFLOWS, ChangeRequest, JoinRequest, RemoveRequest, ReplaceRequest, change_id, turns_id
+from support.memory import scenes
+from support.memory.etcd import MemoryCluster, Process
+from support.memory.faulty import MemoryClusters, Trouble
 from worker import make_workers
 
-FOLDER = Path(__file__).parent / "histories"
+FOLDER = Path(__file__).parents[1] / "histories"
 QUEUE = "histories"
 URL = "http://etcd-4:2380"
 LOOSE = Policy(min_voters=1, min_spare=0)

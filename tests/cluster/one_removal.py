@@ -6,11 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from lab import LOOSE, Cluster, Lab, ends, follower
-from puts import Puts
-from troubles import Prepare, nothing
-
 from local.etcd_cluster import LocalMember
+from support.checks.puts import Puts
+from support.faults.troubles import Prepare, nothing
+from support.parts.lab import LOOSE, Cluster, Lab, ends, follower
 
 ONCE, ONCE_OR_TWICE = (1, 1), (1, 2)
 

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Self
 
-from lab import Cluster, ends
-from puts import Puts
-
 from local.etcd_cluster import LocalMember
+from support.checks.puts import Puts
+from support.parts.lab import Cluster, ends
 
 
 class Replacing:

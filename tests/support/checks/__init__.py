@@ -1,0 +1,1 @@
+"""Checks of promises: every acknowledged write is kept, nothing took effect twice, no learner is left."""

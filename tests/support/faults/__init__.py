@@ -1,0 +1,1 @@
+"""Faults on real parts: lost answers, frozen members, killed leaders and workers, slow peers."""

@@ -1,0 +1,1 @@
+"""An etcd cluster in memory that obeys the rules of the real one, and changes on it."""
