@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import suppress
+from dataclasses import replace
 from threading import Thread
 
 from temporalio import activity
@@ -101,25 +102,26 @@ class Change:
         if info.attempt > 1:
             return ActReport(sent=True, applied="maybe", error="Repeated", reason="an earlier attempt may have sent it")
         try:
-            etcd = self._clusters.connect(order.cluster)
+            etcd = self._clusters.connect(order.cluster).expecting(order.facts.cluster_id)
             etcd.authenticate(order.facts.avoid)
             status = etcd.look(order.facts.avoid)
             if reason := _objection(judge(order.step, status, order.facts)):
                 return not_sent(reason)
-            why, turn_lost = self._temporal.call(
-                self._temporal.why_not_send(order.cluster, order.ticket, info.task_token)
-            )
+            # Temporal keeps the last heartbeat: it names the member that was sent the call if this worker dies in it.
+            question = self._temporal.why_not_send(order.cluster, order.ticket, info.task_token, status.leader)
+            why, turn_lost = self._temporal.call(question)
         except Exception as error:  # noqa: BLE001  (whatever it was, nothing was sent: an act that ends by it may have)
             return not_sent(f"the last look failed: {type(error).__name__}: {error}")
         if not why and self._clock() - started > SEND_WITHIN:
             why = f"more than {SEND_WITHIN:.0f} s passed between the look and the call"
         if why:
             return not_sent(why, turn_lost=turn_lost)
-        return self._watch_effect(etcd, _in_background(lambda: call(etcd, status)), effect)
+        report = self._watch_effect(etcd, _in_background(lambda: call(etcd, status)), effect, status.leader)
+        return replace(report, sent_to=status.leader) if report.sent else report
 
-    def _watch_effect(self, etcd: Etcd, call: Future[object], effect: Effect) -> ActReport:
+    def _watch_effect(self, etcd: Etcd, call: Future[object], effect: Effect, sent_to: str) -> ActReport:
         while True:
-            activity.heartbeat("waiting for etcd's answer")
+            activity.heartbeat("waiting for etcd's answer", sent_to)
             try:
                 call.result(EFFECT_INTERVAL)
                 return ActReport(sent=True, applied="yes")

@@ -90,24 +90,32 @@ class Temporal:
             raise
         return state
 
-    async def why_not_send(self, cluster: str, ticket: Ticket, task_token: bytes) -> tuple[str, bool]:
+    async def why_not_send(self, cluster: str, ticket: Ticket, task_token: bytes, sent_to: str) -> tuple[str, bool]:
         """
         Asked right before an act sends: the reason why it must not, and whether that is the lost turn.
 
         An act that timed out while its worker was frozen learns here that Temporal gave it up, and one whose
-        change was cancelled that nobody wants it any more.
+        change was cancelled that nobody wants it any more. The question is a heartbeat: Temporal learns with it which
+        member is about to be sent the call.
         """
-        beat, turns = await asyncio.gather(self.why_unwanted(task_token, "the act"), self.turns_state(cluster))
+        details = ("about to send", sent_to)
+        beat, turns = await asyncio.gather(
+            self.why_unwanted(task_token, "the act", *details), self.turns_state(cluster)
+        )
         if beat:
             return beat, False
         if turns is None or turns.holder != ticket:
             return "this change does not have the turn", True
         return "", False
 
-    async def why_unwanted(self, task_token: bytes, what: str) -> str:
-        """Why nobody wants the activity of this token any more, though its worker may not know yet; empty if wanted."""
+    async def why_unwanted(self, task_token: bytes, what: str, *details: object) -> str:
+        """
+        Why nobody wants the activity of this token any more, though its worker may not know yet; empty if wanted.
+
+        It asks with a heartbeat, which carries `details`.
+        """
         try:
-            await self.client.get_async_activity_handle(task_token=task_token).heartbeat()
+            await self.client.get_async_activity_handle(task_token=task_token).heartbeat(*details)
         except AsyncActivityCancelledError:
             return f"{what} was cancelled"
         except RPCError as error:

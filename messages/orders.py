@@ -91,6 +91,8 @@ class ActReport:
     reason: str = ""
     turn_lost: bool = False
     answer_lost: bool = False
+    #: ID of the member that was sent the call; empty when nothing was sent.
+    sent_to: str = ""
 
 
 def not_sent(reason: str, *, turn_lost: bool = False) -> ActReport:

@@ -52,7 +52,8 @@ class Granting:
     def call(self, answer):
         return answer
 
-    def why_not_send(self, cluster, ticket, task_token):
+    def why_not_send(self, cluster, ticket, task_token, sent_to):
+        assert sent_to == self._etcd.cluster.leader
         self._etcd._note("ask")
         return "", False
 
@@ -84,3 +85,11 @@ def test_files_that_cannot_be_used_send_nothing():
     """A leader that is not looked at is connected to by the call itself."""
     report = add(Told(add=e.InvalidConfiguration("ca /a: no PEM")))
     assert (report.sent, report.reason) == (False, "ca /a: no PEM")
+
+
+def test_a_report_names_the_member_that_was_sent_the_call():
+    """Its answer may be lost with it, and it alone knows then whether the effect still comes."""
+    etcd = Told(add=e.DeadlineExceeded("Deadline Exceeded", "DEADLINE_EXCEEDED"))
+    report = add(etcd)
+    assert (report.applied, report.sent_to) == ("maybe", etcd.cluster.leader)
+    assert not add(Told(look=e.ClusterUnreachable("nobody answers"))).sent_to
