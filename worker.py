@@ -23,6 +23,7 @@ from activities.launch import Launching
 from activities.observe import Observe
 from activities.past import Past
 from activities.ports import Clusters
+from activities.settling import Settling
 from activities.snapshot import Snapshots
 from activities.temporal import Temporal
 from activities.turns import Turns
@@ -83,12 +84,14 @@ def _activities(client: Client, clusters: Clusters, waits: dict[str, Any]) -> li
     temporal = Temporal(client)
     change, observe = Change(clusters, temporal), Observe(clusters, temporal)
     watch = Watch(clusters, temporal, **waits)
+    settling = Settling(clusters, temporal, **{name: value for name, value in waits.items() if name == "clock"})
     launching, snapshots = Launching(clusters, temporal), Snapshots(clusters)
     turns = Turns(temporal, **{name: value for name, value in waits.items() if name != "clock"})
     return [
         *(observe.read_profile, observe.list_clusters, observe.look_beforehand),
         *(observe.check_status, observe.check_after_barrier),
         *(watch.wait_for_cluster, watch.wait_for_sync, watch.wait_for_verification),
+        settling.wait_until_settled,
         *(change.add_learner, change.promote_learner, change.remove_member, change.move_leader),
         *(launching.check_launcher, launching.launch_member, launching.describe_launched, launching.stop_launched),
         snapshots.save_snapshot,

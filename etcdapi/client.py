@@ -14,6 +14,7 @@ from typing import Any
 
 from etcdapi import reading
 from etcdapi.calls import Answers, Calls
+from etcdapi.connection import refuses
 from etcdapi.peer_port import ask_peer_port
 from etcdapi.raft import parse_view, uptime_of
 from etcdapi.stubs import rpc_pb2
@@ -159,6 +160,10 @@ class EtcdClient:
         if isinstance(answer, MemberflowError):
             raise answer
         _must_be(leader, answer, url)
+
+    def refuses(self, urls: tuple[str, ...]) -> bool:
+        """See `Etcd.refuses`."""
+        return bool(urls) and all(map(refuses, urls))
 
     def authenticate(self, avoid: Collection[str] = ()) -> None:
         """See `Etcd.authenticate`."""

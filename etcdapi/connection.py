@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import ssl
 from http.client import HTTPConnection, HTTPException, HTTPSConnection, RemoteDisconnected
 from threading import Lock
@@ -98,6 +99,18 @@ class Connection:
         self._http.request("GET", path)
         answer = self._http.getresponse()
         return answer.status, answer.read(), answer.headers.get("Date", "")
+
+
+def refuses(url: str) -> bool:
+    """Whether the host of a client URL says, at each of its addresses, that no process listens there."""
+    parts = urlsplit(url)
+    try:
+        socket.create_connection((parts.hostname, parts.port), timeout=HTTP_DEADLINE, all_errors=True).close()
+    except ExceptionGroup as errors:
+        return all(isinstance(error, ConnectionRefusedError) for error in errors.exceptions)
+    except OSError:
+        return False  # the name has no address
+    return False
 
 
 def _http(host: str, port: int, access: Access | None) -> HTTPConnection:

@@ -60,6 +60,8 @@ class Failure(StrEnum):
     SPLIT_VIEW = "SplitView"
     #: The cluster could not be read after the effect, so nothing confirms it.
     UNVERIFIED = "Unverified"
+    #: A member that was sent a call stayed silent for `settle_timeout`: the call may still take effect.
+    UNSETTLED = "Unsettled"
     #: An activity failed without a name of its own.
     ACTIVITY_FAILED = "ActivityFailed"
 

@@ -24,6 +24,10 @@ class Policy(BaseModel):
     foreign_learner_timeout: Duration = Field(
         parse_duration("30m"), description="for somebody else's learner to leave the learner slot"
     )
+    settle_timeout: Duration = Field(
+        parse_duration("10m"),
+        description="for a member that was sent a call to be heard, before a change that goes back or fails has ended",
+    )
     on_failure: Literal["rollback", "hold"] = Field("rollback", description="what to do when a clock runs out")
     snapshot_before_removal: str = Field(
         "",

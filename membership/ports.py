@@ -80,6 +80,9 @@ class Etcd(Protocol):
     def commit(self) -> None:
         """Returns when the leader has committed one more raft entry (an `Alarm` GET is one)."""
 
+    def refuses(self, urls: tuple[str, ...]) -> bool:
+        """Whether the hosts of all these client URLs refuse a connection: no process listens there any more."""
+
     def authenticate(self, avoid: Collection[str] = ()) -> None:
         """
         Returns with a token that is at most a minute old, where this cluster uses auth.

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from membership.model import ClusterStatus
+from membership.settling import SentCall
 from membership.verdicts import Facts
 from messages.launching import Launch
 from messages.turns import Ticket, TurnsState
@@ -73,6 +74,33 @@ class Order:
     @property
     def member(self) -> str:
         return self.facts.name
+
+
+@dataclass(frozen=True)
+class SettleOrder:
+    """Calls of one change that must be settled; members and client URLs in `avoid` are not asked for anything."""
+
+    cluster: str
+    #: The cluster's ID: answers of another cluster settle nothing.
+    cluster_id: str
+    calls: tuple[SentCall, ...]
+    #: Seconds, from the moment that the activity was scheduled.
+    timeout: float
+    #: The member that the change is about, for the log.
+    member: str = ""
+    avoid: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Settlement:
+    """What became of calls that had to be settled."""
+
+    #: The last look, after one more entry had committed; where calls are left, the last that succeeded, if any did.
+    status: ClusterStatus | None
+    #: The calls whose effect may still come.
+    left: tuple[SentCall, ...] = ()
+    #: Why, for a person: a sentence for each of them.
+    reasons: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

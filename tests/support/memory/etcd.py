@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Collection, Iterator
+from contextlib import suppress
 from copy import copy
 from dataclasses import dataclass, field, replace
 from threading import RLock
+from typing import TypeVar
 
 from membership import errors as e
 from membership.model import ClusterStatus, Member, MemberStatus, RaftProgress
@@ -19,6 +21,8 @@ from membership.witness import PeerList, RaftView
 
 READY = 0.9
 CLUSTER_ID = "feed"
+
+T = TypeVar("T")
 
 
 @dataclass
@@ -35,6 +39,12 @@ class Process:
     mute: bool = False
     # Before it has restored a snapshot, it lists what it was started with, and itself as a voter.
     restored: bool = True
+    # Requests that came while it was frozen.
+    buffer: list[Callable[[], object]] = field(default_factory=list)
+
+    @property
+    def frozen(self) -> bool:
+        return self.mute and not self.alive
 
     @property
     def row(self) -> Member:
@@ -81,22 +91,39 @@ class MemoryCluster:
 
     def kill(self, member_id: str) -> None:
         with self.lock:
-            self.members[member_id].alive = False
+            member = self.members[member_id]
+            member.alive = member.mute = False
+            member.buffer.clear()
             self._elect()
 
     def freeze(self, member_id: str) -> None:
-        self.kill(member_id)
-        self.members[member_id].mute = True
+        with self.lock:
+            member = self.members[member_id]
+            member.alive, member.mute = False, True
+            self._elect()
 
     def revive(self, member_id: str) -> None:
+        """It is started again, or thawed: then the requests that it kept go to the leader of now."""
         with self.lock:
-            self.members[member_id].alive, self.members[member_id].mute = True, False
+            member = self.members[member_id]
+            member.alive, member.mute = True, False
             self._elect()
             if self.has_quorum() and self._undecided:
                 change, self._undecided = self._undecided, None
                 self._commit(change)
+            while member.buffer:
+                with suppress(e.MemberflowError):
+                    member.buffer.pop(0)()
 
     # ---- rules ----
+
+    def send(self, to: str, call: Callable[[], T]) -> T:
+        """A call to a member, which forwards it to the leader; a frozen one keeps it."""
+        receiver = self.members.get(to)
+        if receiver and receiver.frozen:
+            receiver.buffer.append(call)
+            raise e.DeadlineExceeded("Deadline Exceeded", "DEADLINE_EXCEEDED")
+        return call()
 
     def voters(self) -> list[Process]:
         return [m for m in self.members.values() if not m.is_learner]
@@ -153,8 +180,11 @@ class MemoryCluster:
 
         self._propose(apply)
 
-    def move_leader(self, member_id: str) -> None:
+    def move_leader(self, member_id: str, asked: str = "") -> None:
+        """Nobody forwards it: the member that is asked must lead."""
         member = self.members.get(member_id)
+        if asked not in ("", self.leader):
+            raise e.NotLeader("etcdserver: not leader", "FAILED_PRECONDITION")
         if member_id == self._must_lead():
             return
         if member is None or member.is_learner:
@@ -220,6 +250,8 @@ class MemoryEtcd:
     """`membership.ports.Etcd` on a cluster in memory."""
 
     expected = ""
+    # Of the last look: changes are sent to it.
+    leader = ""
 
     def __init__(self, cluster: MemoryCluster) -> None:
         self.cluster = cluster
@@ -236,6 +268,7 @@ class MemoryEtcd:
                 raise e.WrongCluster(f"it answers for cluster {cluster.cluster_id}, not for cluster {self.expected}")
             cluster.sync()
             members = self.members()
+            self.leader = cluster.leader
             asked = [m for m in cluster.members.values() if m.id not in avoid]
             statuses = {m.id: self._status(m) for m in asked if m.alive and m.match and not m.mute}
             return ClusterStatus(
@@ -287,24 +320,30 @@ class MemoryEtcd:
         with self.cluster.lock:
             self.cluster.commit()
 
+    def refuses(self, urls: tuple[str, ...]) -> bool:
+        with self.cluster.lock:
+            gone = [m for m in self.cluster.members.values() if not (m.alive or m.frozen)]
+            return bool(urls) and set(urls) <= {url for m in gone for url in m.row.client_urls}
+
     def authenticate(self, avoid: Collection[str] = ()) -> None:
         """It uses no auth."""
 
     def add_learner(self, peer_urls: tuple[str, ...], deadline: float) -> Member:
         with self.cluster.lock:
-            return self.cluster.add_learner(peer_urls)
+            return self.cluster.send(self.leader, lambda: self.cluster.add_learner(peer_urls))
 
     def promote(self, member_id: str, deadline: float) -> None:
         with self.cluster.lock:
-            self.cluster.promote(member_id)
+            self.cluster.send(self.leader, lambda: self.cluster.promote(member_id))
 
     def remove(self, member_id: str, deadline: float) -> None:
         with self.cluster.lock:
-            self.cluster.remove(member_id)
+            self.cluster.send(self.leader, lambda: self.cluster.remove(member_id))
 
     def move_leader(self, member_id: str, deadline: float) -> None:
+        asked = self.leader
         with self.cluster.lock:
-            self.cluster.move_leader(member_id)
+            self.cluster.send(asked, lambda: self.cluster.move_leader(member_id, asked))
 
     def snapshot(self, avoid: Collection[str] = ()) -> Iterator[tuple[bytes, int]]:
         if not any(m.alive and m.id not in avoid for m in self.cluster.voters()):
@@ -318,8 +357,9 @@ class MemoryEtcd:
 
     def _status(self, member: Process) -> MemberStatus:
         cluster, denies = self.cluster, member.is_learner or member.id in self.cluster.denying
+        urls = member.row.client_urls
         return MemberStatus(
-            member.id, "3.7.1", cluster.leader, cluster.term, member.match, member.match, 1, 1, 0, denies
+            member.id, "3.7.1", cluster.leader, cluster.term, member.match, member.match, 1, 1, 0, denies, urls=urls
         )
 
     def _state(self, member: Process) -> str:

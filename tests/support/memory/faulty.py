@@ -68,6 +68,9 @@ class FaultyEtcd:
     def commit(self) -> None:
         return self._call("commit", self._etcd.commit)
 
+    def refuses(self, urls: tuple[str, ...]) -> bool:
+        return self._etcd.refuses(urls)
+
     def authenticate(self, avoid: Collection[str] = ()) -> None:
         return self._call("authenticate", lambda: self._etcd.authenticate(avoid))
 

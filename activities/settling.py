@@ -1,0 +1,109 @@
+"""Waits until calls of a change, whose answers were lost, can take effect no more."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+from temporalio import activity
+
+from activities.failures import leave_if_asked
+from activities.ports import Clusters
+from activities.temporal import Temporal
+from membership.errors import MemberflowError
+from membership.model import ClusterStatus, SyncProgress
+from membership.ports import Etcd
+from membership.settling import MOMENT, SentCall, Voter, has_effect, holders, is_heard, may_still_come, unheard
+from messages.orders import Settlement, SettleOrder
+
+# Seconds between two looks: a fiftieth of the time waited, within these bounds.
+_SHORTEST_PAUSE = 0.25
+_LONGEST_PAUSE = 5.0
+
+
+class Settling:
+    """The wait for calls to be settled, on the clusters of this worker."""
+
+    def __init__(self, clusters: Clusters, temporal: Temporal, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clusters = clusters
+        self._temporal = temporal
+        self._clock = clock
+
+    @activity.defn(no_thread_cancel_exception=True)
+    def wait_until_settled(self, order: SettleOrder) -> Settlement:
+        """
+        Waits until every member that may still have a call was heard or is gone, and one more entry has committed.
+
+        After the order's time-out it returns the calls that are left. The heartbeat says which member is silent.
+        """
+        hearing = _Hearing(order.calls)
+        last: ClusterStatus | None = None
+        while True:
+            leave_if_asked("the wait for calls to be settled")
+            why = ""
+            try:
+                etcd = self._clusters.connect(order.cluster).expecting(order.cluster_id)
+                last = self._look(etcd, order)
+                hearing.note(self._clock(), last, etcd)
+                if not hearing.left(last):
+                    etcd.commit()
+                    return Settlement(self._look(etcd, order))
+            except MemberflowError as error:
+                why = f"cannot look: {error.name}: {error}"
+                hearing.lost()
+            reasons = hearing.reasons(last)
+            waited = _waited()
+            if waited >= order.timeout:
+                return Settlement(last, hearing.left(last), reasons)
+            activity.heartbeat(SyncProgress("; ".join(filter(None, (*reasons, why))), elapsed=waited))
+            activity.wait_for_cancelled_sync(min(_LONGEST_PAUSE, max(_SHORTEST_PAUSE, waited / 50)))
+
+    def _look(self, etcd: Etcd, order: SettleOrder) -> ClusterStatus:
+        return etcd.look(self._temporal.avoided(order.cluster, order.avoid))
+
+
+class _Hearing:
+    """Which members were heard, since when without a break, and which are proved to have no call any more."""
+
+    def __init__(self, calls: tuple[SentCall, ...]) -> None:
+        self._calls = calls
+        self._since: dict[str, float] = {}
+        self._proved: set[str] = set()
+
+    def note(self, now: float, status: ClusterStatus, etcd: Etcd) -> None:
+        """Takes what this look shows."""
+        for voter in self._suspects(status):
+            if is_heard(voter.id, status):
+                since = self._since.setdefault(voter.id, now)
+                if now - since >= MOMENT:
+                    self._proved.add(voter.id)
+                continue
+            self._since.pop(voter.id, None)
+            if etcd.refuses(voter.urls):
+                self._proved.add(voter.id)
+
+    def lost(self) -> None:
+        """A look failed: who was heard is to be heard anew."""
+        self._since.clear()
+
+    def left(self, status: ClusterStatus | None) -> tuple[SentCall, ...]:
+        """The calls that may still take effect."""
+        if status is None:
+            return self._calls
+        return tuple(c for c in self._calls if not has_effect(c, status) and unheard(c, status, self._proved))
+
+    def reasons(self, status: ClusterStatus | None) -> tuple[str, ...]:
+        """Why they may, for a person."""
+        return tuple(may_still_come(call, self._unheard(call, status), status) for call in self.left(status))
+
+    def _unheard(self, call: SentCall, status: ClusterStatus | None) -> tuple[Voter, ...]:
+        return call.voters if status is None else unheard(call, status, self._proved)
+
+    def _suspects(self, status: ClusterStatus) -> set[Voter]:
+        return {v for call in self._calls for v in holders(call, status) if v.id not in self._proved}
+
+
+def _waited() -> float:
+    """Seconds since the first attempt was scheduled."""
+    return (datetime.now(UTC) - activity.info().scheduled_time).total_seconds()
