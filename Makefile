@@ -5,7 +5,7 @@ UV ?= $(or $(shell command -v uv),.uv/bin/uv)
 RUN := $(UV) run --frozen
 STUBS := etcdapi/stubs/kv.proto etcdapi/stubs/rpc.proto
 
-.PHONY: demo test check format stubs histories screenshots bench clean
+.PHONY: demo test check format stubs histories screenshots bench chaos clean
 
 demo: $(UV)
 	@$(RUN) memberflow demo
@@ -37,6 +37,12 @@ screenshots: $(UV)
 
 bench: $(UV)
 	PYTHONPATH=tests $(RUN) python tests/tools/bench.py
+
+# Random changes under random faults: a row for each, exit code 1 when a promise was broken.
+SEED ?= 1
+CHANGES ?= 20
+chaos: $(UV)
+	@PYTHONPATH=tests $(RUN) python -m tools.chaos --seed $(SEED) --changes $(CHANGES)
 
 clean:
 	rm -rf .venv .uv .mypy_cache .ruff_cache .pytest_cache .hypothesis

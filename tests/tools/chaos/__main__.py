@@ -1,0 +1,102 @@
+"""
+Random changes under random faults, held to the contract's promises: `make chaos SEED=1 CHANGES=20`.
+
+Prints a row for each change and a verdict. The exit code is 1 when a promise was broken.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from console.setup import register
+from local.binary import find_etcd
+from local.temporal_server import DevServer
+from settings import cache_dir, quiet_runtime
+from support.parts.lab import Lab, eventually
+from tools.chaos.course import Row, run_step
+from tools.chaos.drawing import Step, draw
+from tools.chaos.world import World
+
+HEADS = ("#", "change", "trouble", "operator", "outcome", "seconds", "longest write gap", "broken promises")
+
+
+def print_row(*cells: object) -> None:
+    print("| " + " | ".join(str(cell).replace("|", "/").replace("\n", " ") for cell in cells) + " |", flush=True)
+
+
+def cells(step: Step, row: Row) -> tuple[object, ...]:
+    broken = ", ".join(row.broken) or "none"
+    return (
+        step.number,
+        row.change,
+        row.trouble,
+        row.operator,
+        row.outcome,
+        f"{row.seconds:.0f}",
+        f"{row.gap:.1f}",
+        broken,
+    )
+
+
+def start_lab(server: DevServer) -> Lab:
+    lab = Lab(server.folder, find_etcd(cache_dir(), lambda text: print(text, file=sys.stderr)), server)
+    lab.write_clusters_file()
+    lab.worker = worker = lab.another_worker()
+    eventually(lambda: "worker runs" in worker.log_text(), "the worker")
+    return lab
+
+
+def run_steps(lab: Lab, seed: int, changes: int) -> int:
+    """The number of changes that broke a promise; each of those is followed by a fresh cluster."""
+    bad = 0
+    world = World(lab)
+    print_row(*HEADS)
+    print_row(*("---" for _ in HEADS))
+    for step in draw(seed, changes):
+        row = run_step(world, step)
+        print_row(*cells(step, row))
+        if row.broken:
+            bad += 1
+            (lab.folder / f"change-{step.number}.txt").write_text(row.details)
+            world.close()
+            world = World(lab)
+    lost = world.writes.lost()
+    world.close()
+    if lost:
+        print(f"{len(lost)} acknowledged writes are lost, the first {lost[0]}", file=sys.stderr)
+    return bad + bool(lost)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seed", type=int, required=True)
+    parser.add_argument("--changes", type=int, required=True)
+    options = parser.parse_args()
+    folder = Path(tempfile.mkdtemp(prefix="memberflow-chaos-"))
+    server = DevServer(folder, persistent=True)
+    loop = asyncio.new_event_loop()
+    loop.run_until_complete(_start(server))
+    lab = start_lab(server)
+    began = time.monotonic()
+    try:
+        bad = run_steps(lab, options.seed, options.changes)
+    finally:
+        lab.close()
+        loop.run_until_complete(server.stop())
+    minutes = (time.monotonic() - began) / 60
+    verdict = f"{bad} broke a promise (logs: {folder})" if bad else "no promise was broken"
+    print(f"\nseed {options.seed}: {options.changes} changes in {minutes:.0f} minutes, {verdict}")
+    return 1 if bad else 0
+
+
+async def _start(server: DevServer) -> None:
+    await register(await server.start(quiet_runtime()))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
