@@ -16,7 +16,7 @@ from tools.chaos.promises import Members
 
 # Seconds from a worker's end to its next start. (The unit file has 5; less makes more of the machine's time.)
 RESTART = 1.0
-POLICY = {"start_timeout": "20s", "stall_timeout": "20s", "join_timeout": "60s"}
+POLICY = {"start_timeout": "20s", "stall_timeout": "20s", "join_timeout": "60s", "settle_timeout": "30s"}
 
 
 class World:
