@@ -18,7 +18,7 @@ from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest
 from temporalio.client import Client
 from temporalio.worker import Worker
 
-from activities.change import Change
+from activities.acts import Acts
 from activities.launch import Launching
 from activities.observe import Observe
 from activities.past import Past
@@ -82,7 +82,7 @@ def make_workers(
 
 def _activities(client: Client, clusters: Clusters, waits: dict[str, Any]) -> list[Callable[..., Any]]:
     temporal = Temporal(client)
-    change, observe = Change(clusters, temporal), Observe(clusters, temporal)
+    acts, observe = Acts(clusters, temporal), Observe(clusters, temporal)
     watch = Watch(clusters, temporal, **waits)
     settling = Settling(clusters, temporal, **{name: value for name, value in waits.items() if name == "clock"})
     launching, snapshots = Launching(clusters, temporal), Snapshots(clusters)
@@ -92,7 +92,7 @@ def _activities(client: Client, clusters: Clusters, waits: dict[str, Any]) -> li
         *(observe.check_status, observe.check_after_barrier),
         *(watch.wait_for_cluster, watch.wait_for_sync, watch.wait_for_verification),
         settling.wait_until_settled,
-        *(change.add_learner, change.promote_learner, change.remove_member, change.move_leader),
+        *(acts.add_learner, acts.promote_learner, acts.remove_member, acts.move_leader),
         *(launching.check_launcher, launching.launch_member, launching.describe_launched, launching.stop_launched),
         snapshots.save_snapshot,
         *(turns.request_turn, turns.keep_turn, turns.send_claim, turns.read_turns),

@@ -92,7 +92,7 @@ class Observe:
         deadline = time.monotonic() + look.patience
         while True:
             try:
-                return etcd.look(self._temporal.avoided(look.cluster, look.avoid), uptimes=look.uptimes)
+                return etcd.look(look.avoid, uptimes=look.uptimes)
             except ClusterUnreachable:
                 if time.monotonic() >= deadline or activity.is_cancelled():
                     raise

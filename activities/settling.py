@@ -60,7 +60,7 @@ class Settling:
             activity.wait_for_cancelled_sync(min(_LONGEST_PAUSE, max(_SHORTEST_PAUSE, waited / 50)))
 
     def _look(self, etcd: Etcd, order: SettleOrder) -> ClusterStatus:
-        return etcd.look(self._temporal.avoided(order.cluster, order.avoid))
+        return etcd.look(order.avoid)
 
 
 class _Hearing:

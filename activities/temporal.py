@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import time
-from collections.abc import Callable, Collection, Coroutine, Iterator
+from collections.abc import Coroutine
 from typing import Any, TypeVar
 
 from temporalio.client import AsyncActivityCancelledError, Client, WorkflowHandle, WorkflowQueryRejectedError
@@ -17,25 +16,6 @@ from messages.turns import Ticket, TurnsState
 T = TypeVar("T")
 
 ASK_DEADLINE = 3.0
-SHUN_FOR = 1.0
-ASK_AGAIN_AFTER = 3.0
-
-
-class Avoided(Collection[str]):
-    """`known`, and what `live` says at the moment of the question: a look in two parts asks before each of them."""
-
-    def __init__(self, known: Collection[str], live: Callable[[], tuple[str, ...]]) -> None:
-        self._known = known
-        self._live = live
-
-    def __contains__(self, item: object) -> bool:
-        return item in self._known or item in self._live()
-
-    def __iter__(self) -> Iterator[str]:
-        return iter({*self._known, *self._live()})
-
-    def __len__(self) -> int:
-        return len(list(iter(self)))
 
 
 class Temporal:
@@ -44,34 +24,10 @@ class Temporal:
     def __init__(self, client: Client) -> None:
         self.client = client
         self._loop = asyncio.get_running_loop()
-        self._shunned: dict[str, tuple[float, tuple[str, ...]]] = {}
 
     def call(self, question: Coroutine[Any, Any, T]) -> T:
         """The answer to `question`, for a caller in a thread; raises TimeoutError after ASK_DEADLINE seconds."""
         return asyncio.run_coroutine_threadsafe(question, self._loop).result(ASK_DEADLINE)
-
-    def avoided(self, cluster: str, known: Collection[str]) -> Avoided:
-        """`known`, and the member that is being removed at this moment; for a caller in a thread."""
-        return Avoided(known, lambda: self._shunned_of(cluster))
-
-    def _shunned_of(self, cluster: str) -> tuple[str, ...]:
-        """
-        ID and client URLs of the member that is being removed.
-
-        Known for SHUN_FOR seconds; where Temporal can't be asked, what was known last (no removal is sent without it).
-        """
-        asked, (until, known) = time.monotonic(), self._shunned.get(cluster, (float("-inf"), ()))
-        if asked >= until:
-            try:
-                state = self.call(self.turns_state(cluster))
-            except (RPCError, TimeoutError):
-                until = time.monotonic() + ASK_AGAIN_AFTER
-            else:
-                known = state.removing if state else ()
-                # A slow answer holds for a moment too: a look asks several times.
-                until = max(asked + SHUN_FOR, time.monotonic() + SHUN_FOR / 2)
-            self._shunned[cluster] = (until, known)
-        return known
 
     def turns(self, cluster: str) -> WorkflowHandle[Any, Any]:
         return self.client.get_workflow_handle(turns_id(cluster))

@@ -194,7 +194,7 @@ class Watch:
             pause = next(pause for until, pause in _INTERVALS if passed < until)
             try:
                 etcd = self._clusters.connect(order.cluster)
-                status = etcd.look(self._temporal.avoided(order.cluster, order.facts.avoid))
+                status = etcd.look(order.facts.avoid)
             except MemberflowError as error:
                 progress = meter.blind(self._clock(), f"cannot look: {error.name}: {error}")
                 activity.heartbeat(progress)

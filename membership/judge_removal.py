@@ -1,9 +1,4 @@
-"""
-The judgements of a removal.
-
-The member that goes is not asked for its status once its removal has been announced: etcd crashes a member that
-is asked in the moment of its removal (etcd#21966). Whether it was alive is a fact from before.
-"""
+"""The judgements of a removal."""
 
 from __future__ import annotations
 
@@ -51,7 +46,7 @@ def _judge_safety(status: ClusterStatus, target: Member, facts: Facts) -> Refuse
 def _judge_spare(status: ClusterStatus, target: Member, facts: Facts) -> Refuse | None:
     voters = len(status.voters)
     live = sum(m.id != target.id for m in status.live_voters)
-    before, after = spare(voters, live + facts.was_alive), spare(voters - 1, live)
+    before, after = spare(voters, len(status.live_voters)), spare(voters - 1, live)
     if facts.began_with:
         before = min(before, facts.began_with[1])
     if after >= 0 and (facts.force or safe_after(facts.policy, before, after)):

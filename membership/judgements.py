@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Literal
 
 from membership.judge_join import judge_add, judge_promote, judge_rollback, judge_sync, judge_verified
 from membership.judge_removal import judge_gone, judge_move, judge_removal
 from membership.model import ClusterStatus
 from membership.verdicts import Facts, Verdict, judge_identity
 
-JUDGES: dict[str, Callable[[ClusterStatus, Facts], Verdict]] = {
+StepName = Literal["add", "sync", "promote", "verify", "rollback", "move", "remove", "gone"]
+
+JUDGES: dict[StepName, Callable[[ClusterStatus, Facts], Verdict]] = {
     "add": judge_add,
     "sync": judge_sync,
     "promote": judge_promote,
@@ -21,6 +24,6 @@ JUDGES: dict[str, Callable[[ClusterStatus, Facts], Verdict]] = {
 }
 
 
-def judge(step: str, status: ClusterStatus, facts: Facts) -> Verdict:
+def judge(step: StepName, status: ClusterStatus, facts: Facts) -> Verdict:
     """The verdict of the named step, after making sure that it is still the same cluster."""
     return judge_identity(status, facts) or JUDGES[step](status, facts)

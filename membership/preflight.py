@@ -43,10 +43,10 @@ class Replacement(Protocol):
 
 
 @dataclass(frozen=True)
-class Order:
+class FirstHalf:
     """Which half of a replace comes first, and why."""
 
-    first: Literal["add-first", "remove-first"]
+    half: Literal["add-first", "remove-first"]
     why: str
 
 
@@ -103,8 +103,8 @@ def check_replace(status: ClusterStatus, facts: Facts, wanted: Member | str, req
         hint = f"give the hex ID {old.id}, so that a repeated replace can never remove the new member"
         reason = f"the old member {old.label} has a peer URL of the new one, and is given by its name"
         return (Check("old member", "refuse", reason, hint, Failure.AMBIGUOUS_MEMBER),)
-    order = order_of(status, old, request)
-    beside = status.without(old.id) if old and order.first == "remove-first" else status
+    first = first_half(status, old, request)
+    beside = status.without(old.id) if old and first.half == "remove-first" else status
     newcomer = judge_add(beside, facts)
     joined = _joined(beside, facts)
     good = f"{facts.name} is a voter already" if joined else f"{facts.name} can be added"
@@ -115,8 +115,8 @@ def check_replace(status: ClusterStatus, facts: Facts, wanted: Member | str, req
         return (*checks, Check("old member", "warn", evidence, hint))
     began_with = facts.began_with or (len(status.voters), spare(len(status.voters), len(status.live_voters)))
     facts = replace(facts, force=request.force, began_with=began_with)
-    checks.append(_order(order, old, request))
-    if order.first == "remove-first":
+    checks.append(_order(first, old, request))
+    if first.half == "remove-first":
         return (*checks, *_removal(status, facts, old, returning=1))
     if joined:
         return (*checks, *_removal(status, facts, old, returning=0))
@@ -142,23 +142,23 @@ def _joined(status: ClusterStatus, facts: Facts) -> bool:
     )
 
 
-def order_of(status: ClusterStatus, old: Member | None, request: Replacement) -> Order:
+def first_half(status: ClusterStatus, old: Member | None, request: Replacement) -> FirstHalf:
     """Which half comes first: the margin must not shrink while the old member is healthy."""
     if old is None:
-        return Order("add-first", "the old member is gone already")
+        return FirstHalf("add-first", "the old member is gone already")
     if old.name == request.name or set(old.peer_urls) & set(request.peer_urls):
-        return Order("remove-first", "the new member has the old one's name or peer URL")
+        return FirstHalf("remove-first", "the new member has the old one's name or peer URL")
     if any(not m.is_learner for m in status.with_peer_urls(request.peer_urls)):
-        return Order("add-first", "the new member is a voter already")
+        return FirstHalf("add-first", "the new member is a voter already")
     if old.is_learner:
-        return Order("remove-first", "the old member is a learner and takes the learner slot")
+        return FirstHalf("remove-first", "the old member is a learner and takes the learner slot")
     if old.id in status.corrupt:
-        return Order("remove-first", "the old member's data is corrupt, and nothing may be copied from it")
+        return FirstHalf("remove-first", "the old member's data is corrupt, and nothing may be copied from it")
     if request.order != "auto":
-        return Order(request.order, "asked for with --order")
+        return FirstHalf(request.order, "asked for with --order")
     if is_down(status, old):
-        return Order("remove-first", "the old member is down, and etcd may refuse an add while a voter is down")
-    return Order("add-first", "the old member is healthy, so the margin never shrinks")
+        return FirstHalf("remove-first", "the old member is down, and etcd may refuse an add while a voter is down")
+    return FirstHalf("add-first", "the old member is healthy, so the margin never shrinks")
 
 
 def _spare(status: ClusterStatus, when: str, voters: int, live: int) -> Check:
@@ -182,7 +182,7 @@ def _several(status: ClusterStatus, wanted: Member | str) -> Check | None:
 
 def _removal(status: ClusterStatus, facts: Facts, target: Member, returning: int) -> list[Check]:
     alive = any(m.id == target.id for m in status.live_voters)
-    facts = replace(facts, member_id=target.id, was_alive=alive, returning=returning)
+    facts = replace(facts, member_id=target.id, returning=returning)
     verdict: Verdict | None = judge_removal(status, facts)
     if isinstance(verdict, Refuse) and verdict.error == Failure.STILL_LEADER:
         verdict = None
@@ -197,15 +197,15 @@ def _removal(status: ClusterStatus, facts: Facts, target: Member, returning: int
     return checks
 
 
-def _order(order: Order, old: Member, request: Replacement) -> Check:
-    if request.order == "add-first" and order.first == "remove-first":
+def _order(first: FirstHalf, old: Member, request: Replacement) -> Check:
+    if request.order == "add-first" and first.half == "remove-first":
         hint = "use --order remove-first"
         if old.name == request.name or set(old.peer_urls) & set(request.peer_urls):
             hint = f"give the new member another name and other peer URLs, or {hint}"
         return Check(
-            "order", "refuse", f"{old.label} can't be replaced add-first: {order.why}", hint, Failure.ORDER_IMPOSSIBLE
+            "order", "refuse", f"{old.label} can't be replaced add-first: {first.why}", hint, Failure.ORDER_IMPOSSIBLE
         )
-    return Check("order", "ok", f"{order.first}: {order.why}")
+    return Check("order", "ok", f"{first.half}: {first.why}")
 
 
 def _judged(name: str, verdict: Verdict | None, good: str) -> Check:

@@ -50,11 +50,11 @@ class Facts:
     What the judgements of one change go by.
 
     `name` and `peer_urls` are those of the member that joins; `member_id` is the member that the step is about,
-    empty until it is in the list. Of a removal: whether the member `was_alive` when it was last asked (it is not
-    asked any more), how many voters are `returning` later in the same change, and whether the operator forces it.
+    empty until it is in the list. Of a removal: how many voters are `returning` later in the same change, and whether
+    the operator forces it.
     `began_with` are voters and spare that a replace began with: its removal is judged by its final size, not by
     what is between the halves.
-    `avoid` holds the ID and the client URLs of a member that is being removed: nobody may ask it for anything.
+    `avoid` holds the ID and the client URLs of a member whose removal was sent: it is not asked for anything.
     """
 
     cluster: str
@@ -63,7 +63,6 @@ class Facts:
     name: str
     peer_urls: tuple[str, ...] = ()
     member_id: str = ""
-    was_alive: bool = False
     returning: int = 0
     force: bool = False
     began_with: tuple[int, int] | None = None

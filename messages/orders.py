@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from membership.judgements import StepName
 from membership.model import ClusterStatus
 from membership.settling import SentCall
 from membership.verdicts import Facts
@@ -61,7 +62,7 @@ class Order:
     `foreign` is the ID of somebody else's learner that is waited for.
     """
 
-    step: str
+    step: StepName
     facts: Facts
     ticket: Ticket
     launch: LaunchOrder | None = None

@@ -34,40 +34,37 @@ class Claim:
     """
     A change asks for the turn, or says that it has it.
 
-    Sent again and again; a claim replaces the earlier one of the same ticket. `giving_back` says the opposite:
-    the change has nothing of its own in the cluster and queues again later. `added` are the IDs of learners
-    that the change added or took over, `gone` those that it saw to be gone. `removing` holds the ID and the client
-    URLs of a member that it is about to remove. `preempt`: a held join that has the turn is to be cancelled.
-    `member` is the one that the change is about, for the log. `at`: when the change made the claim, by its
-    workflow's time; one that was made earlier and comes late says nothing.
+    Sent again and again; a claim replaces the earlier one of the same ticket.
     """
 
     cluster: str
     ticket: Ticket
+    #: The member that the change is about, for the log.
     member: str = ""
+    #: When the change made the claim, by its workflow's time. An earlier claim that comes late says nothing.
     at: float = 0.0
+    #: The change has the turn.
     holding: bool = False
+    #: The change has nothing of its own in the cluster, and queues again later.
     giving_back: bool = False
+    #: IDs of the learners that the change added or took over.
     added: tuple[str, ...] = ()
+    #: IDs of the learners that the change saw to be gone.
     gone: tuple[str, ...] = ()
-    removing: tuple[str, ...] = ()
+    #: A held join that has the turn is to be cancelled.
     preempt: bool = False
 
 
 @dataclass(frozen=True)
 class TurnsState:
-    """
-    What ClusterTurns knows; carried over when it continues as new.
-
-    `removing`: the ID and the client URLs of the member that the holder is about to remove; nobody may ask it.
-    `heard`: when the latest claim of a change was made, by its original run ID.
-    """
+    """What ClusterTurns knows; carried over when it continues as new."""
 
     holder: Ticket | None = None
     waiting: tuple[Ticket, ...] = ()
     learners: tuple[AddedLearner, ...] = ()
-    removing: tuple[str, ...] = ()
+    #: When the latest claim of a change was made, by its original run ID.
     heard: dict[str, float] = field(default_factory=dict)
+    #: Rest before the first grant: the turns were ended from outside.
     rest_first: bool = False
     resting: bool = False
 

@@ -3,9 +3,25 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Literal
 
 from membership.model import SyncProgress
 from membership.text import in_markdown
+
+Stage = Literal[
+    "preflight",
+    "turn",
+    "add",
+    "sync",
+    "promote",
+    "verify",
+    "snapshot",
+    "lead",
+    "remove",
+    "check",
+    "rollback",
+    "ended",
+]
 
 
 @dataclass(frozen=True)
@@ -13,7 +29,7 @@ class ChangeView:
     """Where a change is. `seconds` are the durations of the stages that have ended."""
 
     what: str
-    stage: str
+    stage: Stage
     verb: str = ""
     waits_for: str = ""
     held: str = ""
@@ -34,7 +50,7 @@ def percent_text(progress: SyncProgress) -> str:
     return ""
 
 
-def details(view: ChangeView, stages: tuple[str, ...]) -> str:
+def details(view: ChangeView, stages: tuple[Stage, ...]) -> str:
     """The change in Markdown, with every stage of it; texts of others are escaped."""
     lines = [f"### {in_markdown(view.what)}", "", "| stage | |", "|---|---|"]
     for stage in stages:

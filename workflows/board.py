@@ -9,13 +9,13 @@ from temporalio.common import SearchAttributeKey
 
 with workflow.unsafe.imports_passed_through():
     from membership.model import SyncProgress
-    from messages.views import ChangeView, details
+    from messages.views import ChangeView, Stage, details
 
 
 class Board:
     """What a person sees of one change; `stages` are those of its normal course."""
 
-    def __init__(self, what: str, verb: str, cluster: str, member: str, stages: tuple[str, ...]) -> None:
+    def __init__(self, what: str, verb: str, cluster: str, member: str, stages: tuple[Stage, ...]) -> None:
         self.view = ChangeView(what=what, stage=stages[0], verb=verb)
         self._search_attributes: tuple[str, ...] = ()
         self._cluster, self._member = cluster, member
@@ -23,7 +23,7 @@ class Board:
         self._entered = workflow.time()
         self._show()
 
-    def enter(self, stage: str) -> None:
+    def enter(self, stage: Stage) -> None:
         """The change comes to another stage."""
         if stage == self.view.stage:
             return

@@ -9,16 +9,17 @@ from temporalio import workflow
 from temporalio.common import RawValue
 from temporalio.exceptions import ActivityError, ApplicationError
 
-from workflows.change import stop_of
 from workflows.ends import NOTHING, parse
-from workflows.timeouts import ASK, GLANCE
+from workflows.timeouts import ASK, GLANCE, start
 
 with workflow.unsafe.imports_passed_through():
     from activities.observe import Observe
+    from activities.ports import ClusterProfile
     from activities.turns import Turns
     from messages.answers import ClusterList, Inspection, Reachability
     from messages.orders import Look
     from messages.requests import InspectRequest
+    from workflows.stop import stop_of
 
 
 @workflow.defn
@@ -29,9 +30,9 @@ class InspectCluster:
     async def run(self, question: RawValue = NOTHING) -> Inspection:
         name = parse(InspectRequest, question).cluster
         try:
-            profile = await ASK.start(Observe.read_profile, name, f"read the profile of {name}")
-            turns = ASK.start(Turns.read_turns, name, f"who changes {name}")
-            status = await GLANCE.start(Observe.check_status, Look(name), f"look at {name}", profile.task_queue)
+            profile: ClusterProfile = await start(Observe.read_profile, name, ASK, f"read the profile of {name}")
+            turns = start(Turns.read_turns, name, ASK, f"who changes {name}")
+            status = await start(Observe.check_status, Look(name), GLANCE, f"look at {name}", profile.task_queue)
             return Inspection(name, status, await turns)
         except ActivityError as error:
             stop = stop_of(error, "failed")
@@ -45,7 +46,7 @@ class ListClusters:
     @workflow.run
     async def run(self) -> ClusterList:
         try:
-            known = await ASK.start(Observe.list_clusters, None, "read the clusters file")
+            known = await start(Observe.list_clusters, None, ASK, "read the clusters file")
         except ActivityError as error:
             return ClusterList(problem=stop_of(error, "failed").reason)
         return ClusterList(tuple(await asyncio.gather(*(_reach(cluster) for cluster in known))))
@@ -54,7 +55,7 @@ class ListClusters:
 async def _reach(cluster: Reachability) -> Reachability:
     look = Look(cluster.cluster)
     try:
-        status = await GLANCE.start(Observe.check_status, look, f"look at {cluster.cluster}", cluster.task_queue)
+        status = await start(Observe.check_status, look, GLANCE, f"look at {cluster.cluster}", cluster.task_queue)
     except ActivityError as error:
         stop = stop_of(error, "failed")
         return replace(cluster, problem=f"{stop.error}: {stop.reason}", hint=stop.hint)

@@ -7,11 +7,11 @@ from dataclasses import replace
 from temporalio import workflow
 from temporalio.common import RawValue
 
-from workflows.course import Course
+from workflows.change import Change
 from workflows.ends import NOTHING, parse
 from workflows.joining import STAGES, Joining
+from workflows.settle import PROMOTE
 from workflows.steering import Steered
-from workflows.steps import PROMOTE
 
 with workflow.unsafe.imports_passed_through():
     from membership.checks import Check
@@ -23,7 +23,7 @@ with workflow.unsafe.imports_passed_through():
     from workflows.stop import Stop
 
 
-class Join(Course[JoinRequest]):
+class Join(Change[JoinRequest]):
     """One join."""
 
     def __init__(self, request: JoinRequest) -> None:
@@ -37,20 +37,20 @@ class Join(Course[JoinRequest]):
         return check_join(status, facts)
 
     async def forward(self) -> Outcome:
-        seen = await self.preflight()
-        if self.joining.is_voter(seen):
-            seen = await self.joining.is_in(seen)
-            # After a hold, the course begins anew and finds what it did before.
-            kind: OutcomeKind = "promoted" if self.change.did(PROMOTE.what) else "already-voter"
-            return self.end(kind, seen, verified=self.joining.verified)
-        await self.joining.check_launcher()
-        seen = await self.joining.run(await self.take_turn())
-        return self.end("promoted", seen, verified=self.joining.verified)
+        status = await self.preflight()
+        if self.joining.learner.is_voter(status):
+            status = await self.joining.find_voter(status)
+            # After a hold, the change begins anew and finds its own promote.
+            kind: OutcomeKind = "promoted" if self.cluster.did(PROMOTE.what) else "already-voter"
+            return self.end(kind, status, verified=self.joining.verified)
+        await self.joining.container.check()
+        status = await self.take_turn()
+        status = await self.joining.run(status)
+        return self.end("promoted", status, verified=self.joining.verified)
 
     async def back(self, stop: Stop) -> ClusterStatus | Outcome | None:
-        status, is_in = await self.joining.back(stop)
-        self.rolled_back = self.joining.rolled_back
-        if is_in and status:
+        status = await self.joining.back(stop)
+        if self.joining.is_in and status:
             return self.end("promoted", status, verified=self.joining.verified)
         return status
 
@@ -71,8 +71,8 @@ class JoinMember(Steered):
 
     @workflow.signal(description="The sync watch tells how far it is")
     def note_progress(self, progress: SyncProgress) -> None:
-        if isinstance(self._course, Join):
-            self._course.joining.note(progress)
+        if isinstance(self._change, Join):
+            self._change.joining.note(progress)
 
     @workflow.update(description="Returns the handover as soon as the learner is added")
     async def wait_until_added(self) -> Handover:

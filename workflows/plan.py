@@ -9,13 +9,13 @@ from temporalio import workflow
 from temporalio.common import RawValue
 from temporalio.exceptions import ActivityError, ApplicationError
 
-from workflows.change import stop_of
 from workflows.ends import NOTHING, parse
-from workflows.timeouts import ASK, GLANCE
+from workflows.timeouts import ASK, GLANCE, start
 
 with workflow.unsafe.imports_passed_through():
     from activities.observe import Observe
     from activities.past import Earlier, Past
+    from activities.ports import ClusterProfile
     from membership.allow import check_allowed, check_line
     from membership.checks import Check
     from membership.model import ClusterStatus
@@ -23,9 +23,10 @@ with workflow.unsafe.imports_passed_through():
     from membership.verdicts import Facts
     from messages.answers import Plan
     from messages.learners import learners_beside, orphans_beside
-    from messages.orders import Beforehand, Look
+    from messages.orders import Look
     from messages.requests import ChangeRequest, JoinRequest, PlanRequest, RemoveRequest, ReplaceRequest, change_id
     from messages.turns import AddedLearner, TurnsState
+    from workflows.stop import stop_of
 
 
 @workflow.defn
@@ -37,10 +38,11 @@ class PlanChange:
         plan = parse(PlanRequest, question)
         request = plan.change
         try:
-            profile = await ASK.start(Observe.read_profile, request.cluster, f"read the profile of {request.cluster}")
+            name = request.cluster
+            profile: ClusterProfile = await start(Observe.read_profile, name, ASK, f"read the profile of {name}")
             look = Look(request.cluster, uptimes=True)
             what = f"look at {request.cluster}"
-            seen: Beforehand = await GLANCE.start(Observe.look_beforehand, look, what, profile.task_queue)
+            seen = await start(Observe.look_beforehand, look, GLANCE, what, profile.task_queue)
             facts = Facts(request.cluster, seen.status.cluster_id, profile.policy, request.subject)
             facts = replace(facts, began_with=await _began_with(seen.status, request))
         except ActivityError as error:
@@ -63,8 +65,7 @@ async def _began_with(status: ClusterStatus, request: ChangeRequest) -> tuple[in
     if old is None:
         return None
     earlier = Earlier(change_id(request.cluster, request.verb, request.subject), old.id)
-    began_with: tuple[int, int] | None = await ASK.start(Past.began_with, earlier, "what did the replace begin with?")
-    return began_with
+    return await start(Past.began_with, earlier, ASK, "what did the replace begin with?")
 
 
 def _checks(status: ClusterStatus, facts: Facts, request: ChangeRequest) -> tuple[Check, ...]:

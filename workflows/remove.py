@@ -5,7 +5,7 @@ from __future__ import annotations
 from temporalio import workflow
 from temporalio.common import RawValue
 
-from workflows.course import Course
+from workflows.change import Change
 from workflows.ends import NOTHING, parse
 from workflows.orphans import clear_orphans
 from workflows.removing import STAGES, Removing
@@ -21,7 +21,7 @@ with workflow.unsafe.imports_passed_through():
     from workflows.stop import Stop
 
 
-class Removal(Course[RemoveRequest]):
+class Removal(Change[RemoveRequest]):
     """One removal; the member is pinned to its ID by the first look."""
 
     def __init__(self, request: RemoveRequest) -> None:
@@ -32,17 +32,17 @@ class Removal(Course[RemoveRequest]):
         return check_remove(status, facts, self._target or self.request.member, force=self.request.force)
 
     async def forward(self) -> Outcome:
-        seen = await self.preflight()
-        self._target = self._target or find_member(seen, self.request.member)
-        if self._target is None or seen.member(self._target.id) is None:
-            return self.end("already-removed", seen)
+        status = await self.preflight()
+        self._target = self._target or find_member(status, self.request.member)
+        if self._target is None or status.member(self._target.id) is None:
+            return self.end("already-removed", status)
         self.board.knows_member(self._target.id)
+        status = await self.take_turn(preempt=self.request.preempt and is_down(status, self._target))
+        status = await clear_orphans(self, status)
+        was_gone = status.member(self._target.id) is None
         removing = Removing(self, self._target)
-        seen = await self.take_turn(preempt=self.request.preempt and is_down(seen, self._target))
-        seen = await clear_orphans(self.change, self.turn, self.request, seen)
-        gone = seen.member(self._target.id) is None
-        seen = await removing.run(seen)
-        return self.end("already-removed" if gone else "removed", seen, verified=removing.verified)
+        status = await removing.run(status)
+        return self.end("already-removed" if was_gone else "removed", status, verified=removing.verified)
 
     async def back(self, stop: Stop) -> ClusterStatus | None:
         return None

@@ -7,27 +7,27 @@ from dataclasses import replace
 from temporalio import workflow
 from temporalio.common import RawValue
 
-from workflows.course import Course
+from workflows.change import Change
 from workflows.ends import NOTHING, parse
 from workflows.joining import STAGES as JOINING
 from workflows.joining import Joining
 from workflows.removing import STAGES as REMOVING
 from workflows.removing import Removing
 from workflows.steering import Steered
-from workflows.timeouts import ASK
+from workflows.timeouts import ASK, start
 
 with workflow.unsafe.imports_passed_through():
     from activities.past import Earlier, Past
     from membership.checks import Check
     from membership.model import ClusterStatus, Handover, Member, SyncProgress
-    from membership.preflight import between_halves, check_replace, find_member, is_down, order_of
+    from membership.preflight import between_halves, check_replace, find_member, first_half, is_down
     from membership.verdicts import Facts, spare
     from messages.outcomes import Outcome
     from messages.requests import ReplaceRequest
     from workflows.stop import Stop
 
 
-class Replacement(Course[ReplaceRequest]):
+class Replacement(Change[ReplaceRequest]):
     """One replacement: the steps of a join and of a removal, in the order that is safer."""
 
     def __init__(self, request: ReplaceRequest) -> None:
@@ -51,60 +51,59 @@ class Replacement(Course[ReplaceRequest]):
         """After a failure between the halves the removal is judged by what the first run began with."""
         old = between_halves(status, self._old or self.request.old, self.request)
         if self._began_with is None and old:
-            question = Earlier(self.change.ticket.workflow_id, old.id)
-            self._began_with = await ASK.start(
-                Past.began_with, question, f"{self.request.name}: what did it begin with?"
-            )
-        self.change.facts = replace(self.change.facts, began_with=self._began_with)
+            question = Earlier(self.ticket.workflow_id, old.id)
+            why = f"{self.request.name}: what did it begin with?"
+            self._began_with = await start(Past.began_with, question, ASK, why)
+        self.cluster.facts = replace(self.cluster.facts, began_with=self._began_with)
 
     async def forward(self) -> Outcome:
-        seen = await self.preflight()
-        self._old = self._old or find_member(seen, self.request.old)
-        old = self._old and seen.member(self._old.id)
-        if self.joining.is_voter(seen) and old is None:
-            seen = await self.joining.is_in(seen)
-            return self.end("replaced", seen, verified=self._verified())
-        await self.joining.check_launcher()
-        seen = await self.take_turn(preempt=self.request.preempt and old is not None and is_down(seen, old))
-        self._begin(seen, old)
-        before = self.change.facts
-        if order_of(seen, old, self.request).first == "remove-first":
-            seen = await self._remove(seen, returning=1)
-            self.change.facts = before
-            seen = await self._join(seen)
+        status = await self.preflight()
+        self._old = self._old or find_member(status, self.request.old)
+        old = self._old and status.member(self._old.id)
+        if self.joining.learner.is_voter(status) and old is None:
+            status = await self.joining.find_voter(status)
+            return self.end("replaced", status, verified=self._verified())
+        await self.joining.container.check()
+        status = await self.take_turn(preempt=self.request.preempt and old is not None and is_down(status, old))
+        self._begin(status, old)
+        if first_half(status, old, self.request).half == "remove-first":
+            status = await self._remove(status, returning=1)
+            status = await self._join(status)
         else:
-            seen = await self._join(seen)
-            self.change.facts = before
-            seen = await self._remove(seen, returning=0)
-        return self.end("replaced", seen, verified=self._verified())
+            status = await self._join(status)
+            status = await self._remove(status, returning=0)
+        return self.end("replaced", status, verified=self._verified())
 
-    def _begin(self, seen: ClusterStatus, old: Member | None) -> None:
+    def _begin(self, status: ClusterStatus, old: Member | None) -> None:
         """Keeps what it began with, for itself after a hold, and for another run after a failure."""
         if self._began_with is None:
-            voters = len(seen.voters)
-            self._began_with = (voters, spare(voters, len(seen.live_voters)))
+            voters = len(status.voters)
+            self._began_with = (voters, spare(voters, len(status.live_voters)))
         if old:
             workflow.upsert_memo({"began_with": [old.id, *self._began_with]})
-        self.change.facts = replace(self.change.facts, began_with=self._began_with)
+        self.cluster.facts = replace(self.cluster.facts, began_with=self._began_with)
 
-    async def _join(self, seen: ClusterStatus) -> ClusterStatus:
-        seen = await self.joining.run(seen)
-        self.turn.report(seen)
+    async def _join(self, status: ClusterStatus) -> ClusterStatus:
+        before = self.cluster.facts
+        status = await self.joining.run(status)
+        self.cluster.facts = before
+        self.turn.report(status)
         self._has_joined = True
-        self.change.unstoppable = False
-        return seen
+        self.interruptions.unstoppable = False
+        return status
 
-    async def _remove(self, seen: ClusterStatus, returning: int) -> ClusterStatus:
+    async def _remove(self, status: ClusterStatus, returning: int) -> ClusterStatus:
         if self._old is None or self._was_removed:
-            return seen
+            return status
+        before = self.cluster.facts
         removing = Removing(self, self._old, returning)
-        seen = await removing.run(seen)
+        status = await removing.run(status)
+        self.cluster.facts = before
         self._was_removed = True
         self._seen_gone = removing.verified
-        self.change.unstoppable = False
-        await self.change.ask_again(self.turn)
-        await self.joining.stop_old(self._old)
-        return seen
+        self.interruptions.unstoppable = False
+        await self.joining.container.stop_old(self._old)
+        return status
 
     def _verified(self) -> bool | None:
         """Of both halves, as far as this run did them."""
@@ -115,15 +114,15 @@ class Replacement(Course[ReplaceRequest]):
         """Takes back the half that can be taken back, and says which half stands."""
         status: ClusterStatus | None = None
         if not self._has_joined:
-            status, is_in = await self.joining.back(stop)
-            if is_in and self._was_removed and status:
+            status = await self.joining.back(stop)
+            if self.joining.is_in and self._was_removed and status:
                 return self.end("replaced", status, verified=self._verified())
-            self._has_joined = status is not None and self.joining.is_voter(status)
+            self._has_joined = status is not None and self.joining.learner.is_voter(status)
         if self._half:
             stop.kind = "failed"
             self.explain(stop)
             stop.hint = f"{stop.hint + '; ' if stop.hint else ''}run the same command again: it goes on from there"
-        self.rolled_back = self.joining.rolled_back and not self._half
+        self.rolled_back = self.rolled_back and not self._half
         return status
 
     def explain(self, stop: Stop) -> None:
@@ -154,8 +153,8 @@ class ReplaceMember(Steered):
 
     @workflow.signal(description="The sync watch tells how far it is")
     def note_progress(self, progress: SyncProgress) -> None:
-        if isinstance(self._course, Replacement):
-            self._course.joining.note(progress)
+        if isinstance(self._change, Replacement):
+            self._change.joining.note(progress)
 
     @workflow.update(description="Returns the handover as soon as the learner is added")
     async def wait_until_added(self) -> Handover:

@@ -8,8 +8,8 @@ from typing import Any
 from temporalio import workflow
 from temporalio.exceptions import ApplicationError
 
-from workflows.course import Course
-from workflows.timeouts import ASK
+from workflows.change import Change
+from workflows.timeouts import ASK, start
 
 with workflow.unsafe.imports_passed_through():
     from activities.turns import Turns
@@ -24,16 +24,18 @@ class Steered:
     """The base of the workflows that change a cluster."""
 
     def __init__(self) -> None:
-        self._course: Course[Any] | None = None
+        self._change: Change[Any] | None = None
 
-    async def follow(self, course: Course[Any]) -> Outcome:
-        """Runs the course to its end. A cancel stops it at its next safe point, and never tears it out of an act."""
-        self._course = course
-        body = asyncio.create_task(_to_end(course))
+    async def follow(self, change: Change[Any]) -> Outcome:
+        """Runs the change to its end. A cancel stops it at its next safe point, and never tears it out of an act."""
+        self._change = change
+        body = asyncio.create_task(_to_end(change))
         try:
             return await asyncio.shield(body)
         except asyncio.CancelledError:
-            course.change.stop(Stop("cancelled", Failure.CANCELLED, workflow.cancellation_reason() or "cancelled"))
+            change.interruptions.stop(
+                Stop("cancelled", Failure.CANCELLED, workflow.cancellation_reason() or "cancelled")
+            )
             return await body
 
     @workflow.query(description="Where the change is: stage, what it waits for, sync progress, calls sent")
@@ -42,19 +44,18 @@ class Steered:
 
     @workflow.query(description="The ETCD_* values with which the new member must be started; null before the add")
     def handover(self) -> Handover | None:
-        return self._course.handover if self._course else None
+        return self._change.handover if self._change else None
 
     @workflow.update(description="Holds the change at its next safe point, until `resume` or a cancel")
     async def hold(self) -> ChangeView:
-        change = self._running().change
-        board = self._running().board
-        change.hold("asked for by an operator")
-        await workflow.wait_condition(lambda: bool(board.view.held) or self._too_late or not change.is_held)
+        board, interruptions = self._running().board, self._running().interruptions
+        interruptions.hold("asked for by an operator")
+        await workflow.wait_condition(lambda: bool(board.view.held) or self._too_late or not interruptions.is_held)
         if board.view.held:
             return board.view
-        if not change.is_held:
+        if not interruptions.is_held:
             raise ApplicationError("it was let go on before it came to its next safe point", type="NotHeld")
-        change.resume()  # a replace has safe points again later, and whoever was told no is not held there
+        interruptions.resume()  # a replace has safe points again later, and must not be held there after a "no" here
         raise ApplicationError("too late: the change came past its last safe point", type="TooLate")
 
     @hold.validator
@@ -63,21 +64,21 @@ class Steered:
 
     @workflow.update(description="Goes on with a change that is held")
     async def resume(self) -> ChangeView:
-        course = self._running()
-        course.change.resume()
-        return course.board.view
+        change = self._running()
+        change.interruptions.resume()
+        return change.board.view
 
     @resume.validator
     def _may_resume(self) -> None:
-        if self._course is None or not self._course.change.is_held:
+        if self._change is None or not self._change.interruptions.is_held:
             raise ApplicationError("the change is not held", type="NotHeld")
 
     @workflow.update(description="Cancels the change: what it added is removed; refused when it is too late")
     async def cancel(self) -> ChangeView:
-        course = self._running()
+        change = self._running()
         # One path for every cancel: this asks Temporal for what the UI's own button asks.
-        await ASK.start(Turns.cancel_change, course.change.ticket, f"{course.change.member}: cancel")
-        return course.board.view
+        await start(Turns.cancel_change, change.ticket, ASK, f"{change.request.subject}: cancel")
+        return change.board.view
 
     @cancel.validator
     def _may_cancel(self) -> None:
@@ -85,7 +86,7 @@ class Steered:
 
     async def added(self) -> Handover:
         """The handover, as soon as the learner is added; for the changes that add one."""
-        await workflow.wait_condition(lambda: bool(self._course and (self._course.handover or self._course.ended)))
+        await workflow.wait_condition(lambda: bool(self._change and (self._change.handover or self._change.ended)))
         if handover := self._running().handover:
             return handover
         reason = "the change ended, and no learner of it is in the cluster"
@@ -93,24 +94,24 @@ class Steered:
 
     @property
     def _too_late(self) -> bool:
-        return self._course is None or self._course.ended or self._course.change.unstoppable
+        return self._change is None or self._change.ended or self._change.interruptions.unstoppable
 
     def _refuse_late(self) -> None:
-        if self._course is None:
+        if self._change is None:
             raise ApplicationError("the change has not begun yet", type="NotBegun")
         if self._too_late:
             raise ApplicationError("too late: the change is past its last safe point", type="TooLate")
 
-    def _running(self) -> Course[Any]:
-        if self._course is None:
+    def _running(self) -> Change[Any]:
+        if self._change is None:
             raise ApplicationError("the change has not begun yet", type="NotBegun")
-        return self._course
+        return self._change
 
 
-async def _to_end(course: Course[Any]) -> Outcome:
+async def _to_end(change: Change[Any]) -> Outcome:
     """A cancel that comes while handlers still answer is too late, and must not take the outcome's place."""
     try:
-        outcome = await course.run()
+        outcome = await change.run()
     except (ApplicationError, asyncio.CancelledError):
         await workflow.wait_condition(workflow.all_handlers_finished)
         raise

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 from temporalio import workflow
 
-from workflows.timeouts import WAIT
+from workflows.timeouts import WAIT, start
 
 with workflow.unsafe.imports_passed_through():
     from activities.turns import Turns
@@ -53,8 +53,6 @@ class ClusterTurns:
         state = replace(state, heard={**state.heard, claim.ticket.run_id: claim.at})
         kept = tuple(x for x in state.learners if x.member_id not in {*claim.added, *claim.gone})
         state = replace(state, learners=kept + tuple(AddedLearner(i, claim.ticket) for i in claim.added))
-        if claim.holding:
-            state = replace(state, removing=claim.removing)
         if claim.giving_back:
             waiting = tuple(t for t in state.waiting if t != claim.ticket)
             holder = None if state.holder == claim.ticket else state.holder
@@ -80,7 +78,7 @@ class ClusterTurns:
         """Returns when the holder has closed, gave the turn back, or this history has grown long."""
         self._show()
         holding = Holding(ticket, workflow.now().timestamp())
-        watch = WAIT.start(Turns.watch_holder, holding, f"the turn is with {ticket.workflow_id}")
+        watch = start(Turns.watch_holder, holding, WAIT, f"the turn is with {ticket.workflow_id}")
         await workflow.wait_condition(
             lambda: watch.done() or self._state.holder != ticket or workflow.info().is_continue_as_new_suggested()
         )
@@ -101,7 +99,6 @@ class ClusterTurns:
         self._state = replace(self._state, holder=None, learners=learners)
         if closed.held and not closed.orderly:
             await self._rest(ACT_DEADLINE)
-        self._state = replace(self._state, removing=())
 
     async def _rest(self, seconds: float) -> None:
         self._state = replace(self._state, resting=True)
@@ -114,8 +111,6 @@ class ClusterTurns:
         holder = "nobody (resting)" if state.resting else state.holder.workflow_id if state.holder else "nobody"
         lines = [f"**Turn:** {holder}", "", f"**Waiting:** {len(state.waiting)}"]
         lines += [f"1. {ticket.workflow_id}" for ticket in state.waiting]
-        if state.removing:
-            lines += ["", f"**Not asked, because it is being removed:** {state.removing[0]}"]
         if state.orphans:
             lines += ["", "**Learners left by changes that ended unfinished:**"]
             lines += [f"- {x.member_id}, added by {x.ticket.workflow_id}" for x in state.orphans]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from temporalio.testing import ActivityEnvironment
 
-from activities.change import Change
+from activities.acts import Acts
 from membership import errors as e
 from membership.policy import Policy
 from membership.verdicts import Facts
@@ -60,7 +60,7 @@ class Granting:
 
 def add(etcd):
     facts = Facts("prod", CLUSTER_ID, Policy(), "etcd-4", ("http://etcd-4:2380",), avoid=("a-url",))
-    return ActivityEnvironment().run(Change(etcd, Granting(etcd)).add_learner, Order("add", facts, Ticket("w", "r")))
+    return ActivityEnvironment().run(Acts(etcd, Granting(etcd)).add_learner, Order("add", facts, Ticket("w", "r")))
 
 
 def test_a_token_is_asked_for_before_anything_is_checked():

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
-from activities.temporal import Avoided
 from messages.turns import Claim, Ticket, TurnsState
 from workflows.turns import ClusterTurns
 
@@ -41,22 +38,6 @@ def test_a_claim_that_comes_late_says_nothing():
     assert turns(holding, given_back, claim(at=3.0)).waiting == (MINE,)
 
 
-def test_an_announcement_is_not_taken_back_by_an_older_claim():
-    """Else a member would be asked in the moment of its removal."""
-    older, announcing = claim(holding=True), claim(at=2.0, holding=True, removing=("9", "http://h:2379"))
-    assert turns(older, announcing, older).removing == announcing.removing
-    assert turns(older, announcing, replace(announcing, at=3.0, removing=())).removing == ()
-
-
 def test_a_change_that_was_reset_is_heard_again():
     """Its time goes on, though its workflow began anew."""
     assert turns(claim(at=5.0, giving_back=True), claim(at=9.0)).waiting == (MINE,)
-
-
-def test_a_look_in_two_parts_hears_of_a_removal_between_them():
-    """What is avoided is asked for at the moment of the question."""
-    removing: list[str] = []
-    avoided = Avoided(("7",), lambda: tuple(removing))
-    assert ("7" in avoided, "9" in avoided, len(avoided)) == (True, False, 1)
-    removing.append("9")
-    assert ("9" in avoided, sorted(avoided)) == (True, ["7", "9"])

@@ -22,8 +22,8 @@ def loose(**policy) -> Policy:
 
 
 def going(policy: Policy | None = None, **more) -> Facts:
-    """Facts of the removal of a live member, of whose last word the removal knows."""
-    return facts(TARGET, policy or loose(), **{"was_alive": True, **more})
+    """Facts of the removal of the third member."""
+    return facts(TARGET, policy or loose(), **more)
 
 
 def check(verdict, expected):
@@ -55,10 +55,10 @@ ARITHMETIC = [
 
 
 def gone_from(voters: int, dead: int, *, alive: bool, policy: Policy, force: bool = False):
-    """The verdict on the removal of the last voter, beside so many dead ones; nobody asks it any more."""
+    """The verdict on the removal of the last voter, beside so many dead ones."""
     target = str(voters)
-    down = (target, *(str(voters - n) for n in range(1, dead + 1)))
-    return judge_removal(cluster(voters, down=down), facts(target, policy, was_alive=alive, force=force))
+    down = tuple(str(voters - n) for n in range(int(alive), dead + 1))
+    return judge_removal(cluster(voters, down=down), facts(target, policy, force=force))
 
 
 @pytest.mark.parametrize("min_spare", range(4))
@@ -79,15 +79,6 @@ def test_force_never_costs_the_quorum(voters, dead, alive, before, after):
     """It skips what is the operator's to judge, and etcd itself would refuse the rest."""
     verdict = gone_from(voters, dead, alive=alive, policy=Policy(min_spare=3), force=True)
     check(verdict, Ready() if after >= 0 else "QuorumAtRisk|lose its quorum")
-
-
-def test_the_target_counts_as_it_was_although_it_is_not_asked():
-    """That it was alive is a fact from before: the margin does shrink, however silent it is now."""
-    silent = cluster(3, down=(TARGET,))
-    check(judge_removal(silent, going(Policy(min_voters=2))), "QuorumAtRisk|now it is 1, and min_spare is 1")
-    assert judge_removal(silent, going(Policy(min_voters=2), was_alive=False)) == Ready()
-    asked = cluster(3)
-    assert judge_removal(asked, going(Policy(min_voters=2))) == judge_removal(silent, going(Policy(min_voters=2)))
 
 
 def test_the_reason_names_the_others_that_are_down():
@@ -111,7 +102,7 @@ def test_the_reason_names_the_others_that_are_down():
 def test_min_voters(voters, min_voters, returning, force, expected):
     """Judged on the final size of the change, not between its halves; force skips it."""
     policy = loose(min_voters=min_voters)
-    verdict = judge_removal(cluster(voters), facts("2", policy, was_alive=True, returning=returning, force=force))
+    verdict = judge_removal(cluster(voters), facts("2", policy, returning=returning, force=force))
     check(verdict, expected)
 
 
@@ -147,11 +138,10 @@ REMOVAL = {
     ),
     "a dead voter beside a stuck learner": (
         cluster(3, learner(""), down=(TARGET,)),
-        going(Policy(min_voters=2), was_alive=False),
+        going(Policy(min_voters=2)),
         Ready(),
     ),
     "the leader": (cluster(3, leader=TARGET), going(), "StillLeader|etcd-3 (3) leads"),
-    "the leader, not asked any more": (cluster(3, leader=TARGET, down=(TARGET,)), going(), "StillLeader"),
     "the leader, and too few voters": (cluster(3, leader=TARGET), going(Policy()), "TooFewVoters"),
     "lists that differ": (cluster(3, dissent=("2 lists more",)), going(), "voters disagree"),
     "a leader that is silent": (cluster(5, down=("1",)), going(), "leader 1 does not answer"),

@@ -117,7 +117,7 @@ def test_an_engine_that_does_not_answer_is_asked_three_times(times, works):
             world.launch()
         assert failed.value.non_retryable
     assert world.created == works
-    assert LAUNCH.retry.maximum_attempts == 0
+    assert LAUNCH["retry_policy"].maximum_attempts == 0
 
 
 def test_a_conflict_is_not_tried_again():

@@ -191,7 +191,7 @@ def test_a_refused_removal_says_what_its_judgement_says(case):
     status, wanted, policy = REFUSED_REMOVALS[case]
     check = refusal(check_remove(status, facts(policy=policy), wanted, force=False))
     member = find_member(status, wanted)
-    verdict = judge_removal(status, facts(member.id, policy, was_alive=True))
+    verdict = judge_removal(status, facts(member.id, policy))
     assert (verdict.error, verdict.reason, verdict.hint) == (check.error, check.evidence, check.hint)
     assert case.startswith(verdict.error)
 

@@ -11,7 +11,7 @@ from membership.judge_join import judge_add
 from membership.judge_removal import judge_removal
 from membership.model import Alarm
 from membership.policy import Policy
-from membership.preflight import between_halves, check_replace, find_member, order_of, refusal, warnings
+from membership.preflight import between_halves, check_replace, find_member, first_half, refusal, warnings
 
 OLD_URL = "http://10.0.0.3:2380"
 LEARNER = learner("old", "8", "http://10.0.0.8:2380")
@@ -52,10 +52,10 @@ ORDERS = {
 def test_order(case):
     """Which half comes first, and why? The plan says it in the same words."""
     status, request, expected = ORDERS[case]
-    order = order_of(status, find_member(status, request.old), request)
-    assert expected == (order.first, order.why)
+    first = first_half(status, find_member(status, request.old), request)
+    assert expected == (first.half, first.why)
     told = [c.evidence for c in checked(status, request) if c.name == "order" and c.verdict == "ok"]
-    assert set(told) <= {f"{order.first}: {order.why}"}
+    assert set(told) <= {f"{first.half}: {first.why}"}
 
 
 IMPOSSIBLE = {
@@ -97,7 +97,7 @@ def test_a_removal_that_comes_first_is_judged_at_once():
     for error, (status, policy) in cases.items():
         request = asked(f"etcd-{len(status.members)}", order="remove-first")
         old = find_member(status, request.old)
-        verdict = judge_removal(status, facts(old.id, policy, was_alive=True, returning=1))
+        verdict = judge_removal(status, facts(old.id, policy, returning=1))
         check = refusal(checked(status, request, policy))
         assert (error, verdict.reason, verdict.hint) == (check.error, check.evidence, check.hint)
     assert the("removal", checked(cluster(5), remove_first)).evidence == "etcd-3 (3) can be removed"
@@ -137,7 +137,7 @@ def test_a_corrupt_member_goes_first():
     """Nothing may be copied from it; the corrupt member's alarm does not stand in the way of its own replacement."""
     corrupt = {**cluster(3).statuses, "3": own_word("3", alarms=(Alarm("3", "CORRUPT"),))}
     status = cluster(3, statuses=corrupt)
-    assert order_of(status, status.member("3"), asked()).first == "remove-first"
+    assert first_half(status, status.member("3"), asked()).half == "remove-first"
     assert refusal(checked(status)) is None
     assert refusal(checked(status, asked("etcd-2"))).error == "CorruptAlarm"
 

@@ -210,7 +210,7 @@ def test_a_worker_that_stops_uses_up_no_try(tmp_path):
             environment.run(Snapshots(etcd, pause=0).save_snapshot, save)
         assert (left.value.type, left.value.non_retryable) == ("WorkerShutdown", False)
         assert not list(tmp_path.iterdir())
-    assert SNAPSHOT.retry.maximum_attempts == 0
+    assert SNAPSHOT["retry_policy"].maximum_attempts == 0
 
 
 def test_what_a_killed_worker_left_is_removed(tmp_path):

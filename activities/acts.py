@@ -35,7 +35,7 @@ Call = Callable[[Etcd, ClusterStatus], object]
 Effect = Callable[[Etcd], bool]
 
 
-class Change:
+class Acts:
     """The acts, on the clusters of this worker."""
 
     def __init__(self, clusters: Clusters, temporal: Temporal, clock: Callable[[], float] = time.monotonic) -> None:

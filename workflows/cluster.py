@@ -1,0 +1,175 @@
+"""The cluster of one change: looks at it, waits for it, acts on it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TypeVar
+
+from temporalio import workflow
+from temporalio.exceptions import ActivityError
+
+from workflows.board import Board
+from workflows.interruptions import Interruptions
+from workflows.timeouts import ACT, ASK, FIRST_LOOK, LOOK, LOOK_AGAIN, WAIT, start
+
+with workflow.unsafe.imports_passed_through():
+    from activities.acts import Acts
+    from activities.observe import Observe
+    from activities.ports import ClusterProfile
+    from activities.watch import Watch
+    from membership.failures import Failure
+    from membership.judgements import StepName, judge
+    from membership.model import ClusterStatus
+    from membership.verdicts import Facts, Verdict
+    from messages.orders import ActReport, Beforehand, LaunchOrder, Look, Order
+    from messages.turns import Ticket
+    from workflows.stop import StopKind, stop_of
+
+S = TypeVar("S")
+A = TypeVar("A")
+T = TypeVar("T")
+
+ActOf = Callable[[Acts, Order], ActReport]
+WaitOf = Callable[[Watch, Order], ClusterStatus]
+
+# Waits that end by themselves where the member is at fault: the policy says whether the change is held then.
+_CLOCKS = (Failure.LEARNER_STALLED, Failure.LAUNCHED_MEMBER_DIED)
+
+
+class Cluster:
+    """What one change knows of its cluster, and everything that it asks of it."""
+
+    def __init__(self, board: Board, interruptions: Interruptions, name: str, member: str, ticket: Ticket) -> None:
+        #: The cluster's name in the clusters file.
+        self.name = name
+        #: What the judgements go by; set by the preflight.
+        self.facts: Facts
+        #: What became of every act so far, by the act's name.
+        self.reports: dict[str, list[ActReport]] = {}
+        self._board = board
+        self._interruptions = interruptions
+        self._member = member
+        self._ticket = ticket
+        self._profile: ClusterProfile | None = None
+
+    @property
+    def profile(self) -> ClusterProfile:
+        assert self._profile is not None, "read by the preflight, before anything else"
+        return self._profile
+
+    @property
+    def has_profile(self) -> bool:
+        return self._profile is not None
+
+    def start(
+        self, activity: Callable[[S, A], T], argument: A, limits: workflow.ActivityConfig, summary: str
+    ) -> workflow.ActivityHandle[T]:
+        """Starts an activity on the cluster's task queue; its summary names the member."""
+        return start(activity, argument, limits, f"{self._member}: {summary}", self.profile.task_queue)
+
+    # ---- before anything else ----
+
+    async def read_profile(self, kind: StopKind) -> None:
+        """Reads policy and task queue from the clusters file, once; a failure is a Stop of this kind."""
+        if self._profile is not None:
+            return
+        try:
+            self._profile = await self._interruptions.interruptible(
+                lambda: start(Observe.read_profile, self.name, ASK, f"{self._member}: read the policy")
+            )
+        except ActivityError as error:
+            raise stop_of(error, kind) from error
+        self._board.use_search_attributes(self._profile.search_attributes)
+
+    async def first_look(self, kind: StopKind) -> Beforehand:
+        """The first look fails after a while, as a Stop of this kind; later looks go on trying."""
+        look = Look(self.name, member=self._member)
+        try:
+            return await self._interruptions.interruptible(
+                lambda: self.start(Observe.look_beforehand, look, FIRST_LOOK, "first look at the cluster")
+            )
+        except ActivityError as error:
+            raise stop_of(error, kind) from error
+
+    # ---- looks ----
+
+    async def look(self, why: str) -> ClusterStatus:
+        """One look, repeated by Temporal until it succeeds."""
+        self._board.waits_for(f"a look at the cluster: {why}")
+        return await self._interruptions.interruptible(
+            lambda: self.start(Observe.check_status, self._look(), LOOK, why)
+        )
+
+    async def look_after(self, act: str) -> ClusterStatus:
+        """The look that shows what became of an act; nothing interrupts it, and without quorum it waits."""
+        self._board.waits_for(f"a look at the cluster, to see what became of {act}")
+        return await self.start(Observe.check_status, self._look(LOOK_AGAIN), LOOK, f"what became of {act}")
+
+    async def look_after_barrier(self, act: str) -> ClusterStatus:
+        """A look that shows for good what became of an ambiguous act; without quorum it waits."""
+        self._board.waits_for(f"one more raft entry to commit, to know what became of {act}")
+        why = f"settle what became of {act}"
+        return await self.start(Observe.check_after_barrier, self._look(LOOK_AGAIN), LOOK, why)
+
+    def judge(self, step: StepName, status: ClusterStatus) -> Verdict:
+        return judge(step, status, self.facts)
+
+    # ---- waits ----
+
+    async def wait(
+        self, activity: WaitOf, step: StepName, why: str, launch: LaunchOrder | None = None, foreign: str = ""
+    ) -> ClusterStatus:
+        """A wait, as one heartbeating activity; raises Stop with the name of what ended it."""
+        order = Order(step, self.facts, self._ticket, launch, foreign)
+        try:
+            return await self._interruptions.interruptible(lambda: self.start(activity, order, WAIT, why))
+        except ActivityError as error:
+            stop = stop_of(error, "failed")
+            stop.kind = "clock" if stop.error in _CLOCKS else "failed"
+            raise stop from error
+
+    # ---- acts ----
+
+    async def act(self, activity: ActOf, step: StepName, what: str) -> ActReport:
+        """Has one call sent, at most; an activity that was lost may have sent it."""
+        attempt = self._board.view.attempts.get(what, 0) + 1
+        order = Order(step, self.facts, self._ticket)
+        try:
+            report = await self.start(activity, order, ACT, f"{what}, attempt {attempt}")
+        except ActivityError as error:
+            stop = stop_of(error, "failed")
+            report = ActReport(sent=True, applied="maybe", error=stop.error, reason=stop.reason)
+        if report.sent:
+            self._board.sent(what)
+        told = {"act": what, "applied": report.applied, "error": report.error, "reason": report.reason}
+        workflow.logger.info("act", extra={**told, "cluster": self.name, "member": self._member})
+        return report
+
+    def note(self, act: str, report: ActReport) -> None:
+        """Keeps the report of an act whose effect is known by now."""
+        self.reports.setdefault(act, []).append(report)
+
+    def did(self, act: str) -> bool:
+        """Whether a call of this change may have brought the act's effect about."""
+        return any(report.applied != "no" for report in self.reports.get(act, []))
+
+    @property
+    def has_sent(self) -> bool:
+        """Whether any call of this change was sent."""
+        return any(report.sent for reports in self.reports.values() for report in reports)
+
+    def avoid(self, status: ClusterStatus) -> None:
+        """
+        From now on the member of the step is not asked for anything; `status` shows its client URLs.
+
+        etcd crashes a member that is asked for its status in the moment of its removal (etcd#21966).
+        """
+        member_id = self.facts.member_id
+        self.facts = replace(self.facts, avoid=(member_id, *status.endpoints_of(member_id)))
+
+    def avoid_nothing(self) -> None:
+        self.facts = replace(self.facts, avoid=())
+
+    def _look(self, patience: float = 0.0) -> Look:
+        return Look(self.name, self.facts.avoid, self._member, patience)

@@ -1,0 +1,116 @@
+"""The ways to interrupt a change: its clocks, a cancel, a hold."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from datetime import timedelta
+from typing import TypeVar
+
+from temporalio import workflow
+
+from workflows.board import Board
+from workflows.clocks import Clocks
+
+with workflow.unsafe.imports_passed_through():
+    from workflows.stop import Stop
+
+T = TypeVar("T")
+
+
+class Interruptions:
+    """
+    Stops or holds a change, at its safe points only.
+
+    Activities that only read or wait can be interrupted. An act can not, and neither can the looks that show its
+    effect. Once `unstoppable` is set, nothing can.
+    """
+
+    def __init__(self, board: Board) -> None:
+        self.clocks = Clocks(self.stop)
+        self.unstoppable = False
+        self._board = board
+        self._stop: Stop | None = None
+        self._hold = ""
+
+    def stop(self, stop: Stop) -> None:
+        """Stops the change at its next safe point; a cancel comes before a clock."""
+        if self._stop is None or stop.kind == "cancelled":
+            self._stop = stop
+
+    def end_clocks(self) -> None:
+        """From now on nothing takes too long; this also forgets a clock that rang during an act."""
+        self.clocks.end()
+        if self._stop is not None and self._stop.kind == "clock":
+            self._stop = None
+
+    def hold(self, why: str) -> None:
+        """Holds the change at its next safe point, until `resume` or a cancel."""
+        self._hold = why
+
+    def resume(self) -> None:
+        self._hold = ""
+
+    @property
+    def is_held(self) -> bool:
+        """Whether it is held, or will be at its next safe point."""
+        return bool(self._hold)
+
+    async def safe_point(self) -> bool:
+        """
+        Waits while the change is held, and returns whether it was. Nothing of ours is under way here.
+
+        Raises Stop when the change is to stop.
+        """
+        if self.unstoppable:
+            return False
+        was_held = bool(self._hold) and self._stop is None
+        if was_held:
+            with self.clocks.paused():
+                self._board.held(self._hold)
+                await workflow.wait_condition(lambda: not self._hold or self._stop is not None)
+                self._board.held("")
+        if self._stop is not None:
+            stop, self._stop = self._stop, None
+            raise stop
+        return was_held
+
+    async def interruptible(
+        self, start: Callable[[], workflow.ActivityHandle[T]], on_hold: Callable[[], Awaitable[None]] | None = None
+    ) -> T:
+        """
+        The result of an activity that only reads or waits; `on_hold` is called before it is held meanwhile.
+
+        When interrupted it is cancelled and has ended before this raises Stop; after a hold it starts again.
+        """
+        while True:
+            if on_hold and self._hold and self._stop is None:
+                await on_hold()
+            await self.safe_point()
+            handle = start()
+            interrupted = await self._was_interrupted(handle)
+            if handle.cancelled() or (interrupted and handle.exception() is not None):
+                continue
+            return handle.result()
+
+    async def _was_interrupted(self, handle: workflow.ActivityHandle[T]) -> bool:
+        """Waits for the end; an activity that was interrupted counts as such even if the hold is over by then."""
+        await workflow.wait_condition(lambda: handle.done() or self._interrupted())
+        interrupted = self._interrupted()
+        if not handle.done():
+            handle.cancel()
+            await workflow.wait_condition(handle.done)
+        return interrupted
+
+    async def pause(self, until: float, why: str) -> None:
+        """Waits before another attempt, until this moment of the workflow's time."""
+        seconds = until - workflow.time()
+        if seconds <= 0:
+            return
+        self._board.waits_for(why)
+        timeout = timedelta(seconds=seconds)
+        with suppress(TimeoutError):
+            await workflow.wait_condition(self._interrupted, timeout=timeout, timeout_summary=why[:200])
+
+    def _interrupted(self) -> bool:
+        return not self.unstoppable and bool(self._stop or self._hold)

@@ -1,0 +1,225 @@
+"""
+settle: look, judge, act, look again.
+
+The one idea of memberflow. The only retry of an act is another turn of this loop, and each turn begins with a
+look; so an act whose effect is there is never repeated, whatever became of its answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+from temporalio import workflow
+
+from workflows.change import Change
+from workflows.cluster import ActOf, WaitOf
+
+with workflow.unsafe.imports_passed_through():
+    from activities.acts import Acts
+    from activities.watch import Watch
+    from membership.duration import format_duration
+    from membership.errors import PermissionDenied
+    from membership.failures import Failure
+    from membership.judgements import StepName
+    from membership.model import ClusterStatus
+    from membership.verdicts import Done, Ready, Refuse, Wait
+    from messages.orders import ActReport, LaunchOrder
+    from workflows.stop import Stop
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step of a change. A step with an act has `what`; a step without one only waits."""
+
+    #: Names the judgement.
+    name: StepName
+    #: Brings the step about; None where only time does.
+    act: ActOf | None = None
+    #: What a person calls the act.
+    what: str = ""
+    #: Waits until the step is done or ready.
+    wait: WaitOf = Watch.wait_for_cluster
+    #: While it waits there is nothing of ours in the cluster, and others may go first.
+    waits_without_turn: bool = False
+    #: The act takes a member out, which must not be asked for anything from then on.
+    removes: bool = False
+
+
+ADD = Step("add", Acts.add_learner, "add", waits_without_turn=True)
+SYNC = Step("sync", wait=Watch.wait_for_sync)
+PROMOTE = Step("promote", Acts.promote_learner, "promote", wait=Watch.wait_for_sync)
+ROLLBACK = Step("rollback", Acts.remove_member, "remove", removes=True)
+CLEAR = Step("rollback", Acts.remove_member, "remove of a learner left behind", removes=True)
+MOVE = Step("move", Acts.move_leader, "move leader")
+REMOVE = Step("remove", Acts.remove_member, "remove", removes=True)
+
+# Seconds before another attempt, by the name of what came back; each further pause is longer by half.
+_PAUSES = {"NotSent": 0.5, "LearnerNotReady": 0.5, "Unhealthy": 2.0, "TooManyLearners": 5.0}
+_PAUSE = 1.0
+_LONGEST_PAUSE = 60.0
+_LONGEST_AFTER = 20
+
+# Seconds before another look at what would be refused: right after an election a member that lives may not follow yet.
+_DOUBTS = (1.0, 2.0, 4.0, 8.0)
+_DOUBTFUL = Failure.QUORUM_AT_RISK
+
+# What no waiting mends: its looks succeed, so its user is known and may not do more.
+_HOPELESS = {PermissionDenied.__name__: PermissionDenied.hint}
+
+
+async def settle(
+    change: Change[Any],
+    step: Step,
+    status: ClusterStatus | None = None,
+    launch: LaunchOrder | None = None,
+    before: Callable[[ClusterStatus], Awaitable[ClusterStatus]] | None = None,
+) -> ClusterStatus:
+    """
+    Brings a step about, and returns the look that shows it.
+
+    `status` is a look of this moment, where there is one; `launch` is what was launched and must not die meanwhile;
+    `before` makes room after each look, and returns the look that shows it.
+    Raises Stop when the step is refused, or the change interrupted; no act is under way then, and what became of
+    the last one is known.
+    """
+    refusals = Refusals(change)
+    while True:
+        was_held = await change.interruptions.safe_point()
+        if status is None or was_held:
+            status = await change.cluster.look(f"look before {step.what or step.name}")
+        if before:
+            status = await before(status)
+        match change.cluster.judge(step.name, status):
+            case Done():
+                return status
+            case Refuse() as refused:
+                await refusals.doubt(refused)
+                status = None
+            case Wait() as wait:
+                status = await _wait(change, step, wait, launch)
+            case Ready():
+                # What took effect is never called interrupted: no safe point comes between the act and its effect.
+                if effect := await _act(change, step, status):
+                    return effect
+                status = None
+
+
+class Refusals:
+    """What a change that has begun does with a refusal: the looks of one moment are not the last word."""
+
+    def __init__(self, change: Change[Any]) -> None:
+        self._change = change
+        self._doubts = iter(_DOUBTS)
+
+    async def doubt(self, refused: Refuse) -> None:
+        """Returns when it is time to look again; raises Stop where no doubt is left."""
+        pause = next(self._doubts, None) if refused.error == _DOUBTFUL else None
+        if pause is None:
+            raise Stop("refused", refused.error, refused.reason, refused.hint)
+        await self._change.interruptions.pause(workflow.time() + pause, f"another look, since {refused.reason}")
+
+
+async def verify(change: Change[Any], step: StepName, status: ClusterStatus, why: str) -> tuple[ClusterStatus, bool]:
+    """
+    Waits, for a while, until all who can say it say that the step's effect is there: the look, and whether they do.
+
+    Raises Stop where they contradict; silence is no failure, and the board warns of it.
+    """
+    blind = ""
+    if not isinstance(change.cluster.judge(step, status), Done):
+        try:
+            status = await change.cluster.wait(Watch.wait_for_verification, step, why)
+        except Stop as stop:
+            if stop.error != Failure.UNVERIFIED:
+                raise
+            blind = stop.reason
+    match change.cluster.judge(step, status):
+        case Refuse(error, reason, hint):
+            raise Stop("failed", error, reason, hint)
+        case Wait(reason):
+            change.board.warn(f"it took effect, but is not verified: {blind or reason}")
+            return status, False
+    return status, True
+
+
+async def _act(change: Change[Any], step: Step, status: ClusterStatus) -> ClusterStatus | None:
+    """Acts once: the look that shows the effect, or None when it is time to look and judge again."""
+    report, ended, status = await _act_and_look(change, step, status)
+    if isinstance(change.cluster.judge(step.name, status), Done):
+        return status
+    if report.error in _HOPELESS:
+        raise Stop("failed", report.error, report.reason, _HOPELESS[report.error])
+    if report.turn_lost:
+        await change.turn.take()
+    else:
+        await _pause(change, step, _NoEffect(report, ended, len(change.cluster.reports[step.what]) - 1))
+    return None
+
+
+async def _act_and_look(
+    change: Change[Any], step: Step, status: ClusterStatus
+) -> tuple[ActReport, float, ClusterStatus]:
+    """Acts, and looks until it is known what became of it: its report, when it ended, the look. Not interruptible."""
+    assert step.act, f"{step.name} has no act, so it is never Ready"
+    cluster = change.cluster
+    change.board.waits_for("")
+    report = await cluster.act(step.act, step.name, step.what)
+    ended = workflow.time()
+    if report.answer_lost:
+        change.board.warn(f"the answer to {step.what} was lost on the way; the member list shows its effect")
+    if step.removes:
+        cluster.avoid(status)
+    status = await cluster.look_after(step.what)
+    if report.applied != "no" and not isinstance(cluster.judge(step.name, status), Done):
+        status = await cluster.look_after_barrier(step.what)
+        if not isinstance(cluster.judge(step.name, status), Done):
+            # It never will have: whatever is seen to be there later is somebody else's.
+            report = replace(report, applied="no")
+    if not isinstance(cluster.judge(step.name, status), Done):
+        cluster.avoid_nothing()  # the member is still there, and is asked again
+    cluster.note(step.what, report)
+    return report, ended, status
+
+
+async def _wait(change: Change[Any], step: Step, wait: Wait, launch: LaunchOrder | None) -> ClusterStatus | None:
+    """Waits until the verdict changes; without the turn where others could meanwhile mend what is waited for."""
+    change.board.waits_for(wait.reason)
+    if not step.waits_without_turn:
+        return await change.cluster.wait(step.wait, step.name, f"wait: {wait.reason}", launch)
+    await change.turn.give_back()
+    clocks = change.interruptions.clocks
+    if wait.foreign:
+        limit = change.cluster.facts.policy.foreign_learner_timeout
+        reason = f"{wait.reason}, for longer than foreign_learner_timeout ({format_duration(limit)})"
+        hint = "not this service's to take away: promote it with etcdctl or `memberflow remove` it, then try again"
+        clocks.start("foreign_learner_timeout", limit, Stop("clock", Failure.FOREIGN_LEARNER, reason, hint))
+    await change.cluster.wait(step.wait, step.name, f"wait: {wait.reason}", foreign=wait.foreign)
+    clocks.end("foreign_learner_timeout")
+    await change.turn.take()
+    return None
+
+
+@dataclass(frozen=True)
+class _NoEffect:
+    """An act without effect."""
+
+    report: ActReport
+    #: The workflow's time.
+    ended: float
+    #: How many acts of this step there were before it.
+    before: int
+
+
+async def _pause(change: Change[Any], step: Step, act: _NoEffect) -> None:
+    """The time that the looks after the act took counts. Others go first where the cluster is what must get well."""
+    report = act.report
+    seconds = min(_LONGEST_PAUSE, _PAUSES.get(report.error, _PAUSE) * 1.5 ** min(act.before, _LONGEST_AFTER))
+    others_first = step.waits_without_turn and act.before > 0 and report.error in ("Unhealthy", "TooManyLearners")
+    if others_first:
+        await change.turn.give_back()
+    why = f"{seconds:.1f} s before another {step.what}: {report.reason or 'no effect seen'}"
+    await change.interruptions.pause(act.ended + seconds, why)
+    if others_first:
+        await change.turn.take()
