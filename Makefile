@@ -5,7 +5,7 @@ UV ?= $(or $(shell command -v uv),.uv/bin/uv)
 RUN := $(UV) run --frozen
 STUBS := etcdapi/stubs/kv.proto etcdapi/stubs/rpc.proto
 
-.PHONY: demo test check format stubs histories screenshots bench chaos clean
+.PHONY: demo test check format stubs histories screenshots reference bench chaos clean
 
 demo: $(UV)
 	@$(RUN) memberflow demo
@@ -34,6 +34,10 @@ histories: $(UV)
 # A running join in Temporal's UI, for the README; needs chromium on PATH.
 screenshots: $(UV)
 	PYTHONPATH=tests $(RUN) --with playwright==1.55 python tests/tools/record_screenshot.py
+
+# The tables of docs/reference.md, from the command line and the models.
+reference: $(UV)
+	PYTHONPATH=tests $(RUN) python tests/tools/write_reference.py
 
 bench: $(UV)
 	PYTHONPATH=tests $(RUN) python tests/tools/bench.py

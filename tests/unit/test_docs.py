@@ -11,10 +11,13 @@ from typer.main import get_command
 
 from cli import app
 from console import output
+from tools.write_reference import render
 
 ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
 CHANGELOG = ROOT / "CHANGELOG.md"
+REFERENCE = ROOT / "docs" / "reference.md"
+CONTRIBUTING = ROOT / "CONTRIBUTING.md"
 # In a linked worktree of Git `.git` is a file, with the path of the repository in it.
 SKIPPED = ("build", "node_modules", "__pycache__", ".git")
 
@@ -33,7 +36,7 @@ def files(pattern="*"):
 
 
 def documents():
-    yield from (README, CHANGELOG, ROOT / "deploy" / "README.md", ROOT / "local" / "etcd" / "README.md")
+    yield from (README, CHANGELOG, CONTRIBUTING, ROOT / "deploy" / "README.md", ROOT / "local" / "etcd" / "README.md")
     yield from sorted((ROOT / "docs").rglob("*.md"))
 
 
@@ -42,7 +45,7 @@ def prose(text):
     return re.sub(r"`[^`\n]*`", "", re.sub(r"^ *(```|~~~).*?^ *\1", "", text, flags=re.DOTALL | re.MULTILINE))
 
 
-# ---- the README ----
+# ---- README, reference, contributing ----
 
 
 def verbs(command, *above):
@@ -77,19 +80,29 @@ def targets():
     return [target for target in found[1].split() if target != "clean"]
 
 
-def test_the_readme_names_every_verb():
-    """A command that nobody can find is not there."""
-    assert unnamed(verbs(get_command(app)), README.read_text(), "memberflow") == []
+def test_the_readme_fits_on_one_screen():
+    """A newcomer reads 700 words, and no more."""
+    assert len(README.read_text().split()) <= 700
 
 
-def test_the_readme_names_every_make_target():
+def test_the_reference_names_every_command():
+    """A command that is missing there cannot be found."""
+    assert unnamed(verbs(get_command(app)), REFERENCE.read_text(), "memberflow") == []
+
+
+def test_the_reference_is_fresh():
+    """Its tables are those that the command line and the models give today; `make reference` writes them."""
+    assert render(REFERENCE.read_text()) == REFERENCE.read_text(), "run `make reference`"
+
+
+def test_contributing_names_every_make_target():
     """With `make` in front, or as a span of code."""
-    assert unnamed(targets(), README.read_text(), "make") == []
+    assert unnamed(targets(), CONTRIBUTING.read_text(), "make") == []
 
 
-def test_exit_codes_are_told():
-    """Where scripts' authors look: in the README and in `memberflow --help`."""
-    assert untold_codes(README.read_text()) == set()
+def test_exit_codes_are_documented():
+    """Where authors of scripts look: in the reference and in `memberflow --help`."""
+    assert untold_codes(REFERENCE.read_text()) == set()
     assert untold_codes(app.info.epilog or "") == set()
 
 
