@@ -85,14 +85,14 @@ def _activities(client: Client, clusters: Clusters, waits: dict[str, Any]) -> li
     acts, observe = Acts(clusters, temporal), Observe(clusters, temporal)
     watch = Watch(clusters, temporal, **waits)
     settling = Settling(clusters, temporal, **{name: value for name, value in waits.items() if name == "clock"})
-    launching, snapshots = Launching(clusters, temporal), Snapshots(clusters)
+    launching, snapshots = Launching(clusters, temporal), Snapshots(clusters, temporal)
     turns = Turns(temporal, **{name: value for name, value in waits.items() if name != "clock"})
     return [
         *(observe.read_profile, observe.list_clusters, observe.look_beforehand),
         *(observe.check_status, observe.check_after_barrier),
         *(watch.wait_for_cluster, watch.wait_for_sync, watch.wait_for_verification),
         settling.wait_until_settled,
-        *(acts.add_learner, acts.promote_learner, acts.remove_member, acts.move_leader),
+        *(acts.add_learner, acts.promote_learner, acts.move_leader, acts.remove_learner, acts.remove_member),
         *(launching.check_launcher, launching.launch_member, launching.describe_launched, launching.stop_launched),
         snapshots.save_snapshot,
         *(turns.request_turn, turns.keep_turn, turns.send_claim, turns.read_turns),

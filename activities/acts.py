@@ -1,10 +1,11 @@
 """
 The acts: activities that change a cluster.
 
-Each has one attempt and sends at most one call. Before that it repeats, itself, the look that its safety rests
-on, and asks Temporal whether it is still wanted and its change has the turn; if anything speaks against it, it
-answers `NotSent` with the reason. While its call is outstanding it watches its own effect, so that a lost
-answer costs a moment and not a deadline.
+Each carries out its own step for a change that has the turn, and for nobody else (`activities.trust`). Each has one
+attempt and sends at most one call. Before that it repeats, itself, the look that its safety rests on, and asks
+Temporal whether it is still wanted and its change has the turn. If anything speaks against it, it answers `NotSent`
+with the reason. While its call is outstanding it watches its own effect, so that a lost answer costs a moment and not
+a deadline.
 """
 
 from __future__ import annotations
@@ -17,9 +18,11 @@ from dataclasses import replace
 from threading import Thread
 
 from temporalio import activity
+from temporalio.exceptions import ApplicationError
 
 from activities.ports import Clusters
 from activities.temporal import Temporal
+from activities.trust import NotAllowed, NotTrusted, Trust
 from membership.errors import EtcdError, InvalidConfiguration, MemberflowError
 from membership.judge_removal import transferee
 from membership.judgements import judge
@@ -41,6 +44,7 @@ class Acts:
     def __init__(self, clusters: Clusters, temporal: Temporal, clock: Callable[[], float] = time.monotonic) -> None:
         self._clusters = clusters
         self._temporal = temporal
+        self._trust = Trust(clusters, temporal)
         self._clock = clock
 
     @activity.defn(no_thread_cancel_exception=True)
@@ -64,8 +68,16 @@ class Acts:
         return self._act(order, lambda etcd, _: etcd.promote(member_id, CALL_DEADLINE), effect)
 
     @activity.defn(no_thread_cancel_exception=True)
+    def remove_learner(self, order: Order) -> ActReport:
+        """Sends MemberRemove for a learner that a change of this service added, if it is still a learner."""
+        return self._remove(order)
+
+    @activity.defn(no_thread_cancel_exception=True)
     def remove_member(self, order: Order) -> ActReport:
-        """Sends MemberRemove, if the step's judgement of this moment allows it."""
+        """Sends MemberRemove, if the policy allows it at this moment."""
+        return self._remove(order)
+
+    def _remove(self, order: Order) -> ActReport:
         member_id = order.facts.member_id
 
         def effect(etcd: Etcd) -> bool:
@@ -102,6 +114,7 @@ class Acts:
         if info.attempt > 1:
             return ActReport(sent=True, applied="maybe", error="Repeated", reason="an earlier attempt may have sent it")
         try:
+            order = self._trust.act(order)
             etcd = self._clusters.connect(order.cluster).expecting(order.facts.cluster_id)
             etcd.authenticate(order.facts.avoid)
             status = etcd.look(order.facts.avoid)
@@ -110,6 +123,10 @@ class Acts:
             # Temporal keeps the last heartbeat: it names the member that was sent the call if this worker dies in it.
             question = self._temporal.why_not_send(order.cluster, order.ticket, info.task_token, status.leader)
             why, turn_lost = self._temporal.call(question)
+        except NotTrusted as error:
+            raise ApplicationError(str(error), error.hint, type=error.name, non_retryable=True) from error
+        except NotAllowed as error:
+            return ActReport(sent=False, applied="no", error=error.name, reason=str(error))
         except Exception as error:  # noqa: BLE001  (whatever it was, nothing was sent: an act that ends by it may have)
             return not_sent(f"the last look failed: {type(error).__name__}: {error}")
         if not why and self._clock() - started > SEND_WITHIN:

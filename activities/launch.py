@@ -15,8 +15,9 @@ from activities.heartbeat import beating
 from activities.ports import Clusters
 from activities.temporal import Temporal
 from activities.tries import tried
+from activities.trust import NotAllowed, NotTrusted, Trust
 from membership.errors import MemberflowError
-from messages.launching import LaunchConflict, Launcher, LaunchFailed
+from messages.launching import ContainerState, LaunchConflict, Launched, Launcher, LaunchFailed
 from messages.orders import LaunchOrder
 
 T = TypeVar("T")
@@ -28,12 +29,14 @@ class Launching:
     def __init__(self, clusters: Clusters, temporal: Temporal, pause: float = 1.0) -> None:
         self._clusters = clusters
         self._temporal = temporal
+        self._trust = Trust(clusters, temporal)
         self._pause = pause
 
     @activity.defn(no_thread_cancel_exception=True)
     def check_launcher(self, order: LaunchOrder) -> None:
         """Fails when there is no such launcher, or it could not start the member: before anything is done."""
         with beating(), named_failures(final=(MemberflowError,)):
+            self._trust.launch(order)
             self._clusters.launcher(order.launcher).check(order.launch)
 
     @activity.defn(no_thread_cancel_exception=True)
@@ -45,7 +48,12 @@ class Launching:
         it changes anything it asks Temporal: an attempt that was given up while its worker was frozen changes nothing.
         """
         final = (LaunchConflict, LaunchFailed)
-        launched = self._tried("the launch", order, lambda x: x.start(order.launch, self._go_on), *final)
+
+        def start(launcher: Launcher) -> Launched:
+            self._trust.launch(order)
+            return launcher.start(order.launch, self._go_on)
+
+        launched = self._tried("the launch", order, start, *final)
         return f"container {launched.container} ({launched.container_id}) on {launched.engine}"
 
     def _go_on(self, *, ask: bool = False) -> None:
@@ -63,16 +71,24 @@ class Launching:
     @activity.defn(no_thread_cancel_exception=True)
     def describe_launched(self, order: LaunchOrder) -> str:
         """The container's state and the last lines of its log; empty when there is none."""
-        state = self._tried("the question to the engine", order, lambda x: x.state(order.launch))
-        return str(state or "")
+
+        def look(launcher: Launcher) -> ContainerState | None:
+            self._trust.question(order)
+            return launcher.state(order.launch)
+
+        return str(self._tried("the question to the engine", order, look) or "")
 
     @activity.defn(no_thread_cancel_exception=True)
     def stop_launched(self, order: LaunchOrder) -> bool:
-        """Removes the member's container and its volume; whether there was anything."""
-        return self._tried("the stop of the container", order, lambda x: x.stop(order.launch), LaunchConflict)
+        """Removes the container and the volume of a member that is no voter; whether there was anything."""
+
+        def stop(launcher: Launcher) -> bool:
+            self._trust.stop(order)
+            return launcher.stop(order.launch)
+
+        return self._tried("the stop of the container", order, stop, LaunchConflict)
 
     def _tried(self, what: str, order: LaunchOrder, do: Callable[[Launcher], T], *hopeless: type[MemberflowError]) -> T:
+        final: tuple[type[MemberflowError], ...] = (NotTrusted, NotAllowed, *hopeless)
         with beating():
-            return tried(
-                what, lambda: do(self._clusters.launcher(order.launcher)), hopeless=hopeless, pause=self._pause
-            )
+            return tried(what, lambda: do(self._clusters.launcher(order.launcher)), hopeless=final, pause=self._pause)

@@ -16,7 +16,9 @@ from temporalio import activity
 from activities.failures import leave_if_asked
 from activities.heartbeat import beating
 from activities.ports import Clusters
+from activities.temporal import Temporal
 from activities.tries import tried
+from activities.trust import NotAllowed, NotTrusted, Trust
 from membership.errors import MemberflowError
 from membership.model import SyncProgress
 
@@ -33,23 +35,21 @@ class SnapshotFailed(MemberflowError):
 
 @dataclass(frozen=True)
 class Save:
-    """`pattern` is the policy's `snapshot_before_removal`; members and client URLs in `avoid` are not asked."""
+    """A snapshot that is wanted. The worker's own policy says where it is saved (`snapshot_before_removal`)."""
 
     cluster: str
-    pattern: str
+    #: When it was asked for, as it stands in the file's name.
     time: str
+    #: Members and client URLs that are not asked for it.
     avoid: tuple[str, ...] = ()
-
-    @property
-    def path(self) -> Path:
-        return Path(self.pattern.replace("{cluster}", self.cluster).replace("{time}", self.time))
 
 
 class Snapshots:
     """Snapshots, by this worker; `pause` seconds after a try that failed comes the next one, and then twice as many."""
 
-    def __init__(self, clusters: Clusters, pause: float = 2.0) -> None:
+    def __init__(self, clusters: Clusters, temporal: Temporal, pause: float = 2.0) -> None:
         self._clusters = clusters
+        self._trust = Trust(clusters, temporal)
         self._pause = pause
 
     @activity.defn(no_thread_cancel_exception=True)
@@ -59,21 +59,23 @@ class Snapshots:
 
         A snapshot of the same name that is there already is kept: an earlier attempt saved it. Tried three times.
         """
-        return tried("the snapshot", lambda: self._save(save), pause=self._pause)
+        hopeless = (NotTrusted, NotAllowed)
+        return tried("the snapshot", lambda: self._save(save), hopeless=hopeless, pause=self._pause)
 
     def _save(self, save: Save) -> str:
+        path = self._trust.snapshot(save.cluster, save.time)
         try:
-            _remove_leftovers(save.path)
-            if not save.path.exists():
-                self._stream(save)
+            _remove_leftovers(path)
+            if not path.exists():
+                self._stream(save, path)
         except OSError as error:
-            raise SnapshotFailed(f"{save.path}: {error.strerror or error}") from error
-        return str(save.path)
+            raise SnapshotFailed(f"{path}: {error.strerror or error}") from error
+        return str(path)
 
-    def _stream(self, save: Save) -> None:
+    def _stream(self, save: Save, path: Path) -> None:
         etcd = self._clusters.connect(save.cluster)
         etcd.look(save.avoid)
-        with tempfile.NamedTemporaryFile(dir=save.path.parent, prefix=_part_prefix(save.path)) as file:
+        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=_part_prefix(path)) as file:
             _lock(file.fileno())
             digest, tail, written = hashlib.sha256(), b"", 0
             for piece, left in etcd.snapshot(save.avoid):
@@ -86,12 +88,12 @@ class Snapshots:
                 percent = round(100 * written / (written + left), 1)
                 activity.heartbeat(SyncProgress(f"saving a snapshot: {written / 1e6:.1f} MB written", percent=percent))
             if digest.digest() != tail:
-                raise SnapshotFailed(f"{save.path}: the SHA-256 of what came is not the one that came with it")
+                raise SnapshotFailed(f"{path}: the SHA-256 of what came is not the one that came with it")
             file.flush()
             with beating():
                 os.fsync(file.fileno())
-                os.link(file.name, save.path)
-                _flush(save.path.parent)
+                os.link(file.name, path)
+                _flush(path.parent)
 
 
 def _part_prefix(path: Path) -> str:

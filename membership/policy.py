@@ -34,6 +34,16 @@ class Policy(BaseModel):
         description="where the worker saves a snapshot before a voter is removed; {cluster} and {time} are filled in",
     )
 
+    def with_limits_of(self, other: Policy) -> Policy:
+        """This policy, where both differ with the stricter of their limits on what an act may do."""
+        return self.model_copy(
+            update={
+                "min_voters": max(self.min_voters, other.min_voters),
+                "min_spare": max(self.min_spare, other.min_spare),
+                "max_lag_entries": min(self.max_lag_entries, other.max_lag_entries),
+            }
+        )
+
     @field_validator("snapshot_before_removal")
     @classmethod
     def _snapshot_path(cls, value: str) -> str:

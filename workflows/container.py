@@ -73,7 +73,7 @@ class Container:
 
     async def stop_old(self, old: Member) -> None:
         """Stops the container of a replaced member, if the same launcher had started it."""
-        if self._launcher:
+        if self._launcher and old.name:
             await self._stop(self._order(old.name, old.id), f"stop what was launched for {old.name}")
 
     async def explain(self, stop: Stop) -> None:

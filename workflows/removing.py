@@ -68,13 +68,13 @@ class Removing:
             status = await self._change.cluster.look("does it stay so?")
 
     async def _save_snapshot(self) -> None:
-        change, pattern = self._change, self._change.cluster.facts.policy.snapshot_before_removal
-        if not pattern or self._target.is_learner:
+        change = self._change
+        if not change.cluster.facts.policy.snapshot_before_removal or self._target.is_learner:
             return
         change.board.enter("snapshot")
         change.board.waits_for("a snapshot of the database")
         time = workflow.now().strftime("%Y%m%dT%H%M%SZ")
-        save = Save(self._request.cluster, pattern, time, avoid=(self._target.id,))
+        save = Save(self._request.cluster, time, avoid=(self._target.id,))
         try:
             saved = await change.interruptions.interruptible(
                 lambda: change.cluster.start(Snapshots.save_snapshot, save, SNAPSHOT, "save a snapshot")

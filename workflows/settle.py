@@ -18,6 +18,7 @@ from workflows.cluster import ActOf, WaitOf
 
 with workflow.unsafe.imports_passed_through():
     from activities.acts import Acts
+    from activities.trust import NotAllowed
     from activities.watch import Watch
     from membership.duration import format_duration
     from membership.errors import PermissionDenied
@@ -50,8 +51,8 @@ class Step:
 ADD = Step("add", Acts.add_learner, "add", waits_without_turn=True)
 SYNC = Step("sync", wait=Watch.wait_for_sync)
 PROMOTE = Step("promote", Acts.promote_learner, "promote", wait=Watch.wait_for_sync)
-ROLLBACK = Step("rollback", Acts.remove_member, "remove", removes=True)
-CLEAR = Step("rollback", Acts.remove_member, "remove of a learner left behind", removes=True)
+ROLLBACK = Step("rollback", Acts.remove_learner, "remove", removes=True)
+CLEAR = Step("rollback", Acts.remove_learner, "remove of a learner left behind", removes=True)
 MOVE = Step("move", Acts.move_leader, "move leader")
 REMOVE = Step("remove", Acts.remove_member, "remove", removes=True)
 
@@ -65,8 +66,8 @@ _LONGEST_AFTER = 20
 _DOUBTS = (1.0, 2.0, 4.0, 8.0)
 _DOUBTFUL = Failure.QUORUM_AT_RISK
 
-# What no waiting mends: its looks succeed, so its user is known and may not do more.
-_HOPELESS = {PermissionDenied.__name__: PermissionDenied.hint}
+# What no waiting mends: the looks succeed, so the user is known and may not do more, or the clusters file forbids it.
+_HOPELESS = {error.__name__: error.hint for error in (PermissionDenied, NotAllowed)}
 
 
 async def settle(

@@ -168,7 +168,7 @@ ACTS = [
     Act("add_learner", "MemberList", lambda lab, join: None, (1, 1, 0)),
     Act("promote_learner", "Status", resumed, (1, 1, 0)),
     Act("promote_learner", "MemberList", resumed, (1, 1, 0)),
-    Act("remove_member", "Status", cancelled, (1, 0, 1), 1, "cancelled"),
+    Act("remove_learner", "Status", cancelled, (1, 0, 1), 1, "cancelled"),
 ]
 
 

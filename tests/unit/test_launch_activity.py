@@ -8,11 +8,12 @@ from datetime import timedelta
 import pytest
 from temporalio.exceptions import ApplicationError, CancelledError
 from temporalio.service import RPCError, RPCStatusCode
-from temporalio.testing import ActivityEnvironment
 
 from activities.launch import Launching
+from membership.allow import Allow
 from messages.launching import Launch, LaunchConflict, Launched, LauncherUnavailable
 from messages.orders import LaunchOrder
+from support.memory.inside import inside
 from workflows.timeouts import LAUNCH
 
 LAUNCHED = Launched("memberflow-prod-etcd-4", "0123456789ab", "v", "unix:///x", created=True)
@@ -23,8 +24,11 @@ class World:
 
     def __init__(self, pulls=lambda: None, why="", error=None):
         self.pulls, self.why, self.error = pulls, why, error
-        self.environment = ActivityEnvironment()
+        self.environment = inside("launch_member")
         self.created = False
+
+    def allow(self, cluster):
+        return Allow()
 
     def launcher(self, name):
         assert name == "docker"

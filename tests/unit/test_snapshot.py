@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 from temporalio.exceptions import ApplicationError
-from temporalio.testing import ActivityEnvironment
 
 from activities.snapshot import Save, Snapshots
 from membership.errors import ConnectionLost
+from membership.policy import Policy
 from support.memory.etcd import MemoryCluster, MemoryEtcd
+from support.memory.inside import inside
 from workflows.timeouts import SNAPSHOT
 
 DATA = bytes(range(256)) * 100
@@ -26,6 +27,11 @@ class Saved(MemoryEtcd):
     def __init__(self, *sizes: int, data: bytes = DATA):
         super().__init__(MemoryCluster(3, data=data, cuts=sizes))
         self.avoided = []
+        self.pattern = ""
+
+    def policy(self, name):
+        assert name == "prod"
+        return Policy.model_construct(snapshot_before_removal=self.pattern)
 
     def connect(self, name):
         assert name == "prod"
@@ -45,11 +51,12 @@ class Saved(MemoryEtcd):
 
 def saved(etcd: Saved, folder, pattern: str = "{cluster}-{time}.db"):
     """Runs the activity; gives its result and the heartbeats."""
-    environment = ActivityEnvironment()
+    environment = inside("save_snapshot", "remove")
+    etcd.pattern = f"{folder}/{pattern}"
     beats = []
     environment.on_heartbeat = beats.append
-    save = Save("prod", f"{folder}/{pattern}", "20260102T030405Z", avoid=("a3", "http://etcd-3:2379"))
-    return environment.run(Snapshots(etcd, pause=0).save_snapshot, save), beats
+    save = Save("prod", "20260102T030405Z", avoid=("a3", "http://etcd-3:2379"))
+    return environment.run(Snapshots(etcd, None, pause=0).save_snapshot, save), beats
 
 
 def failure(etcd: Saved, folder, pattern: str = "x.db") -> ApplicationError:
@@ -202,12 +209,13 @@ def test_what_passes_is_tried_again(tmp_path):
 def test_a_worker_that_stops_uses_up_no_try(tmp_path):
     """However often: between two pieces, or before another try, the snapshot goes to another worker."""
     for spoil in (lambda pieces: pieces, broken_first(1)):
-        etcd, environment = Saved(), ActivityEnvironment()
+        etcd, environment = Saved(), inside("save_snapshot", "remove")
+        etcd.pattern = f"{tmp_path}/{{time}}.db"
         etcd.spoil = spoil
         environment.worker_shutdown()
-        save = Save("prod", f"{tmp_path}/x.db", "")
+        save = Save("prod", "20260102T030405Z")
         with pytest.raises(ApplicationError) as left:
-            environment.run(Snapshots(etcd, pause=0).save_snapshot, save)
+            environment.run(Snapshots(etcd, None, pause=0).save_snapshot, save)
         assert (left.value.type, left.value.non_retryable) == ("WorkerShutdown", False)
         assert not list(tmp_path.iterdir())
     assert SNAPSHOT["retry_policy"].maximum_attempts == 0

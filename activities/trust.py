@@ -1,0 +1,206 @@
+"""
+What an activity is allowed to do, whoever asks: judged here, where the credentials are.
+
+Anybody who may write to the Temporal namespace can start any workflow and any activity, with any payload. So an
+activity that changes something goes by its own name, by the workflow that runs it and by this worker's clusters file,
+and by its payload only where that asks for less.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from temporalio import activity
+from temporalio.client import Client
+
+from activities.ports import Clusters
+from activities.temporal import Temporal
+from membership.allow import Asked
+from membership.errors import MemberflowError
+from membership.judgements import StepName
+from membership.names import check_name, check_peer_url
+from membership.verdicts import Facts, Refuse
+from messages.launching import Launch
+from messages.orders import LaunchOrder, Order
+from messages.requests import WORKFLOWS
+from messages.turns import Ticket
+
+_VERBS = {kind: verb for verb, kind in WORKFLOWS.items()}
+_NEWCOMERS = ("join", "replace")
+_LEAVERS = ("remove", "replace")
+
+_MEMBER_ID = re.compile(r"[0-9a-f]{0,16}")
+_SNAPSHOT_TIME = re.compile(r"\d{8}T\d{6}Z")
+_HANDOVER = ("ETCD_NAME", "ETCD_INITIAL_CLUSTER", "ETCD_INITIAL_CLUSTER_STATE", "ETCD_INITIAL_ADVERTISE_PEER_URLS")
+
+
+class NotTrusted(MemberflowError):
+    """Something asked for an activity that only a change of this service may ask for, or not in this way."""
+
+    hint = "changes are asked for by starting JoinMember, RemoveMember or ReplaceMember; see docs/security.md"
+
+
+class NotAllowed(MemberflowError):
+    """The worker's clusters file does not allow it."""
+
+    hint = "the operator of the workers decides this, with [clusters.NAME.allow] in their clusters file"
+
+
+@dataclass(frozen=True)
+class Act:
+    """An act: the step whose judgement it needs, and the kinds of changes that have this step."""
+
+    step: StepName
+    verbs: Collection[str]
+
+
+#: By the name of the activity.
+ACTS: Mapping[str, Act] = {
+    "add_learner": Act("add", _NEWCOMERS),
+    "promote_learner": Act("promote", _NEWCOMERS),
+    "remove_learner": Act("rollback", ("join", "remove", "replace")),
+    "remove_member": Act("remove", _LEAVERS),
+    "move_leader": Act("move", _LEAVERS),
+}
+
+
+class Trust:
+    """The judgement of this worker, by its clusters file. Every method is for a caller in an activity's thread."""
+
+    def __init__(self, clusters: Clusters, temporal: Temporal) -> None:
+        self._clusters = clusters
+        self._temporal = temporal
+
+    def act(self, order: Order) -> Order:
+        """
+        The order as this worker carries it out: with the activity's own step, and no weaker policy than its file's.
+
+        Raises NotTrusted for an order that no change of this service gives, NotAllowed for a change that the
+        clusters file does not allow.
+        """
+        act = ACTS[activity.info().activity_type]
+        verb = self._verb_of_change(order.cluster, act.verbs)
+        self._check_ticket(order.ticket)
+        facts = order.facts
+        _check_name(facts.name)
+        _check_member_id(facts.member_id)
+        for url in facts.peer_urls:
+            _check_peer_url(url)
+        facts = self._limited(facts)
+        if act.step != "rollback":
+            # What this change has added may be taken back, whatever the file says by now.
+            urls = facts.peer_urls if verb in _NEWCOMERS else ()
+            self._check_allowed(order.cluster, Asked(verb, urls, order.facts.force))
+        return replace(order, step=act.step, facts=facts)
+
+    def launch(self, order: LaunchOrder) -> None:
+        """Raises NotTrusted or NotAllowed where this member must not be started."""
+        verb = self.question(order)
+        self._check_allowed(order.cluster, Asked(verb, launcher=order.launcher))
+
+    def question(self, order: LaunchOrder) -> str:
+        """The kind of the change that asks about what it launched; raises NotTrusted for anybody else."""
+        _check_launch(order.launch)
+        return self._verb_of_change(order.cluster, _NEWCOMERS)
+
+    def stop(self, order: LaunchOrder) -> None:
+        """Raises NotTrusted unless a look of this moment shows that the member is no voter."""
+        self.question(order)
+        launch = order.launch
+        if not launch.member_id:
+            raise NotTrusted("no member ID was given, so nothing tells whether the container is that of a voter")
+        status = self._clusters.connect(order.cluster).look()
+        if launch.cluster_id != status.cluster_id:
+            wanted = launch.cluster_id or "(none)"
+            raise NotTrusted(f"the container is of a cluster {wanted}, and {order.cluster} is {status.cluster_id}")
+        member = status.member(launch.member_id)
+        if member is not None and not member.is_learner:
+            raise NotTrusted(f"member {member.label} is a voter, so its container and its data stay")
+
+    def snapshot(self, cluster: str, time: str) -> Path:
+        """Where this worker's own file wants the snapshot of this moment; raises NotTrusted or NotAllowed."""
+        self._verb_of_change(cluster, _LEAVERS)
+        if not _SNAPSHOT_TIME.fullmatch(time):
+            raise NotTrusted(f"{time!r} is no time of a snapshot")
+        pattern = self._clusters.policy(cluster).snapshot_before_removal
+        if not pattern:
+            raise NotAllowed(f"snapshot_before_removal of {cluster} is not set in this worker's clusters file")
+        return Path(pattern.replace("{cluster}", cluster).replace("{time}", time))
+
+    def _verb_of_change(self, cluster: str, verbs: Collection[str]) -> str:
+        """The kind of the change that runs this activity; raises NotTrusted where no change of this cluster does."""
+        info = activity.info()
+        verb = _VERBS.get(info.workflow_type or "", "")
+        if verb not in verbs:
+            raise NotTrusted(
+                f"{info.activity_type} is not for {info.workflow_type or 'an activity without a workflow'}"
+            )
+        _check_name(cluster)
+        if not (info.workflow_id or "").startswith(f"memberflow:{cluster}:{verb}:"):
+            raise NotTrusted(f"{info.workflow_id} is not the workflow ID of a {verb} of cluster {cluster}")
+        return verb
+
+    def _check_ticket(self, ticket: Ticket) -> None:
+        info = activity.info()
+        if ticket.workflow_id != info.workflow_id:
+            raise NotTrusted(f"the ticket is that of {ticket.workflow_id!r}, and {info.workflow_id!r} runs this")
+        if ticket.run_id == info.workflow_run_id:
+            return
+        # After a reset a change has another run ID, and keeps its ticket.
+        original = self._temporal.call(_original_run_id(self._temporal.client))
+        if ticket.run_id != original:
+            raise NotTrusted(f"the ticket is that of another run of {info.workflow_id}")
+
+    def _limited(self, facts: Facts) -> Facts:
+        own = self._clusters.policy(facts.cluster)
+        return replace(facts, policy=own.with_limits_of(facts.policy))
+
+    def _check_allowed(self, cluster: str, asked: Asked) -> None:
+        refused: Refuse | None = self._clusters.allow(cluster).objection(asked)
+        if refused:
+            raise NotAllowed(refused.reason)
+
+
+async def _original_run_id(client: Client) -> str:
+    """The run ID that the workflow of this activity has kept across its resets: its first event has it."""
+    info = activity.info()
+    run = client.get_workflow_handle(info.workflow_id or "", run_id=info.workflow_run_id)
+    async for event in run.fetch_history_events(page_size=1):
+        return event.workflow_execution_started_event_attributes.original_execution_run_id
+    return ""
+
+
+def _check_launch(launch: Launch) -> None:
+    """Raises NotTrusted unless the names are names, and the environment is the handover and nothing else."""
+    _check_name(launch.name)
+    for member_id in (launch.member_id, launch.cluster_id, *launch.members):
+        _check_member_id(member_id)
+    for key, value in launch.environment.items():
+        if key not in _HANDOVER or not value.isprintable():
+            raise NotTrusted(f"{key!r} is no value of a handover")
+    if launch.environment and launch.environment.get("ETCD_NAME") != launch.name:
+        raise NotTrusted(f"the handover is not that of {launch.name}")
+    for url in filter(None, launch.environment.get("ETCD_INITIAL_ADVERTISE_PEER_URLS", "").split(",")):
+        _check_peer_url(url)
+
+
+def _check_name(name: str) -> None:
+    try:
+        check_name(name)
+    except ValueError as error:
+        raise NotTrusted(str(error)) from None
+
+
+def _check_peer_url(url: str) -> None:
+    try:
+        check_peer_url(url)
+    except ValueError as error:
+        raise NotTrusted(str(error)) from None
+
+
+def _check_member_id(member_id: str) -> None:
+    if not _MEMBER_ID.fullmatch(member_id):
+        raise NotTrusted(f"{member_id!r} is no member ID")
