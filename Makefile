@@ -10,9 +10,10 @@ STUBS := etcdapi/stubs/kv.proto etcdapi/stubs/rpc.proto
 demo: $(UV)
 	@$(RUN) memberflow demo
 
-# Most of the time goes by waiting for real parts, so two at a time.
+# One process of the tests keeps a third of a core busy, the rest of the time it waits for etcd and Temporal.
+N ?= 5
 test: $(UV)
-	$(RUN) pytest -n 2 --dist loadfile --no-loadscope-reorder --durations=15
+	$(RUN) pytest -n $(N) --dist loadfile --no-loadscope-reorder --durations=15
 
 check: $(UV)
 	$(RUN) ruff format --check .

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from collections import Counter
 
 import pytest
 
@@ -17,9 +18,20 @@ from support.parts.lab import Lab, eventually
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+# The folders, those whose files take longest first: a long file that starts last keeps one process busy, and the
+# others idle.
+LONGEST_FIRST = ("sweep", "cluster", "docker", "commands", "contract", "temporal", "etcd", "unit")
+
+
 def pytest_collection_modifyitems(items):
-    """The sweep, which takes longest, comes first: at the end it would keep one process busy and the other idle."""
-    items.sort(key=lambda item: "sweep" not in item.path.parts)
+    """The longest files first: by folder, and in it by the number of tests."""
+    sizes = Counter(item.path for item in items)
+
+    def place(item):
+        folder = item.path.parent.name
+        return (LONGEST_FIRST.index(folder) if folder in LONGEST_FIRST else 1, -sizes[item.path], item.path)
+
+    items.sort(key=place)
 
 
 @pytest.fixture(scope="session")

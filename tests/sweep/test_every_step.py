@@ -1,6 +1,6 @@
 """
-Every step of every change, swept: each call runs twice, is refused, never arrives, loses its answer, its worker dies.
-And after an act whose answer is lost, so do the calls that tell what became of it.
+Every step of every change, swept: each act runs twice, is refused, never arrives, loses its answer, its worker dies.
+Looks fail, or their worker dies. And after an act whose answer is lost, so do the calls that tell what became of it.
 
 After each the members are the same as without trouble, nothing is left behind, and quorum was never lost. The
 etcd is in memory, and the contract suite holds it to the real one; Temporal is real.
@@ -36,7 +36,7 @@ CHANGE_TROUBLES = (
     *("runs twice", "is refused on the way", "never arrives", "loses its answer"),
     *("dies before", "dies after"),
 )
-LOOK_TROUBLES = ("runs twice", "fails", "dies before")
+LOOK_TROUBLES = ("fails", "dies before")
 # The acts by what they apply.
 ACTS = {"add": "add_learner", "promote": "promote", "remove": "remove", "move": "move_leader"}
 # The barrier, after an act that had no effect; and the watch of an act's own effect while it has no answer.
