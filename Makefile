@@ -5,7 +5,7 @@ UV ?= $(or $(shell command -v uv),.uv/bin/uv)
 RUN := $(UV) run --frozen
 STUBS := etcdapi/stubs/kv.proto etcdapi/stubs/rpc.proto
 
-.PHONY: demo test check format stubs histories screenshots reference bench chaos clean
+.PHONY: demo test check format stubs histories screenshots reference bench chaos scale clean
 
 demo: $(UV)
 	@$(RUN) memberflow demo
@@ -48,6 +48,13 @@ SEED ?= 1
 CHANGES ?= 20
 chaos: $(UV)
 	@PYTHONPATH=tests $(RUN) python -m tools.chaos --seed $(SEED) --changes $(CHANGES)
+
+# What waiting joins cost; with the defaults an hour and a quarter.
+JOINS ?= 1 10 100 300 1000
+LINE ?= 30 100
+SETTLE ?= 600
+scale: $(UV)
+	@PYTHONPATH=tests $(RUN) python -m tools.scale --joins $(JOINS) --line $(LINE) --settle $(SETTLE)
 
 clean:
 	rm -rf .venv .uv .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,1 @@
+"""What many waiting changes cost the worker and Temporal: `make scale`."""
