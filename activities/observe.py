@@ -64,14 +64,14 @@ class Observe:
     def check_status(self, look: Look) -> ClusterStatus:
         """One look: a linearizable member list, every member's own status, the leader's view of their logs."""
         with named_failures(), beating(LOOK_BEAT):
-            return self._look(self._clusters.connect(look.cluster), look)
+            return self._look(self._connect(look), look)
 
     @activity.defn(no_thread_cancel_exception=True)
     def look_beforehand(self, look: Look) -> Beforehand:
         """One look, and the turns: which learners were left behind is part of what a change begins with."""
         with named_failures(final=(*NO_ACCESS, InvalidConfiguration, WrongCluster)), beating(LOOK_BEAT):
             turns = self._temporal.call(self._temporal.turns_state(look.cluster))
-            return Beforehand(self._look(self._clusters.connect(look.cluster), look), turns or TurnsState())
+            return Beforehand(self._look(self._connect(look), look), turns or TurnsState())
 
     @activity.defn(no_thread_cancel_exception=True)
     def check_after_barrier(self, look: Look) -> ClusterStatus:
@@ -82,10 +82,13 @@ class Observe:
         order, and a proposal that a new leader's log doesn't have is lost.
         """
         with named_failures(), beating(LOOK_BEAT):
-            etcd = self._clusters.connect(look.cluster)
+            etcd = self._connect(look)
             self._look(etcd, look)
             etcd.commit()
             return self._look(etcd, look)
+
+    def _connect(self, look: Look) -> Etcd:
+        return self._clusters.connect(look.cluster).expecting(look.cluster_id)
 
     def _look(self, etcd: Etcd, look: Look) -> ClusterStatus:
         """One that succeeds, within the look's patience: Temporal's own retries are a second or more apart."""

@@ -193,7 +193,7 @@ class Watch:
                 raise again_later("StillWaiting", "the wait goes on in a new attempt", self._pause)
             pause = next(pause for until, pause in _INTERVALS if passed < until)
             try:
-                etcd = self._clusters.connect(order.cluster)
+                etcd = self._clusters.connect(order.cluster).expecting(order.facts.cluster_id)
                 status = etcd.look(order.facts.avoid)
             except MemberflowError as error:
                 progress = meter.blind(self._clock(), f"cannot look: {error.name}: {error}")

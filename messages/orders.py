@@ -28,6 +28,8 @@ class Look:
     member: str = ""
     patience: float = 0.0
     uptimes: bool = False
+    #: The ID that the cluster must have; empty before the first look of a change. Other clusters are never looked at.
+    cluster_id: str = ""
 
 
 @dataclass(frozen=True)
