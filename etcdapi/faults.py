@@ -11,7 +11,7 @@ from google.protobuf.message import DecodeError
 
 from etcdapi.stubs import rpc_pb2
 
-FaultKind = Literal["lose", "unavailable", "refuse", "delay", "pass"]
+FaultKind = Literal["lose", "unavailable", "refuse", "delay", "pass", "forget"]
 
 
 @dataclass
@@ -21,7 +21,8 @@ class Fault:
 
     lose: forwarded, and its answer never comes. unavailable: forwarded, then answered UNAVAILABLE. Both happen
     to a call that succeeds; one that the member refuses goes by. refuse: answered UNAVAILABLE without being
-    forwarded. delay: forwarded `seconds` later. pass: forwarded.
+    forwarded. delay: forwarded `seconds` later. pass: forwarded. forget: forwarded, and the member never learns that
+    the caller gives up, as when the caller's machine freezes with it.
     `arrives` is called before anything else, `answered` when the member has answered. For plain HTTP the
     method is `GET <path>`, and every kind but pass drops the connection.
     `hits` counts the calls that it happened to.

@@ -69,6 +69,7 @@ class Relay:
     calls: list[Call] = field(default_factory=list)
     faults: list[Fault] = field(default_factory=list)
     connections: int = 0
+    _forgotten: list[asyncio.Future[tuple[bytes, grpc.StatusCode, str]]] = field(default_factory=list)
 
     def start(self) -> None:
         _loop.run(self._start())
@@ -161,7 +162,12 @@ class Relay:
         if fault and fault.kind == "delay":
             await asyncio.sleep(fault.seconds)
         call.forwarded = True
-        answer, code, text = await self._forward(path, request, context)
+        if fault and fault.kind == "forget":
+            # Kept here: the event loop holds its tasks weakly, and this handler ends with its caller.
+            self._forgotten.append(asyncio.ensure_future(self._forward(path, request, None, _metadata(context))))
+            answer, code, text = await asyncio.shield(self._forgotten[-1])
+        else:
+            answer, code, text = await self._forward(path, request, context.time_remaining(), _metadata(context))
         call.code = code.name
         describe_answer(call, answer)
         if fault and fault.kind in ("lose", "unavailable") and code is not grpc.StatusCode.OK:
@@ -179,11 +185,11 @@ class Relay:
         return answer
 
     async def _forward(
-        self, path: str, request: bytes, context: grpc.aio.ServicerContext[Any, Any]
+        self, path: str, request: bytes, timeout: float | None, metadata: list[tuple[str, str | bytes]]
     ) -> tuple[bytes, grpc.StatusCode, str]:
         call: Any = self._channel.unary_unary(path)
         try:
-            answer = await call(request, timeout=context.time_remaining(), metadata=_metadata(context))
+            answer = await call(request, timeout=timeout, metadata=metadata)
         except grpc.aio.AioRpcError as error:
             return b"", error.code(), error.details() or ""
         return answer, grpc.StatusCode.OK, ""
