@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 from membership.judge_join import judge_version
+from membership.judge_peer_urls import is_loopback
 from membership.known_bugs import bugs_of
 from membership.model import ClusterStatus
-from membership.verdicts import tell_down, version_of
+from membership.verdicts import Facts, tell_down, version_of
 
 CheckVerdict = Literal["ok", "warn", "wait", "refuse"]
 
@@ -42,6 +43,16 @@ def check_cluster(status: ClusterStatus) -> tuple[Check, ...]:
         _sizes(status),
         _links(status),
     )
+
+
+def check_addresses(status: ClusterStatus, facts: Facts) -> tuple[Check, ...]:
+    """A check only where there is something odd: the other members would dial themselves."""
+    own = [url for url in facts.peer_urls if is_loopback(url)]
+    elsewhere = any(not is_loopback(url) for m in status.voters for url in m.peer_urls)
+    if not own or not elsewhere:
+        return ()
+    evidence = f"peer URL {own[0]} leads each member to its own machine, and voters have other addresses"
+    return (Check("new address", "warn", evidence, "give the address at which the other members reach the new one"),)
 
 
 def _leader(status: ClusterStatus) -> Check:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from membership.failures import Failure
+from membership.judge_peer_urls import judge_peer_urls
 from membership.model import ClusterStatus, Member, Phase
 from membership.verdicts import (
     Done,
@@ -24,7 +25,7 @@ from membership.witness import is_safe_without
 def judge_add(status: ClusterStatus, facts: Facts) -> Verdict:
     """May the learner be added? Done when a member with exactly these peer URLs, and no other name, is there."""
     wanted = set(facts.peer_urls)
-    if refused := judge_scheme(status, facts):
+    if refused := judge_peer_urls(status, facts):
         return refused
     for member in status.with_peer_urls(facts.peer_urls):
         if set(member.peer_urls) != wanted or member.name not in ("", facts.name):
@@ -42,28 +43,6 @@ def judge_add(status: ClusterStatus, facts: Facts) -> Verdict:
                 "choose another name, or replace that member",
             )
     return judge_supported(status) or _judge_slot(status)
-
-
-def judge_scheme(status: ClusterStatus, facts: Facts) -> Refuse | None:
-    """
-    Refuses a new member with another scheme than the voters' peer URLs have.
-
-    Over http the voters would send it every key and value unencrypted, and ask for no certificate. Where the voters
-    have both schemes, as during a change to TLS, the new member has https.
-    """
-    if any(set(m.peer_urls) & set(facts.peer_urls) for m in status.voters):
-        return None  # it is in already
-    secure = any(url.startswith("https:") for m in status.voters for url in m.peer_urls)
-    wrong = [url for url in facts.peer_urls if url.startswith("https:") != secure]
-    if not status.voters or not wrong:
-        return None
-    scheme = "https" if secure else "http"
-    others = "; over http, anybody at that address would get all data of the cluster" if secure else ""
-    return Refuse(
-        Failure.INSECURE_PEER_URL,
-        f"peer URL {wrong[0]} is not {scheme}, as the voters' peer URLs are{others}",
-        f"give the new member a peer URL that begins with {scheme}://",
-    )
 
 
 def judge_version(status: ClusterStatus) -> Refuse | None:

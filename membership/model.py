@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
+from membership.names import find_address, is_name
+
 
 @dataclass(frozen=True)
 class Member:
@@ -187,12 +189,18 @@ def handover(members: tuple[Member, ...], own_id: str, name: str) -> Handover:
     """
     The handover for member `own_id`, called `name`.
 
-    Unstarted members of others are named by their ID: etcd compares the URLs, not the names.
+    Etcd compares the URLs, not the names. So another member is called by its ID where its name is missing, is that of
+    another one too, or could not stand in an environment file: a name may hold a comma or a line break.
     """
-    rows = [(name if m.id == own_id else m.name or m.id, m.peer_urls) for m in members]
+    rows = [(name if m.id == own_id else _label(m, members, name), m.peer_urls) for m in members]
     own = next(m for m in members if m.id == own_id)
     return Handover(
         name=name,
-        initial_cluster=",".join(f"{label}={url}" for label, urls in rows for url in urls),
+        initial_cluster=",".join(f"{label}={url}" for label, urls in rows for url in urls if find_address(url)),
         initial_advertise_peer_urls=",".join(own.peer_urls),
     )
+
+
+def _label(member: Member, members: tuple[Member, ...], newcomer: str) -> str:
+    others = [newcomer, *(m.name for m in members if m.id != member.id)]
+    return member.name if is_name(member.name) and member.name not in others else member.id

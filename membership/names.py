@@ -36,6 +36,11 @@ def check_name(value: str) -> str:
     return value
 
 
+def is_name(value: str) -> bool:
+    """Whether a name that a cluster told is one that `check_name` accepts."""
+    return len(value) <= LONGEST_NAME and _NAME.fullmatch(value) is not None
+
+
 @dataclass(frozen=True)
 class Address:
     """The parts of an etcd URL; `host` is in lower case, and an IPv6 address in it has no brackets."""
@@ -61,8 +66,9 @@ class Address:
 
     @property
     def place(self) -> tuple[str, int]:
-        """Where it leads to, whatever the scheme."""
-        return self.host, self.port
+        """Where it leads to, whatever the scheme; `localhost` has two more names."""
+        host = "localhost" if self.host in ("127.0.0.1", "::1") else self.host
+        return host, self.port
 
     def __str__(self) -> str:
         host = f"[{self.host}]" if ":" in self.host else self.host

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Literal, Protocol
 
-from membership.checks import Check, check_cluster
+from membership.checks import Check, check_addresses, check_cluster
 from membership.failures import Failure
 from membership.judge_join import judge_add
 from membership.judge_removal import judge_removal
@@ -80,6 +80,7 @@ def check_join(status: ClusterStatus, facts: Facts) -> tuple[Check, ...]:
     return (
         *check_cluster(status),
         _judged("join", judge_add(status, facts), f"{facts.name} can be added at {', '.join(facts.peer_urls)}"),
+        *check_addresses(status, facts),
         _spare(status, "after the join", voters + 1, live + 1),
     )
 
@@ -108,7 +109,7 @@ def check_replace(status: ClusterStatus, facts: Facts, wanted: Member | str, req
     newcomer = judge_add(beside, facts)
     joined = _joined(beside, facts)
     good = f"{facts.name} is a voter already" if joined else f"{facts.name} can be added"
-    checks = [*check_cluster(status), _judged("join", newcomer, good)]
+    checks = [*check_cluster(status), _judged("join", newcomer, good), *check_addresses(beside, facts)]
     if old is None:
         evidence = f"no member {request.old} is in the list: taken as removed already"
         hint = f"if that is a slip of the pen, cancel: this replace would only join {facts.name}"
