@@ -11,11 +11,11 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from clusters_lab import Cluster
-from command import Ended
-from lab import Lab, LocalMember
-
+from local.etcd_cluster import LocalMember
 from local.processes import clean_environment
+from support.parts.command import Ended
+from support.parts.lab import Lab
+from support.parts.relayed_cluster import Cluster
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "deploy" / "provisioning"

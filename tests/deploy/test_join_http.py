@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import subprocess
 
-from command import eventually
 from provisioning import EXAMPLES
 
 from local.processes import free_port
 from messages.requests import change_id
+from support.parts.command import eventually
 
 SCRIPT = EXAMPLES / "join-http.sh"
 
