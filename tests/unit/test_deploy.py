@@ -57,10 +57,8 @@ def commands():
     yield "memberflow.service", shlex.split(unit()["ExecStart"])[1:]
     told = "\n".join(re.findall(r"^```sh\n(.*?)^```", text_of("README.md"), re.MULTILINE | re.DOTALL))
     told += "\n".join(re.findall(r"`(memberflow [^`]+)`", text_of("README.md")))
-    run = re.sub(r"^#.*$", "", text_of("provision.sh"), flags=re.MULTILINE)
-    for name, text in (("README.md", told), ("provision.sh", run)):
-        for command in re.findall(r"\bmemberflow ([^)>;\n]+)", text):
-            yield name, shlex.split(command, comments=True)
+    for command in re.findall(r"\bmemberflow ([^)>;\n]+)", told):
+        yield "README.md", shlex.split(command, comments=True)
 
 
 def environments():
@@ -70,7 +68,7 @@ def environments():
     yield from (("compose.yaml", name) for name in COMPOSE["services"]["worker"]["environment"])
     yield from (("kubernetes.yaml", entry["name"]) for entry in POD["containers"][0]["env"])
     yield "memberflow.service", unit()["Environment"].split("=")[0]
-    for name in ("README.md", "provision.sh", "memberflow.service"):
+    for name in ("README.md", "memberflow.service"):
         yield from ((name, found) for found in re.findall(r"\b(?:TEMPORAL|MEMBERFLOW)_[A-Z_]+\b", text_of(name)))
 
 
