@@ -1,4 +1,4 @@
-"""deploy/provisioning/cloud-init: valid for cloud-init and systemd, and its join unit brings a member into a cluster."""
+"""deploy/provisioning/cloud-init: valid for cloud-init and systemd; its join unit brings a member into a cluster."""
 
 from __future__ import annotations
 
