@@ -23,6 +23,10 @@ def join(outcome, code=0, **answer):
     return Reported(code, {"outcome": outcome, "member_id": "9", **answer}, NEW, "")
 
 
+def replace(reason):
+    return Reported(1, {"outcome": "failed", "reason": reason}, NEW, "1")
+
+
 REMOVAL = Reported(1, {"outcome": "cancelled"}, None, "1")
 
 
@@ -39,6 +43,9 @@ REMOVAL = Reported(1, {"outcome": "cancelled"}, None, "1")
         (join("failed", code=1, reason="unsettled"), BEFORE, LEARNER, [], []),
         (REMOVAL, BEFORE, REPLACED, [], ["cancelled, but the old member is gone"]),
         (Reported(0, {"outcome": "removed"}, None, "1"), BEFORE, REPLACED, [], ["removed, but the old member is in"]),
+        (replace("new joined, old not removed: Cancelled"), VOTER, VOTER, [], []),
+        (replace("new joined, old not removed: Cancelled"), VOTER, REPLACED, [], ["new joined, old not removed, but"]),
+        (replace("old removed, new not joined: late"), BEFORE, BEFORE, [], ["old removed, new not joined, but"] * 2),
         (join("promoted"), VOTER, VOTER, [ADD, ADD], ["MemberAdd of http://127.0.0.1:2 took effect 2 times"]),
     ],
 )

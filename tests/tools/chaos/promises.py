@@ -11,6 +11,8 @@ from local.etcd_cluster import LocalMember
 
 DONE = ("promoted", "already-voter", "removed", "already-removed", "replaced")
 UNDONE = ("cancelled", "rolled-back", "refused")
+# What a failed replace says of its halves, and whether the new and the old member are in the list then.
+HALVES = {"old removed, new not joined": (False, False), "new joined, old not removed": (True, True)}
 # The exit code of a command that waited for the end, by its outcome.
 EXIT_CODES = {**dict.fromkeys(DONE, 0), "cancelled": 1, "rolled-back": 1, "failed": 1, "refused": 5}
 
@@ -80,6 +82,9 @@ def _untrue(reported: Reported, members: Members) -> Iterator[str]:
             yield f"{reported.outcome}, but with another ID"
         if reported.old and is_old_in:
             yield f"{reported.outcome}, but the old member is in the list"
+    for half, (is_new_in, is_old) in HALVES.items():
+        if half in str(reported.answer.get("reason")) and (bool(new), is_old_in) != (is_new_in, is_old):
+            yield f"{half}, but new is {new or 'no member'} and old is {'in' if is_old_in else 'gone'}"
     if reported.outcome in UNDONE:
         if new:
             yield f"{reported.outcome}, but the new member is a {new}"
