@@ -13,6 +13,8 @@ Verb = Literal["join", "remove", "replace"]
 Target = Literal["leader", "follower", "dead"]
 Steering = Literal["", "cancel", "cancel at the act", "hold and resume", "another join at once"]
 
+# A frozen receiver, which may bring a call's effect after the change's end, comes more often than the rest.
+WEIGHTED = (*TROUBLES, *["receiver frozen at the call"] * 3)
 LEAST, MOST = 3, 5  # voters between changes, where the changes before did not end otherwise
 ACTS: dict[Verb, tuple[str, ...]] = {
     "join": ("MemberAdd", "MemberPromote"),
@@ -60,7 +62,7 @@ def draw(seed: int, changes: int) -> Iterator[Step]:
             number=number,
             verbs=tuple(verbs),
             target=random.choice(("leader", "follower", "follower", "dead")),
-            trouble=random.choice(list(TROUBLES)),
+            trouble=random.choice(WEIGHTED),
             acts={verb: random.choice(ACTS[verb]) for verb in ACTS},
             moment=random.choice(("arrives", "answered")),
             seconds=round(random.uniform(1, 12), 1),
