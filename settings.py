@@ -6,13 +6,13 @@ import logging
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-from temporalio.envconfig import ClientConfig
-from temporalio.runtime import LogForwardingConfig, LoggingConfig, Runtime, TelemetryConfig, TelemetryFilter
+from typing import TYPE_CHECKING, Any
 
 from membership.errors import InvalidConfiguration
 from messages.requests import TASK_QUEUE
+
+if TYPE_CHECKING:
+    from temporalio.runtime import Runtime
 
 DEFAULT_ADDRESS = "localhost:7233"
 CLUSTERS_FILES = (Path("clusters.toml"), Path("/etc/memberflow/clusters.toml"))
@@ -49,7 +49,9 @@ def read_settings() -> Settings:
 
 
 def quiet_runtime() -> Runtime:
-    """A Temporal runtime whose core logs through `logging`: by default it writes to stdout, which is `--json`'s."""
+    """A Temporal runtime whose core logs through `logging`. Its default is stdout, which belongs to answers."""
+    from temporalio.runtime import LogForwardingConfig, LoggingConfig, Runtime, TelemetryConfig, TelemetryFilter
+
     forwarding = LogForwardingConfig(logger=logging.getLogger("temporal.core"))
     levels = TelemetryFilter(core_level="WARN", other_level="ERROR")
     return Runtime(telemetry=TelemetryConfig(logging=LoggingConfig(filter=levels, forwarding=forwarding)))
@@ -62,6 +64,8 @@ def _clusters_file() -> Path:
 
 
 def _temporal() -> dict[str, Any]:
+    from temporalio.envconfig import ClientConfig
+
     # The SDK ignores a missing configuration file in silence.
     named = os.environ.get("TEMPORAL_CONFIG_FILE")
     if named and not Path(named).is_file():

@@ -28,10 +28,10 @@ from activities.snapshot import Snapshots
 from activities.temporal import Temporal
 from activities.turns import Turns
 from activities.watch import Watch
+from client.connection import connect
+from client.errors import command_error
+from client.exit_codes import DONE, OUT_OF_REACH, CommandError, end_process, print_error
 from clusters import ClustersFile
-from console.faults import leave_of
-from console.output import DONE, OUT_OF_REACH, Leave, leave, tell_error
-from console.temporal import connect
 from etcdapi.client import EtcdClient
 from launchers.docker_engine import DockerLauncher
 from logs import BindActivity, set_up_logs
@@ -121,7 +121,9 @@ async def run_worker(settings: Settings, serves: Sequence[str]) -> None:
             log.info("worker stops: acts under way end first")
             await asyncio.gather(*(worker.shutdown() for worker in workers))
     except RuntimeError as error:
-        raise Leave(OUT_OF_REACH, f"the worker can't go on: {error}", "start it again when Temporal is well") from error
+        raise CommandError(
+            OUT_OF_REACH, f"the worker can't go on: {error}", "start it again when Temporal answers"
+        ) from error
     log.info("worker has stopped")
 
 
@@ -132,8 +134,10 @@ def main(serves: Sequence[str] = ()) -> NoReturn:
         settings = read_settings()
         asyncio.run(run_worker(settings, list(serves) or [settings.task_queue]))
     except Exception as error:  # noqa: BLE001  (each has its exit code)
-        leave(tell_error(leave_of(error)))
-    leave(DONE)
+        ended = command_error(error)
+        print_error(ended)
+        end_process(ended.code)
+    end_process(DONE)
 
 
 def parse_arguments(args: Sequence[str]) -> list[str]:

@@ -26,7 +26,7 @@ from temporalio.service import RPCError, RPCStatusCode
 from activities.failures import again_later, moves_on_at_shutdown
 from activities.temporal import Temporal
 from messages.requests import turns_id
-from messages.turns import REPEAT, Claim, Closed, Holding, Ticket, TurnsState
+from messages.turns import REPEAT, Cancel, Claim, Closed, Holding, Ticket, TurnsState
 from messages.views import ChangeView
 
 # Seconds between two questions whether the turn has come, and between two heartbeats.
@@ -122,9 +122,9 @@ class Turns:
             )
 
     @activity.defn
-    async def cancel_change(self, ticket: Ticket) -> None:
-        """Cancels a change as Temporal's UI does; one that has closed meanwhile is left as it is."""
-        await self._cancel(ticket, "cancelled by its update")
+    async def cancel_change(self, cancel: Cancel) -> None:
+        """Cancels a change as Temporal's UI does. A change that has closed meanwhile is left as it is."""
+        await self._cancel(cancel.ticket, f"cancelled by {cancel.by or 'its update'}")
 
     async def _cancel(self, ticket: Ticket, reason: str) -> None:
         handle = self._temporal.client.get_workflow_handle(ticket.workflow_id, first_execution_run_id=ticket.run_id)

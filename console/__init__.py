@@ -1,1 +1,1 @@
-"""The command line's parts: speaks to Temporal only, and never loads etcd3."""
+"""The command line: a file for each command, named as the command, and `terminal/`, which draws."""

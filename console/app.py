@@ -1,83 +1,93 @@
-"""The command line as a whole: its options, and how a command runs."""
+"""The command line as a whole: its groups, its help, and how a command runs."""
 
 from __future__ import annotations
 
-import asyncio
-import signal
+import sys
 from collections.abc import Coroutine
-from datetime import timedelta
-from importlib.metadata import version
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
-from console.output import INTERRUPTED, Leave
-from membership.duration import parse_duration
+from client.exit_codes import INTERRUPTED, CommandError
+from console.terminal.output import answer
+
+CHANGE = "Change a cluster"
+LOOK = "Look at a cluster and its changes"
+STEER = "Steer a running change"
+SET_UP = "Set up and run memberflow"
+
+#: The commands in the order of the help. Each is declared in the file of its name.
+COMMANDS = (
+    *("join", "remove", "replace", "grow", "plan"),
+    *("status", "watch", "changes", "env"),
+    *("hold", "resume", "cancel"),
+    *("demo", "doctor", "worker", "setup", "schema", "completion", "dev"),
+)
+
+# Boxes and colours are for a terminal.
+_RICH = sys.stdout.isatty()
+
+
+class _Grouped(TyperGroup):
+    """A group whose plain help, too, lists the commands under their headings."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """In the order of their use; a command without a place here comes last."""
+        places = {name: place for place, name in enumerate(COMMANDS)}
+        return sorted(super().list_commands(ctx), key=lambda name: places.get(name, len(places)))
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        groups: dict[str, list[tuple[str, str]]] = {}
+        for name in self.list_commands(ctx):
+            command = self.get_command(ctx, name)
+            if command and not command.hidden:
+                heading = getattr(command, "rich_help_panel", None) or "Commands"
+                groups.setdefault(heading, []).append((name, command.get_short_help_str(limit=100)))
+        for heading, rows in groups.items():
+            with formatter.section(heading):
+                formatter.write_dl(rows)
+
+
+def examples(*commands: str, note: str = "") -> str:
+    """The end of a command's help: how it is typed."""
+    # Plain help keeps the lines of a paragraph only behind this mark.
+    keep = "" if _RICH else "\b\n"
+    title = "Example:" if len(commands) == 1 else "Examples:"
+    text = f"{keep}{title}\n" + "\n".join(f"  {command}" for command in commands)
+    return f"{text}\n\n{note}" if note else text
+
+
+_SETTINGS = {"help_option_names": ["-h", "--help"]}
 
 app = typer.Typer(
     name="memberflow",
-    epilog="Exit codes: 0 done, 1 failed or rolled back or cancelled, 2 bad usage or configuration, 3 Temporal or "
-    "worker out of reach, 4 still running or held, 5 refused, 130 interrupted (the change goes on).",
+    cls=_Grouped,
+    epilog=examples(
+        "memberflow plan join prod etcd-4 --peer-url https://10.0.0.14:2380",
+        "memberflow join prod etcd-4 --peer-url https://10.0.0.14:2380",
+        "memberflow status prod",
+        note="Exit codes: 0 done, 1 failed or rolled back or cancelled, 2 bad usage or configuration, 3 Temporal or "
+        "worker out of reach, 4 still running or held, 5 refused, 130 interrupted (the change goes on).",
+    ),
+    context_settings=_SETTINGS,
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
+    rich_markup_mode="rich" if _RICH else None,
 )
-plan = typer.Typer(
-    help="The preflight alone: what a change would be up against, and why it would be refused; changes nothing.",
-    no_args_is_help=True,
-)
-app.add_typer(plan, name="plan")
 
 
-def _duration(text: str) -> timedelta:
-    try:
-        return parse_duration(text)
-    except ValueError as error:
-        raise typer.BadParameter(str(error)) from None
-
-
-Cluster = Annotated[str, typer.Argument(help="name of the cluster in the workers' clusters file")]
-Member = Annotated[str, typer.Argument(help="name of the member that is changed")]
-Json = Annotated[bool, typer.Option("--json", help="one JSON object on stdout, everything else on stderr")]
-VerbOption = Annotated[
-    str | None, typer.Option("--verb", help="join, remove or replace, when several changes bear the name")
-]
-JoinOrReplace = Annotated[str | None, typer.Option("--verb", help="join or replace, when both bear the name")]
-Timeout = Annotated[
-    timedelta | None,
-    typer.Option("--timeout", parser=_duration, metavar="DURATION", help="stop waiting after this long; exit 4"),
-]
-NewName = Annotated[str, typer.Argument(help="name of the new member (its ETCD_NAME)")]
-PeerUrl = Annotated[list[str], typer.Option("--peer-url", help="peer URL of the new member; repeatable")]
-EnvFile = Annotated[
-    Path | None, typer.Option("--env-file", help="write the ETCD_* values here as soon as the learner is added")
-]
-NoWait = Annotated[bool, typer.Option("--no-wait", help="return as soon as the change has been started")]
-Until = Annotated[str | None, typer.Option("--until", help="'added': return when the handover is known")]
-HoldBefore = Annotated[
-    str | None, typer.Option("--hold-before", help="'promote': wait for a person's `resume` before it")
-]
-Launch = Annotated[
-    str | None,
-    typer.Option("--launch", metavar="LAUNCHER", help="launcher of the clusters file that starts the member"),
-]
-RequestedBy = Annotated[str, typer.Option("--requested-by", help="who asks (default: user@host)")]
-Leaving = Annotated[str, typer.Argument(help="name or hex ID of the member that leaves")]
-Old = Annotated[
-    str, typer.Argument(help="the old member: hex ID, or a name if name and peer URL of the new one differ")
-]
-OrderOption = Annotated[str, typer.Option("--order", help="auto, add-first or remove-first")]
-Force = Annotated[
-    bool, typer.Option("--force", help="skip min_voters, min_spare and alarms; never what etcd itself would refuse")
-]
-Preempt = Annotated[
-    bool, typer.Option("--preempt", help="cancel a held join that has the turn, if the leaving member is dead")
-]
+def group(name: str, panel: str, about: str) -> typer.Typer:
+    """A command with commands of its own."""
+    inner = typer.Typer(help=about, no_args_is_help=True, context_settings=_SETTINGS)
+    app.add_typer(inner, name=name, rich_help_panel=panel)
+    return inner
 
 
 def _show_version(wanted: bool) -> None:  # noqa: FBT001  (typer's own call)
     if wanted:
+        from importlib.metadata import version
+
         print(f"memberflow {version('memberflow')}")
         raise typer.Exit
 
@@ -85,23 +95,33 @@ def _show_version(wanted: bool) -> None:  # noqa: FBT001  (typer's own call)
 @app.callback()
 def root(
     _version: Annotated[
-        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="print the version and leave")
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version and exit.")
     ] = False,
 ) -> None:
-    """Durable etcd membership changes on Temporal."""
+    """Safe, resumable membership changes of etcd clusters, run by Temporal."""
 
 
-def run(command: Coroutine[Any, Any, int], attach: str = "") -> None:
-    """Runs a command to its exit code; Ctrl-C and SIGTERM end the command, never the change."""
+def run(command: Coroutine[Any, Any, int], *, json: bool = False, output: str | None = None, attach: str = "") -> None:
+    """
+    Runs a command to its exit code. Ctrl-C and SIGTERM end the command, never the change.
+
+    `attach` is the command that follows the change again.
+    """
+    import asyncio
+
+    answer.format = "json" if json else output or ""
     try:
         code = asyncio.run(_until_told(command))
     except (KeyboardInterrupt, asyncio.CancelledError):
         hint = f"a change that was started goes on; attach with `{attach}`" if attach else ""
-        raise Leave(INTERRUPTED, "interrupted", hint) from None
+        raise CommandError(INTERRUPTED, "interrupted", hint) from None
     raise typer.Exit(code)
 
 
 async def _until_told(command: Coroutine[Any, Any, int]) -> int:
+    import asyncio
+    import signal
+
     task = asyncio.current_task()
     assert task
     for sign in (signal.SIGTERM, signal.SIGHUP):

@@ -1,99 +1,135 @@
-"""doctor: what is wrong, from here to every cluster."""
+"""memberflow doctor"""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from dataclasses import asdict, dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from temporalio.client import Client
-from temporalio.service import RPCError
+from client.exit_codes import DONE, FAILED, OUT_OF_REACH, USAGE, CommandError
+from console.app import SET_UP, app, examples, run
+from console.options import Json, Output
 
-from console.asking import ask
-from console.changes import CONFIGURATION, NO_WORKER
-from console.faults import is_no_namespace, is_not_allowed, leave_of
-from console.output import DONE, FAILED, OUT_OF_REACH, USAGE, Leave, print_json
-from console.setup import registered
-from console.temporal import connect, workflow_pollers
-from membership.errors import MemberflowError
-from messages.answers import ClusterList, Reachability
-from settings import Settings, read_settings
+if TYPE_CHECKING:
+    from temporalio.client import Client
+
+    from messages.answers import Reachability
+    from settings import Settings
 
 _SHOWN = {"ok": "ok  ", "warn": "warn", "fail": "FAIL"}
 
 
+@app.command(rich_help_panel=SET_UP, epilog=examples("memberflow doctor", "memberflow doctor -o yaml"))
+def doctor(output: Output = None, json: Json = False) -> None:
+    """
+    Check the configuration, Temporal, the workers and every cluster.
+
+    Each check has a verdict, and a hint where something is wrong. Exit code 1 for a fault, 2 for a wrong
+    configuration, 3 when Temporal or a worker is out of reach.
+    """
+    run(_doctor(), json=json, output=output)
+
+
 @dataclass(frozen=True)
 class Row:
-    """One check; `code` is the exit code that a failed one asks for."""
+    """One check."""
 
     check: str
     verdict: str
     level: Literal["ok", "warn", "fail"] = "ok"
     hint: str = ""
+    #: The exit code that a failed check asks for.
     code: int = DONE
 
 
-def _fault(check: str, error: Leave) -> Row:
-    return Row(check, error.message, "fail", error.hint, error.code)
+async def _doctor() -> int:
+    from console.terminal.output import busy, print_answer
 
-
-async def doctor(*, json: bool) -> int:
-    """
-    A row per check: what was looked at, the verdict, and a hint where it is not good.
-
-    OUT_OF_REACH when Temporal or a worker is, USAGE for a configuration or namespace that is wrong, else FAILED for
-    any fault; what changes can do without is a warning.
-    """
-    rows = [row async for row in _checks()]
+    async with busy("checking Temporal, the workers and every cluster"):
+        rows = [row async for row in _checks()]
     codes = {row.code for row in rows}
-    if json:
-        shown = [{key: value for key, value in asdict(row).items() if key != "code"} for row in rows]
-        checks = [{**row, "ok": row["level"] != "fail"} for row in shown]
-        print_json({"checks": checks, "ok": codes == {DONE}})
-    else:
+    shown = [{key: value for key, value in asdict(row).items() if key != "code"} for row in rows]
+    checks = [{**row, "ok": row["level"] != "fail"} for row in shown]
+    if not print_answer({"checks": checks, "ok": codes == {DONE}}):
         for row in rows:
-            print(f"{_SHOWN[row.level]}  {row.check}: {row.verdict}")
-            if row.hint and row.level != "ok":
-                print(f"      hint: {row.hint}")
+            _print(row)
     return next((code for code in (OUT_OF_REACH, USAGE, FAILED) if code in codes), DONE)
 
 
+def _print(row: Row) -> None:
+    from console.terminal.output import print_line
+
+    print_line(f"{_SHOWN[row.level]}  {row.check}: {row.verdict}")
+    if row.hint and row.level != "ok":
+        print_line(f"      hint: {row.hint}")
+
+
+def _fault(check: str, error: CommandError) -> Row:
+    return Row(check, error.message, "fail", error.hint, error.code)
+
+
 async def _checks() -> AsyncIterator[Row]:
+    from client.connection import connect
+    from client.errors import command_error
+    from membership.errors import MemberflowError
+    from settings import read_settings
+
     try:
         settings = read_settings()
     except MemberflowError as error:
-        yield _fault("configuration", leave_of(error))
+        yield _fault("configuration", command_error(error))
         return
     yield Row("configuration", _configuration(settings))
     try:
         client = await connect(settings)
-    except Leave as error:
+    except CommandError as error:
         yield _fault("Temporal", error)
         return
     yield Row("Temporal", f"{settings.address}, namespace {settings.namespace}")
-    try:
-        pollers = await workflow_pollers(client, settings.task_queue)
-    except RPCError as error:
-        namespace = is_no_namespace(error) or is_not_allowed(error)
-        yield _fault("namespace" if namespace else "workers", leave_of(error))
+    workers = await _workers(client, settings)
+    if workers.check == "namespace":
+        yield workers
         return
     yield await _search_attributes(client)
-    if not pollers:
-        told = Leave(OUT_OF_REACH, f"none polls {settings.task_queue}", "start one with `memberflow worker`")
-        yield _fault("workers", told)
-        return
-    yield Row("workers", f"{len(pollers)} on {settings.task_queue}: {', '.join(sorted(pollers))}")
-    async for row in _clusters(client, settings):
-        yield row
+    yield workers
+    if workers.level != "fail":
+        async for row in _clusters(client, settings):
+            yield row
 
 
 def _configuration(settings: Settings) -> str:
     file = settings.clusters_file
-    where = "" if file.exists() else " (not on this host; that of the workers counts)"
+    where = "" if file.exists() else " (not on this host; the workers' own file counts)"
     return f"task queue {settings.task_queue}, clusters file {file}{where}"
 
 
+async def _workers(client: Client, settings: Settings) -> Row:
+    """Which workers poll. Without the right to ask this is a warning: the clusters' rows tell."""
+    from temporalio.service import RPCError
+
+    from client.connection import workflow_pollers
+    from client.errors import brief, command_error, is_no_namespace, is_not_allowed
+
+    try:
+        pollers = await workflow_pollers(client, settings.task_queue)
+    except RPCError as error:
+        if is_no_namespace(error):
+            return _fault("namespace", command_error(error))
+        if is_not_allowed(error):
+            hint = "commands work without the right to describe a task queue"
+            return Row("workers", f"could not be listed: {brief(error)}", "warn", hint)
+        return _fault("workers", command_error(error))
+    if not pollers:
+        missing = f"none polls {settings.task_queue}"
+        return _fault("workers", CommandError(OUT_OF_REACH, missing, "start one with `memberflow worker`"))
+    return Row("workers", f"{len(pollers)} on {settings.task_queue}: {', '.join(sorted(pollers))}")
+
+
 async def _search_attributes(client: Client) -> Row:
+    from temporalio.service import RPCError
+
+    from client.search_attributes import registered
+
     check = "search attributes"
     try:
         missing, wrong = await registered(client)
@@ -105,23 +141,34 @@ async def _search_attributes(client: Client) -> Row:
 
 
 async def _clusters(client: Client, settings: Settings) -> AsyncIterator[Row]:
+    from temporalio.service import RPCError
+
+    from client.ask import ask
+    from client.errors import command_error
+    from messages.answers import ClusterList
+
     try:
         known: ClusterList = await ask(client, settings, "ListClusters", ClusterList)
-    except (Leave, RPCError) as error:
-        yield _fault("clusters", leave_of(error))
+    except (CommandError, RPCError) as error:
+        yield _fault("clusters", command_error(error))
         return
     if known.problem:
-        yield _fault("clusters", Leave(USAGE, known.problem, "mend the clusters file of the worker"))
+        yield _fault("clusters", CommandError(USAGE, known.problem, "mend the clusters file of the worker"))
     for cluster in known.clusters:
         yield _cluster(cluster)
 
 
 def _cluster(cluster: Reachability) -> Row:
+    from client.outcomes import CONFIGURATION
+    from membership.failures import Failure
+
     check = f"cluster {cluster.cluster}"
     if not cluster.problem:
         return Row(check, f"{cluster.members} members, leader {cluster.leader}, through {cluster.task_queue}")
-    if cluster.problem.startswith(f"{NO_WORKER}:"):
-        told = f"no worker polls its task queue {cluster.task_queue!r}"
-        return _fault(check, Leave(OUT_OF_REACH, told, f"`memberflow worker --serve {cluster.task_queue}` at its site"))
-    code = USAGE if cluster.problem.partition(":")[0] in CONFIGURATION else FAILED
-    return _fault(check, Leave(code, cluster.problem, cluster.hint))
+    kind = cluster.problem.partition(":")[0]
+    if kind == Failure.NO_WORKER:
+        missing = f"no worker polls its task queue {cluster.task_queue!r}"
+        hint = f"`memberflow worker --serve {cluster.task_queue}` at its site"
+        return _fault(check, CommandError(OUT_OF_REACH, missing, hint))
+    code = USAGE if kind in CONFIGURATION else FAILED
+    return _fault(check, CommandError(code, cluster.problem, cluster.hint))

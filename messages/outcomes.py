@@ -14,6 +14,7 @@ OutcomeKind = Literal[
     "replaced",
     "started",
     "added",
+    "voter",
     "held",
     "rolled-back",
     "cancelled",

@@ -22,6 +22,15 @@ class Ticket:
 
 
 @dataclass(frozen=True)
+class Cancel:
+    """A change is to be cancelled."""
+
+    ticket: Ticket
+    #: Who asked; empty when the caller did not say.
+    by: str = ""
+
+
+@dataclass(frozen=True)
 class AddedLearner:
     """A learner that a change added."""
 

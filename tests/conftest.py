@@ -7,7 +7,7 @@ from collections import Counter
 
 import pytest
 
-from console.setup import register
+from client.search_attributes import register
 from local.binary import find_etcd
 from local.deployment import WorkerProcess
 from local.temporal_server import DevServer

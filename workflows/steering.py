@@ -16,6 +16,7 @@ with workflow.unsafe.imports_passed_through():
     from membership.failures import Failure
     from membership.model import Handover
     from messages.outcomes import Outcome
+    from messages.turns import Cancel
     from messages.views import ChangeView
     from workflows.stop import Stop
 
@@ -47,9 +48,9 @@ class Steered:
         return self._change.handover if self._change else None
 
     @workflow.update(description="Holds the change at its next safe point, until `resume` or a cancel")
-    async def hold(self) -> ChangeView:
+    async def hold(self, by: str = "") -> ChangeView:
         board, interruptions = self._running().board, self._running().interruptions
-        interruptions.hold("asked for by an operator")
+        interruptions.hold(f"asked for by {by or 'an operator'}")
         await workflow.wait_condition(lambda: bool(board.view.held) or self._too_late or not interruptions.is_held)
         if board.view.held:
             return board.view
@@ -59,29 +60,30 @@ class Steered:
         raise ApplicationError("too late: the change came past its last safe point", type="TooLate")
 
     @hold.validator
-    def _may_hold(self) -> None:
+    def _may_hold(self, by: str = "") -> None:
         self._refuse_late()
 
     @workflow.update(description="Goes on with a change that is held")
-    async def resume(self) -> ChangeView:
+    async def resume(self, by: str = "") -> ChangeView:
         change = self._running()
+        workflow.logger.info("resumed", extra={"by": by})
         change.interruptions.resume()
         return change.board.view
 
     @resume.validator
-    def _may_resume(self) -> None:
+    def _may_resume(self, by: str = "") -> None:
         if self._change is None or not self._change.interruptions.is_held:
             raise ApplicationError("the change is not held", type="NotHeld")
 
     @workflow.update(description="Cancels the change: what it added is removed; refused when it is too late")
-    async def cancel(self) -> ChangeView:
+    async def cancel(self, by: str = "") -> ChangeView:
         change = self._running()
         # One path for every cancel: this asks Temporal for what the UI's own button asks.
-        await start(Turns.cancel_change, change.ticket, ASK, f"{change.request.subject}: cancel")
+        await start(Turns.cancel_change, Cancel(change.ticket, by), ASK, f"{change.request.subject}: cancel")
         return change.board.view
 
     @cancel.validator
-    def _may_cancel(self) -> None:
+    def _may_cancel(self, by: str = "") -> None:
         self._refuse_late()
 
     async def added(self) -> Handover:

@@ -12,7 +12,7 @@ from importlib.metadata import version
 import pytest
 
 import worker as worker_module
-from console.setup import register
+from client.search_attributes import register
 from local.deployment import WorkerProcess
 from local.processes import clean_environment, free_port
 from local.temporal_server import DevServer

@@ -12,10 +12,11 @@ import grpc
 import pytest
 from temporalio.service import RPCError, RPCStatusCode
 
-from console import fleet, follow
-from console.faults import leave_of
-from console.output import FAILED, OUT_OF_REACH, USAGE, Leave
-from console.running import make_request
+from client import follow
+from client.errors import command_error
+from client.exit_codes import FAILED, OUT_OF_REACH, USAGE, CommandError
+from client.start import make_request
+from console import grow
 from etcdapi.relay import Fault
 from local.processes import free_port
 from local.temporal_server import DevServer
@@ -80,8 +81,8 @@ async def test_a_server_that_dies_between_two_calls(tmp_path):
     server.kill()
     with pytest.raises(RPCError) as caught:
         await client.get_workflow_handle("x").describe()
-    leave = leave_of(caught.value)
-    assert (leave.code, "is out of reach" in leave.message) == (OUT_OF_REACH, True)
+    error = command_error(caught.value)
+    assert (error.code, "is out of reach" in error.message) == (OUT_OF_REACH, True)
 
 
 async def test_a_growth_whose_server_stays_away(tmp_path, monkeypatch, capsys):
@@ -91,10 +92,10 @@ async def test_a_growth_whose_server_stays_away(tmp_path, monkeypatch, capsys):
     server = DevServer(tmp_path)
     client = await server.start(quiet_runtime())
     request = make_request("join", cluster="prod", name="n", peer_urls=["http://127.0.0.1:1"])
-    rows = [fleet._Row(request, client.get_workflow_handle("n"))]
+    rows = [grow.Row(request, client.get_workflow_handle("n"))]
     server.kill()
-    with pytest.raises(Leave) as left:
-        await fleet._follow(client, rows, None, None)
+    with pytest.raises(CommandError) as left:
+        await grow._follow(client, rows, grow.Growth("prod", [], None, None, "", None))
     assert (left.value.code, "out of reach for" in left.value.message) == (OUT_OF_REACH, True)
     assert capsys.readouterr().err.count("is out of reach") == 1
 
@@ -112,9 +113,9 @@ async def test_a_growth_whose_server_stays_away(tmp_path, monkeypatch, capsys):
 )
 def test_what_temporal_s_codes_mean(status, code):
     """Whoever is not let in looks at the key first; the rest is told as it came."""
-    leave = leave_of(RPCError("so it is", status, b""))
-    assert (leave.code, "so it is" in leave.message) == (code, True)
-    assert ("TEMPORAL_API_KEY" in leave.hint) is (code == USAGE)
+    error = command_error(RPCError("so it is", status, b""))
+    assert (error.code, "so it is" in error.message) == (code, True)
+    assert ("TEMPORAL_API_KEY" in error.hint) is (code == USAGE)
 
 
 class NobodyMayIn(grpc.GenericRpcHandler):
@@ -145,9 +146,10 @@ def test_what_nobody_expected(lab):
     program = """
 import sys
 import cli
+from console import options
 
 @cli.app.command()
-def boom(json: cli.Json = False):
+def boom(json: options.Json = False):
     raise KeyError("lost")
 
 sys.argv = ["memberflow", "boom", "--json"]

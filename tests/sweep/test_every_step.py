@@ -20,7 +20,7 @@ from courses import COURSES, HASTY, NEW_URL, Course
 from temporalio.client import Client, WorkflowFailureError, WorkflowHistory
 from temporalio.worker import Replayer
 
-from console.setup import register
+from client.search_attributes import register
 from local.temporal_server import DevServer
 from messages.outcomes import Outcome
 from messages.requests import WORKFLOWS, change_id

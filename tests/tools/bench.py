@@ -23,15 +23,15 @@ from threading import Thread
 
 import grpc
 
-from console.changes import start_change
-from console.output import say
-from console.setup import register
+from client.search_attributes import register
+from client.start import start_change
+from console.terminal.output import say
 from etcdapi.connection import etcd3
 from etcdapi.relay import Fault
 from etcdapi.stubs import rpc_pb2
 from local.binary import find_etcd
-from local.demo import until_polled
 from local.etcd_cluster import LocalMember
+from local.scene import until_polled
 from local.temporal_server import DevServer
 from membership.model import Handover
 from messages.requests import TASK_QUEUE, JoinRequest

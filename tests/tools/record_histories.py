@@ -17,7 +17,7 @@ from typing import Any
 
 from temporalio.client import Client, WorkflowFailureError, WorkflowHandle
 
-from console.setup import register
+from client.search_attributes import register
 from local.temporal_server import DevServer
 from membership.duration import parse_duration
 from membership.policy import Policy

@@ -13,8 +13,8 @@ from pathlib import Path
 
 from playwright.sync_api import sync_playwright
 
-from console.output import say
-from console.setup import register
+from client.search_attributes import register
+from console.terminal.output import say
 from local.binary import find_etcd
 from local.temporal_server import DevServer
 from settings import cache_dir, quiet_runtime

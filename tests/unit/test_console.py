@@ -5,37 +5,50 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from rich.table import Table
 from temporalio.client import WorkflowUpdateRPCTimeoutOrCancelledError
 
-from console import steering
-from console.output import OUT_OF_REACH, Leave, stderr, stdout
-from console.plans import _table
-from membership.checks import Check
+from client import steer
+from client.exit_codes import OUT_OF_REACH, CommandError
+from console.terminal.output import format_in, print_line, say
+from console.terminal.tables import make_table, print_parts
 from membership.errors import InvalidConfiguration
-from messages.answers import Plan
 from settings import read_settings
 
 OTHERS = ("http://[fd00::14]:2380", "started memberflow:new:join:x", "exec: [/usr/bin/etcd]: not found")
 
 
 @pytest.mark.parametrize("text", OTHERS)
-@pytest.mark.parametrize("console", [stdout, stderr], ids=["stdout", "stderr"])
-def test_what_others_wrote_is_printed_as_it_is(console, text):
-    """A URL is no markup, and a workflow ID has no emoji in it; nor in a table."""
-    table = Table("what")
-    table.add_row(text)
-    with console.capture() as printed:
-        console.print(text)
-        console.print(table)
-    assert printed.get().count(text) == 2
+def test_a_table_prints_the_texts_of_others_as_they_are(capsys, text):
+    """A URL is no markup, and a workflow ID has no emoji in it."""
+    print_parts([text, make_table(["EVIDENCE"], [[text]], {"wait": "yellow"})])
+    assert capsys.readouterr().out.count(text) == 2
 
 
-def test_a_plan_prints_evidence_as_it_is():
-    """Whatever the verdict's colour."""
-    with stdout.capture() as printed:
-        stdout.print(_table(Plan("prod", "join", "n", (Check("join", "wait", OTHERS[0], OTHERS[2]),))))
-    assert all(part in printed.get() for part in ("wait", OTHERS[0], OTHERS[2]))
+@pytest.mark.parametrize("show", [say, print_line, lambda text: print_parts([make_table(["A"], [[text]])])])
+def test_no_text_of_others_commands_the_terminal(capsys, show):
+    """Escape sequences are shown, and never obeyed."""
+    show("etcd-1\x1b[2J")
+    printed = "".join(capsys.readouterr())
+    assert "\x1b" not in printed
+    assert "etcd-1\\x1b[2J" in printed
+
+
+@pytest.mark.parametrize(
+    ("args", "format_of_errors"),
+    [
+        (("status", "prod", "--json"), "json"),
+        (("status", "prod", "-o", "yaml"), "yaml"),
+        (("-ojson",), "json"),
+        (("--output=yaml",), "yaml"),
+        (("--output", "json"), "json"),
+        (("-o", "wide"), ""),
+        (("-o",), ""),
+        (("status", "yaml"), ""),
+    ],
+)
+def test_an_error_of_the_usage_is_printed_in_the_format_asked_for(args, format_of_errors):
+    """The arguments alone tell, before they are understood."""
+    assert format_in(args) == format_of_errors
 
 
 @pytest.mark.parametrize("line", ["api_key = sekret", "api_key = 73577357", 'api_key = "sekret', 'tls = "sekret"'])
@@ -57,7 +70,7 @@ class Deaf:
 
     id = "memberflow:prod:join:n"
 
-    async def execute_update(self, _):
+    async def execute_update(self, *_):
         try:
             await asyncio.sleep(60)
         except asyncio.CancelledError as cancelled:
@@ -66,15 +79,15 @@ class Deaf:
 
 async def test_an_update_that_nobody_takes(monkeypatch):
     """Not told for ever, and no fault of memberflow."""
-    monkeypatch.setattr(steering, "_PATIENCE", 0.05)
-    with pytest.raises(Leave) as left:
-        await steering._send(Deaf(), "hold")
+    monkeypatch.setattr(steer, "_PATIENCE", 0.05)
+    with pytest.raises(CommandError) as left:
+        await steer.send(Deaf(), "hold", "alice")
     assert (left.value.code, "did not answer" in left.value.message) == (OUT_OF_REACH, True)
 
 
 async def test_ctrl_c_while_an_update_is_on_its_way():
     """Interrupted is interrupted."""
-    sending = asyncio.create_task(steering._send(Deaf(), "hold"))
+    sending = asyncio.create_task(steer.send(Deaf(), "hold", "alice"))
     await asyncio.sleep(0)
     sending.cancel()
     with pytest.raises(asyncio.CancelledError):

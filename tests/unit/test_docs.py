@@ -10,7 +10,7 @@ from pathlib import Path
 from typer.main import get_command
 
 from cli import app
-from console import output
+from client import exit_codes as codes
 from tools.write_reference import render
 
 ROOT = Path(__file__).parents[2]
@@ -63,7 +63,7 @@ def unnamed(names, text, before):
 
 
 def exit_codes():
-    return {value for name, value in vars(output).items() if name.isupper() and isinstance(value, int)}
+    return {value for name, value in vars(codes).items() if name.isupper() and isinstance(value, int)}
 
 
 def untold_codes(text):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from console.members import read_members
-from console.output import USAGE, Leave
+from client.exit_codes import USAGE, CommandError
+from console.members_file import read_members
 
 
 @pytest.fixture
@@ -15,7 +15,7 @@ def file(tmp_path):
 
 def refused(path) -> str:
     """What is said of a file that can't be used."""
-    with pytest.raises(Leave) as caught:
+    with pytest.raises(CommandError) as caught:
         read_members(path)
     assert caught.value.code == USAGE
     return caught.value.message

@@ -14,9 +14,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import cli
+import client
 import console
 
 
@@ -48,9 +50,14 @@ class Ended:
 
 # An interpreter and the SDK take seconds to start on a busy machine, more than the moment lasts in which a test wants
 # something asked: one process has loaded everything, and commands are copies of it.
-multiprocessing.set_forkserver_preload(
-    ["cli", *(f"console.{path.stem}" for path in Path(console.__path__[0]).glob("[a-z]*"))]
-)
+def _modules(package: ModuleType) -> list[str]:
+    """Every module of a package that is loaded while a command runs."""
+    folder = Path(package.__path__[0])
+    found = (path.relative_to(folder.parent).with_suffix("") for path in folder.rglob("[a-z]*.py"))
+    return [".".join(path.parts) for path in found if path.name != "worker"]
+
+
+multiprocessing.set_forkserver_preload(["cli", *_modules(client), *_modules(console)])
 
 
 class _Copy(ForkServerProcess):

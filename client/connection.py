@@ -1,4 +1,4 @@
-"""The command line's connection to Temporal."""
+"""The connection to Temporal, and the workers that poll there."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from temporalio.client import Client
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.service import RPCError
 
-from console.faults import START_A_SERVER, is_not_allowed, not_allowed
-from console.output import OUT_OF_REACH, Leave
+from client.errors import START_A_SERVER, brief, is_not_allowed, not_allowed
+from client.exit_codes import OUT_OF_REACH, CommandError
 from settings import Settings, quiet_runtime
 
 CONNECT_DEADLINE = 8.0
 WORKFLOW_TASKS = TaskQueueType.TASK_QUEUE_TYPE_WORKFLOW
 ACTIVITY_TASKS = TaskQueueType.TASK_QUEUE_TYPE_ACTIVITY
-# A worker's poll lasts a minute at most; one that has not polled for longer is gone.
+# A worker's poll lasts a minute at most. A worker that has not polled for longer is gone.
 _POLLED_WITHIN = timedelta(seconds=75)
 
 
 def caller() -> str:
-    """Who asks, for the audit trail; in a container perhaps a number."""
+    """`user@host` of this process, for the audit trail. In a container the user may be a number."""
     try:
         user = getpass.getuser()
     except (KeyError, OSError):
@@ -37,9 +37,9 @@ def caller() -> str:
 
 async def connect(settings: Settings) -> Client:
     """
-    A client of Temporal.
+    Connects to Temporal within seconds.
 
-    Raises Leave, within seconds: with OUT_OF_REACH when the server doesn't answer, with USAGE when it lets nobody in.
+    Raises CommandError: with OUT_OF_REACH when the server does not answer, with USAGE when it refuses the caller.
     """
     options = {"identity": f"memberflow {caller()} {os.getpid()}", **settings.temporal}
     try:
@@ -49,12 +49,12 @@ async def connect(settings: Settings) -> Client:
         if is_not_allowed(error):
             raise not_allowed(error) from error
         why = str(error) or f"no answer within {CONNECT_DEADLINE:.0f} s"
-        told = f"Temporal at {settings.address} is out of reach: {why}"
-        raise Leave(OUT_OF_REACH, told, START_A_SERVER) from error
+        message = f"Temporal at {settings.address} is out of reach: {why}"
+        raise CommandError(OUT_OF_REACH, message, START_A_SERVER) from error
 
 
 async def polled_lately(client: Client, task_queue: str, kind: TaskQueueType.ValueType = WORKFLOW_TASKS) -> list[str]:
-    """The identities of the workers that have polled the queue for this kind of task within the last poll's time."""
+    """The identities of the workers that have polled the queue for this kind of task lately."""
     answer = await client.workflow_service.describe_task_queue(
         DescribeTaskQueueRequest(
             namespace=client.namespace, task_queue=TaskQueue(name=task_queue), task_queue_type=kind
@@ -65,7 +65,7 @@ async def polled_lately(client: Client, task_queue: str, kind: TaskQueueType.Val
 
 
 async def workflow_pollers(client: Client, task_queue: str) -> list[str]:
-    """The identities of the workers that poll for workflows; one that has just been started is waited for."""
+    """The identities of the workers that poll for workflows. Waits a second for a worker that has just started."""
     for pause in (0.3, 0.7):
         if pollers := await polled_lately(client, task_queue):
             return pollers
@@ -73,12 +73,21 @@ async def workflow_pollers(client: Client, task_queue: str) -> list[str]:
     return await polled_lately(client, task_queue)
 
 
-async def require_worker(client: Client, settings: Settings) -> None:
-    """Raises Leave with OUT_OF_REACH when no worker polls the task queue: nothing would ever happen."""
-    if await workflow_pollers(client, settings.task_queue):
-        return
-    raise Leave(
+async def require_worker(client: Client, settings: Settings, hint: str = "") -> str:
+    """
+    Raises CommandError with OUT_OF_REACH when no worker polls the task queue; `hint` says what that means.
+
+    Returns why this could not be checked, or nothing: a caller without the right to ask goes on without the answer.
+    """
+    try:
+        if await workflow_pollers(client, settings.task_queue):
+            return ""
+    except RPCError as error:
+        if is_not_allowed(error):
+            return f"whether a worker polls {settings.task_queue!r} could not be checked: {brief(error)}"
+        raise
+    raise CommandError(
         OUT_OF_REACH,
         f"no worker polls the task queue {settings.task_queue!r} in namespace {settings.namespace!r}",
-        "start one with `memberflow worker`; nothing was started",
+        "; ".join(part for part in ("start one with `memberflow worker`", hint) if part),
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from console.output import USAGE, Leave
+from client.exit_codes import USAGE, CommandError
 from membership.names import check_name, check_url
 
 Members = list[tuple[str, list[str]]]
@@ -18,12 +18,12 @@ def read_members(path: Path) -> Members:
     Names and peer URLs, a line each: `NAME URL[,URL...]`, `NAME=URL[,URL...]` or `NAME URL URL...`; `#` begins a
     comment.
 
-    Raises Leave with USAGE, naming file and line, for anything else, and for a name or URL that is there twice.
+    Raises CommandError with USAGE, naming file and line, for anything else, and for a name or URL that is there twice.
     """
     try:
         lines = path.read_text().splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise Leave(USAGE, f"--from: {path}: {getattr(error, 'strerror', None) or 'no text in UTF-8'}") from None
+        raise CommandError(USAGE, f"--from: {path}: {getattr(error, 'strerror', None) or 'no text in UTF-8'}") from None
     members: Members = []
     seen: dict[str, int] = {}
     for number, line in enumerate(lines, 1):
@@ -33,14 +33,14 @@ def read_members(path: Path) -> Members:
         try:
             name, urls = _member(text)
         except ValueError as error:
-            raise Leave(USAGE, f"--from: {path}:{number}: {error}") from None
+            raise CommandError(USAGE, f"--from: {path}:{number}: {error}") from None
         members.append((name, urls))
         for what, value in (("name", name), *(("peer URL", url) for url in urls)):
             if first := seen.get(value):
-                raise Leave(USAGE, f"--from: {path}:{number}: the {what} {value} is in line {first} already")
+                raise CommandError(USAGE, f"--from: {path}:{number}: the {what} {value} is in line {first} already")
             seen[value] = number
     if not members:
-        raise Leave(USAGE, f"--from: {path}: no members in it")
+        raise CommandError(USAGE, f"--from: {path}: no members in it")
     return members
 
 

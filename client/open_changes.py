@@ -1,0 +1,77 @@
+"""The running changes of a cluster: which one has the turn, which ones wait, which ones are held."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+
+from temporalio.client import Client
+from temporalio.service import RPCError, RPCStatusCode
+
+from client.errors import brief, is_no_namespace
+from client.sight import Sight, see
+from messages.requests import WORKFLOWS, turns_id
+from messages.turns import TurnsState
+
+
+@dataclass(frozen=True)
+class OpenChange:
+    """A change that runs."""
+
+    workflow_id: str
+    verb: str
+    member: str
+    #: `holder`, or its place in line; empty for a change that is not in line.
+    turn: str
+    #: Empty when no worker answered.
+    stage: str
+    #: Why it is held; empty when it is not.
+    held: str
+    waits_for: str
+
+
+def changes_query(cluster: str) -> str:
+    """Temporal's visibility query for the changes of a cluster."""
+    types = ", ".join(f"'{name}'" for name in WORKFLOWS.values())
+    return f"WorkflowId STARTS_WITH '{turns_id(cluster)}:' AND WorkflowType IN ({types})"
+
+
+async def open_changes(client: Client, cluster: str, turns: TurnsState) -> tuple[list[OpenChange], str]:
+    """
+    The running changes in the order of their turns; those that are not in line come last.
+
+    The second value is empty, or says why the list may be short: Temporal could not list workflows.
+    """
+    places = {turns.holder.workflow_id: "holder"} if turns.holder else {}
+    places |= {ticket.workflow_id: str(place) for place, ticket in enumerate(turns.waiting, 1)}
+    listed, problem = await _listed(client, cluster)
+    ids = dict.fromkeys([*places, *listed])
+    sights = await asyncio.gather(*(_sight(client, workflow_id) for workflow_id in ids))
+    found = zip(ids, sights, strict=True)
+    return [_open(each, places.get(each, ""), seen) for each, seen in found if seen and seen.is_running], problem
+
+
+async def _listed(client: Client, cluster: str) -> tuple[list[str], str]:
+    query = f"{changes_query(cluster)} AND ExecutionStatus = 'Running'"
+    try:
+        return [found.id async for found in client.list_workflows(query)], ""
+    except RPCError as error:
+        if is_no_namespace(error):
+            raise
+        return [], f"Temporal could not list the changes: {brief(error)}"
+
+
+async def _sight(client: Client, workflow_id: str) -> Sight | None:
+    try:
+        return await see(client, client.get_workflow_handle(workflow_id))
+    except RPCError as error:
+        if error.status is not RPCStatusCode.NOT_FOUND or is_no_namespace(error):
+            raise
+        return None  # Temporal has forgotten it, and its visibility store not yet
+
+
+def _open(workflow_id: str, turn: str, seen: Sight) -> OpenChange:
+    _, _, verb, member = workflow_id.split(":")
+    view = seen.view
+    waits_for = " · ".join(part for part in (seen.waits_for, seen.figures) if part)
+    return OpenChange(workflow_id, verb, member, turn, view.stage if view else "", view.held if view else "", waits_for)

@@ -1,0 +1,91 @@
+"""How a change ended, or where it stands."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from temporalio.api.common.v1 import WorkflowExecution
+from temporalio.api.enums.v1 import EventType
+from temporalio.api.workflowservice.v1 import GetWorkflowExecutionHistoryReverseRequest
+from temporalio.client import Client, WorkflowExecutionStatus, WorkflowFailureError
+from temporalio.exceptions import ApplicationError
+
+from client.exit_codes import DONE, FAILED, OUT_OF_REACH, REFUSED, USAGE
+from client.start import Handle
+from membership.failures import Failure
+from messages.outcomes import Outcome, OutcomeKind
+from messages.views import ChangeView
+
+# Events. A longer rollback leaves the reason of a cancel to the history itself.
+_CLOSE_TO_THE_END = 200
+
+GOOD = {"promoted", "already-voter", "removed", "already-removed", "replaced"}
+#: Failures that the caller's request or the worker's configuration caused.
+CONFIGURATION = {"UnknownCluster", "UnknownLauncher", "InvalidConfiguration", Failure.INVALID_REQUEST}
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a change ended."""
+
+    outcome: Outcome
+    #: The failure's type; empty for a success.
+    error: str = ""
+
+    @property
+    def code(self) -> int:
+        """The exit code."""
+        if self.error in CONFIGURATION:
+            return USAGE
+        if self.outcome.outcome == "refused":
+            return OUT_OF_REACH if self.error == Failure.NO_WORKER else REFUSED
+        return DONE if self.outcome.outcome in GOOD else FAILED
+
+
+async def how_it_ended(
+    client: Client, handle: Handle, status: WorkflowExecutionStatus, run_id: str, view: ChangeView | None = None
+) -> Ended:
+    """The outcome of a closed change. The last `view` adds the figures of a cancelled one, which has no outcome."""
+    _, cluster, _, member = handle.id.split(":")
+
+    def made_up(kind: OutcomeKind, reason: str, **more: Any) -> Outcome:
+        ids = {"workflow_id": handle.id, "run_id": run_id}
+        return Outcome(cluster=cluster, member=member, outcome=kind, reason=reason, **ids, **more)
+
+    try:
+        return Ended(Outcome.model_validate(await handle.result()))
+    except WorkflowFailureError as failure:
+        error = failure.cause
+        if isinstance(error, ApplicationError):
+            if error.details:
+                return Ended(Outcome.model_validate(error.details[0]), error.type or "")
+            kind: OutcomeKind = "refused" if error.type == Failure.INVALID_REQUEST else "failed"
+            return Ended(made_up(kind, error.message), error.type or "")
+    if status is WorkflowExecutionStatus.CANCELED:
+        return Ended(made_up("cancelled", await _why_cancelled(client, handle.id, run_id), **_figures(view)))
+    hint = "its learner, if it added one, is still there: run the same command again to take it over (see the runbook)"
+    return Ended(made_up("failed", f"the workflow was ended from outside ({status.name.lower()})", hint=hint))
+
+
+def _figures(view: ChangeView | None) -> dict[str, Any]:
+    if view is None:
+        return {}
+    shown = {"attempts": view.attempts, "seconds": view.seconds, "warnings": view.warnings}
+    return {"member_id": view.member_id or None, **shown}
+
+
+async def _why_cancelled(client: Client, workflow_id: str, run_id: str) -> str:
+    """The reason that came with the cancel: who preempted it, or who pressed which button."""
+    history = await client.workflow_service.get_workflow_execution_history_reverse(
+        GetWorkflowExecutionHistoryReverseRequest(
+            namespace=client.namespace,
+            execution=WorkflowExecution(workflow_id=workflow_id, run_id=run_id),
+            maximum_page_size=_CLOSE_TO_THE_END,
+        )
+    )
+    for event in history.history.events:
+        if event.event_type == EventType.EVENT_TYPE_WORKFLOW_EXECUTION_CANCEL_REQUESTED:
+            asked = event.workflow_execution_cancel_requested_event_attributes
+            return asked.cause or f"cancelled by {asked.identity or 'another client'}"
+    return "cancelled"

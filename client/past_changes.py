@@ -1,0 +1,95 @@
+"""The audit trail of a cluster: from Temporal's visibility store, for as long as it keeps changes."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from temporalio.client import Client, WorkflowExecution, WorkflowExecutionStatus
+from temporalio.service import RPCError
+
+from client.open_changes import changes_query
+from client.outcomes import how_it_ended
+from client.sight import Sight, see, with_end
+from client.start import Handle, request_of
+
+# Runs of one change that are read to find the latest that was not refused.
+_RUNS = 20
+
+
+@dataclass(frozen=True)
+class PastChange:
+    """One run of a change, ended or not."""
+
+    #: Local time, ISO 8601.
+    began: str
+    verb: str
+    member: str
+    outcome: str
+    took: str
+    seconds: float
+    #: Who requested it; empty when the request does not say.
+    by: str
+    reason: str
+    workflow_id: str
+    run_id: str
+
+
+async def past_changes(client: Client, cluster: str, limit: int) -> list[PastChange]:
+    """Running and past changes of the cluster, the latest first."""
+    listed = [e async for e in client.list_workflows(changes_query(cluster), limit=limit)]
+    return await asyncio.gather(*(_audit(client, execution) for execution in listed))
+
+
+async def before_refusals(client: Client, seen: Sight) -> Sight:
+    """
+    The latest run of the change that was not refused.
+
+    A refused run proposed nothing, so it must not hide an earlier success. The same sight where there is no
+    earlier run, or where Temporal can't list it.
+    """
+    if seen.is_running or not await _was_refused(client, seen):
+        return seen
+    with suppress(RPCError):
+        async for run in client.list_workflows(f"WorkflowId = '{seen.handle.id}'", limit=_RUNS):
+            earlier = await see(client, client.get_workflow_handle(run.id, run_id=run.run_id))
+            if not await _was_refused(client, earlier):
+                return earlier
+    return seen
+
+
+async def _was_refused(client: Client, seen: Sight) -> bool:
+    end = (await with_end(client, seen)).end
+    return end is not None and end.outcome.outcome == "refused"
+
+
+async def _audit(client: Client, execution: WorkflowExecution) -> PastChange:
+    _, _, verb, member = execution.id.split(":")
+    handle = client.get_workflow_handle(execution.id, run_id=execution.run_id)
+    outcome, reason = await _how_it_stands(client, handle, execution.status)
+    request = (await execution.memo()).get("request") or await request_of(client, handle)
+    took = (execution.close_time or datetime.now(UTC)) - execution.start_time
+    return PastChange(
+        began=execution.start_time.astimezone().isoformat(timespec="seconds"),
+        verb=verb,
+        member=member,
+        outcome=outcome,
+        took=f"{took.total_seconds():.1f} s",
+        seconds=round(took.total_seconds(), 3),
+        by=request.get("requested_by", "") if isinstance(request, dict) else "",
+        reason=reason,
+        workflow_id=execution.id,
+        run_id=execution.run_id,
+    )
+
+
+async def _how_it_stands(client: Client, handle: Handle, status: WorkflowExecutionStatus | None) -> tuple[str, str]:
+    """Its outcome and the reason. A running change is `held` or `running`, where a worker answers."""
+    if status is WorkflowExecutionStatus.RUNNING:
+        view = (await see(client, handle)).view
+        return ("held", view.held) if view and view.held else ("running", "")
+    assert status
+    end = await how_it_ended(client, handle, status, handle.run_id or "")
+    return end.outcome.outcome, end.outcome.reason or ""

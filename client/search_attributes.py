@@ -1,0 +1,31 @@
+"""The search attributes in Temporal's namespace. Changes work without them; the UI's list shows more with them."""
+
+from __future__ import annotations
+
+from temporalio.api.enums.v1 import IndexedValueType
+from temporalio.api.operatorservice.v1 import AddSearchAttributesRequest, ListSearchAttributesRequest
+from temporalio.client import Client
+
+from messages.requests import SEARCH_ATTRIBUTES
+
+KEYWORD = IndexedValueType.INDEXED_VALUE_TYPE_KEYWORD
+
+
+async def registered(client: Client) -> tuple[list[str], list[str]]:
+    """Which of our search attributes are missing, and which exist with another type."""
+    listed = await client.operator_service.list_search_attributes(
+        ListSearchAttributesRequest(namespace=client.namespace)
+    )
+    have = dict(listed.custom_attributes)
+    missing = [name for name in SEARCH_ATTRIBUTES if name not in have]
+    return missing, [name for name in SEARCH_ATTRIBUTES if have.get(name, KEYWORD) != KEYWORD]
+
+
+async def register(client: Client) -> list[str]:
+    """Registers the missing ones and returns their names. The server would ignore a wrong type silently."""
+    missing, _ = await registered(client)
+    if missing:
+        await client.operator_service.add_search_attributes(
+            AddSearchAttributesRequest(namespace=client.namespace, search_attributes=dict.fromkeys(missing, KEYWORD))
+        )
+    return missing

@@ -1,0 +1,124 @@
+"""Starts a change, or attaches to the same one that is already running."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import ValidationError
+from temporalio.client import Client, WorkflowHandle
+from temporalio.exceptions import WorkflowAlreadyStartedError
+
+from client.connection import caller
+from client.exit_codes import USAGE, CommandError
+from messages.requests import REQUESTS, WORKFLOWS, ChangeRequest, RemoveRequest, ReplaceRequest, Verb, change_id
+from messages.validation import explain
+from settings import Settings
+
+Handle = WorkflowHandle[Any, Any]
+
+# Who asks, and where, is no part of what is asked.
+_NOT_COMPARED = {"cluster", "requested_by"}
+
+
+def make_request(verb: Verb, **given: Any) -> ChangeRequest:
+    """The request of a caller. Raises CommandError with USAGE, naming the field, when it is wrong."""
+    try:
+        return REQUESTS[verb].model_validate({**given, "requested_by": given.get("requested_by") or caller()})
+    except ValidationError as error:
+        raise CommandError(USAGE, explain(error)) from None
+
+
+async def start_change(client: Client, settings: Settings, request: ChangeRequest) -> tuple[Handle, bool]:
+    """
+    Starts the change, or attaches to it when it is already running (then the second value is true).
+
+    Raises CommandError with USAGE when a different request is running under the same workflow ID: Temporal itself
+    does not compare them. A request is sent without its defaults, so that older workers can read it.
+    """
+    workflow_id = change_id(request.cluster, request.verb, request.subject)
+    sent = request.model_dump(mode="json", exclude_defaults=True)
+    try:
+        await client.start_workflow(
+            WORKFLOWS[request.verb],
+            sent,
+            id=workflow_id,
+            task_queue=settings.task_queue,
+            memo={"request": sent},
+            static_summary=summary(request),
+            static_details=f"{_asked(request)}\n\nRequested by {request.requested_by}",
+        )
+    except WorkflowAlreadyStartedError:
+        running = client.get_workflow_handle(workflow_id)
+        await _refuse_different(client, running, request)
+        return running, True
+    return client.get_workflow_handle(workflow_id), False
+
+
+def summary(request: ChangeRequest) -> str:
+    """The change in one line."""
+    match request:
+        case RemoveRequest():
+            return f"{request.member} leaves {request.cluster}"
+        case ReplaceRequest():
+            return f"{request.name} replaces {request.old} in {request.cluster}"
+    return f"{request.subject} joins {request.cluster}"
+
+
+def differences(asked: ChangeRequest, running: Any) -> list[str]:
+    """
+    The fields in which the running change's request differs from the one that is asked for.
+
+    A field that this version does not know counts as a difference when it has a value: a newer version sends no
+    defaults.
+    """
+    fields = type(asked).model_fields
+    unreadable = ["its request cannot be read"]
+    if not isinstance(running, dict):
+        return unreadable
+    try:
+        other = type(asked).model_validate({key: value for key, value in running.items() if key in fields})
+    except ValidationError:
+        return unreadable
+    ours, theirs = _compared(asked), _compared(other)
+    known = [f"{key} is {_shown(theirs[key])}, not {_shown(ours[key])}" for key in ours if ours[key] != theirs[key]]
+    unknown = [f"{key} is {_shown(value)}" for key, value in running.items() if key not in fields and value]
+    return known + unknown
+
+
+async def request_of(client: Client, change: Handle) -> Any:
+    """The change's request: from its memo, or from its first event when another client started it."""
+    memo = await (await change.describe()).memo()
+    if "request" in memo:
+        return memo["request"]
+    async for event in change.fetch_history_events(page_size=1):
+        payloads = event.workflow_execution_started_event_attributes.input.payloads
+        return (await client.data_converter.decode(payloads))[0] if payloads else None
+    return None
+
+
+async def _refuse_different(client: Client, running: Handle, request: ChangeRequest) -> None:
+    different = differences(request, await request_of(client, running))
+    if different:
+        watch = f"memberflow watch {request.cluster} {request.subject}"
+        raise CommandError(
+            USAGE,
+            f"{running.id} is already running with a different request: {'; '.join(different)}",
+            f"attach to it with `{watch}`, or cancel it first",
+        )
+
+
+def _asked(request: ChangeRequest) -> str:
+    """The request beside the names, for a person."""
+    given = request.model_dump(mode="json", exclude=_NOT_COMPARED, exclude_defaults=True)
+    return ", ".join(f"{key} {_shown(value)}" for key, value in given.items())
+
+
+def _compared(request: ChangeRequest) -> dict[str, Any]:
+    values = request.model_dump(mode="json", exclude=_NOT_COMPARED)
+    return {key: sorted(value) if isinstance(value, list) else value for key, value in values.items()}
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, list):
+        return " ".join(map(str, value))
+    return {None: "not set", True: "on", False: "off"}.get(value, str(value))

@@ -1,0 +1,90 @@
+"""Steers a running change by its updates: hold, resume, cancel."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from datetime import timedelta
+
+from temporalio.client import (
+    Client,
+    WorkflowQueryFailedError,
+    WorkflowUpdateFailedError,
+    WorkflowUpdateRPCTimeoutOrCancelledError,
+)
+from temporalio.service import RPCError, RPCStatusCode
+
+from client.connection import workflow_pollers
+from client.errors import is_not_allowed
+from client.exit_codes import FAILED, OUT_OF_REACH, CommandError
+from client.sight import Sight, see
+from client.start import Handle
+
+# Seconds. An act under way comes to its end first.
+_PATIENCE = 45.0
+# A worker answers a query at once. A worker that has just died is asked twice this long, no longer.
+_ANSWERS_WITHIN = timedelta(seconds=4)
+_UNANSWERED = {
+    RPCStatusCode.CANCELLED,
+    RPCStatusCode.DEADLINE_EXCEEDED,
+    RPCStatusCode.FAILED_PRECONDITION,
+    RPCStatusCode.RESOURCE_EXHAUSTED,
+}
+
+
+@dataclass(frozen=True)
+class OpenChange:
+    """A change that runs, to be steered."""
+
+    client: Client
+    handle: Handle
+    #: Why no update would be heard: Temporal drops one that no worker takes. Empty when a worker answers.
+    deaf: str
+
+
+async def open_change(client: Client, handle: Handle, watch: str) -> OpenChange:
+    """The change, if it runs. Raises CommandError with FAILED when it has ended; `watch` is the command to see how."""
+    seen = await see(client, handle)
+    if not seen.is_running:
+        raise CommandError(FAILED, f"{handle.id} is not running any more", f"`{watch}` shows how it ended")
+    return OpenChange(client, handle, await _why_deaf(client, seen))
+
+
+async def send(handle: Handle, update: str, by: str) -> None:
+    """
+    Sends an update and waits for its answer; `by` says who asks.
+
+    Raises CommandError when it is refused or not answered.
+    """
+    try:
+        await asyncio.wait_for(handle.execute_update(update, by), _PATIENCE)
+    except WorkflowUpdateFailedError as refused:
+        raise CommandError(FAILED, f"{handle.id}: {getattr(refused.cause, 'message', refused)}") from None
+    except (TimeoutError, WorkflowUpdateRPCTimeoutOrCancelledError):
+        # The SDK makes the latter of every cancellation, that of Ctrl-C too.
+        if (task := asyncio.current_task()) and task.cancelling():
+            raise asyncio.CancelledError from None
+        hint = "its worker may have died: look with `memberflow watch` whether it took this, and ask again if not"
+        raise CommandError(OUT_OF_REACH, f"{handle.id} did not answer in {_PATIENCE:.0f} s", hint) from None
+
+
+async def _why_deaf(client: Client, seen: Sight) -> str:
+    if seen.view:
+        return ""
+    queue = seen.description.task_queue
+    try:
+        if not await workflow_pollers(client, queue):
+            return f"no worker polls the task queue {queue!r}"
+    except RPCError as error:
+        if not is_not_allowed(error):
+            raise
+    for _ in range(2):
+        try:
+            await seen.handle.query("progress", rpc_timeout=_ANSWERS_WITHIN)
+            return ""
+        except WorkflowQueryFailedError:
+            return ""
+        except RPCError as error:
+            if error.status not in _UNANSWERED:
+                raise
+    return f"no worker of the task queue {queue!r} answers"

@@ -1,0 +1,42 @@
+"""memberflow env"""
+
+from __future__ import annotations
+
+from console.app import LOOK, app, examples, run
+from console.options import Cluster, JoinOrReplace, Json, Newcomer, Output
+
+
+@app.command(rich_help_panel=LOOK, epilog=examples("memberflow env prod etcd-4 > /etc/etcd/join.env"))
+def env(
+    cluster: Cluster, name: Newcomer, verb: JoinOrReplace = None, output: Output = None, json: Json = False
+) -> None:
+    """
+    Print the ETCD_* values with which a new member must be started.
+
+    Exit code 1 when there are none, or when its join was rolled back: a boot script never starts a dead handover.
+    """
+    run(_env(cluster, name, verb), json=json, output=output)
+
+
+async def _env(cluster: str, name: str, verb: str | None) -> int:
+    from client.exit_codes import DONE, FAILED, CommandError
+    from client.find import find_change
+    from client.past_changes import before_refusals
+    from client.sight import see
+    from console.handover import as_text
+    from console.session import connected
+    from console.terminal.output import print_answer
+
+    client, _ = await connected()
+    handle = await find_change(client, cluster, name, verb, verbs=("join", "replace"))
+    seen = await before_refusals(client, await see(client, handle))
+    if seen.dead:
+        hint = "run the join or replace again for a new one"
+        raise CommandError(FAILED, f"{handle.id} {seen.dead}: its handover is dead", hint)
+    if seen.handover is None:
+        message = f"{handle.id} has no handover: its learner is not added yet, or is being removed again"
+        hint = f"`memberflow watch {cluster} {name}` shows which; `--until added` waits for it"
+        raise CommandError(FAILED, message, hint)
+    if not print_answer(seen.handover.env()):
+        print(as_text(seen.handover), end="")
+    return DONE

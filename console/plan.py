@@ -1,0 +1,97 @@
+"""memberflow plan join, plan remove, plan replace"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from console.app import CHANGE, examples, group, run
+from console.options import Cluster, Force, Json, Leaving, Newcomer, Old, Order, Output, PeerUrl
+
+if TYPE_CHECKING:
+    from membership.checks import Check
+    from messages.requests import ChangeRequest
+
+_COLOURS = {"ok": "green", "warn": "yellow", "wait": "yellow", "refuse": "red"}
+
+plan = group("plan", CHANGE, "Show what a change would do, or why it would be refused. Changes nothing.")
+
+
+@plan.command("join", epilog=examples("memberflow plan join prod etcd-4 --peer-url https://10.0.0.14:2380"))
+def plan_join(cluster: Cluster, name: Newcomer, peer_url: PeerUrl, output: Output = None, json: Json = False) -> None:
+    """Show what a join would do."""
+    from client.start import make_request
+
+    request = make_request("join", cluster=cluster, name=name, peer_urls=peer_url)
+    run(_plan(request), json=json, output=output)
+
+
+@plan.command("remove", epilog=examples("memberflow plan remove prod etcd-3"))
+def plan_remove(
+    cluster: Cluster, member: Leaving, force: Force = False, output: Output = None, json: Json = False
+) -> None:
+    """Show what a removal would do."""
+    from client.start import make_request
+
+    request = make_request("remove", cluster=cluster, member=member, force=force)
+    run(_plan(request), json=json, output=output)
+
+
+@plan.command(
+    "replace", epilog=examples("memberflow plan replace prod etcd-3 etcd-5 --peer-url https://10.0.0.15:2380")
+)
+def plan_replace(
+    cluster: Cluster,
+    old: Old,
+    name: Newcomer,
+    peer_url: PeerUrl,
+    order: Order = "auto",
+    force: Force = False,
+    output: Output = None,
+    json: Json = False,
+) -> None:
+    """Show what a replacement would do, and which half would come first."""
+    from client.start import make_request
+
+    request = make_request("replace", cluster=cluster, old=old, name=name, peer_urls=peer_url, order=order, force=force)
+    run(_plan(request), json=json, output=output)
+
+
+async def _plan(request: ChangeRequest) -> int:
+    """DONE when the change would run, now or after a wait; REFUSED when it would be refused."""
+    from dataclasses import asdict
+
+    from client.ask import ask
+    from client.exit_codes import DONE, REFUSED
+    from console.session import with_worker
+    from console.terminal.output import busy, print_answer, say
+    from membership.preflight import refusal
+    from messages.answers import Plan
+    from messages.requests import PlanRequest
+
+    client, settings = await with_worker()
+    sent = request.model_dump(mode="json", exclude_defaults=True)
+    async with busy(f"asking a worker about {request.cluster}"):
+        plan: Plan = await ask(client, settings, "PlanChange", Plan, PlanRequest(verb=request.verb, request=sent))
+    refused = refusal(plan.checks)
+    waits = [check for check in plan.checks if check.verdict == "wait"]
+    code = REFUSED if refused else DONE
+    if print_answer({**asdict(plan), "verdict": "refuse" if refused else "wait" if waits else "go"}):
+        return code
+    _print_checks(plan.checks)
+    if refused:
+        say(f"would be refused: {refused.evidence}")
+    else:
+        say(f"would wait first: {waits[0].evidence}" if waits else "would run now")
+    return code
+
+
+def _print_checks(checks: tuple[Check, ...]) -> None:
+    """A row for each check, and the hints below the table."""
+    from console.terminal.output import print_line
+    from console.terminal.tables import make_table, print_parts
+
+    rows = [[check.name, check.verdict, check.evidence] for check in checks]
+    print_parts([make_table(["CHECK", "VERDICT", "EVIDENCE"], rows, _COLOURS)])
+    for check in checks:
+        if check.hint:
+            print_line(f"hint: {check.name}: {check.hint}")

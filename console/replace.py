@@ -1,0 +1,73 @@
+"""memberflow replace"""
+
+from __future__ import annotations
+
+from console.app import CHANGE, app, examples, run
+from console.options import (
+    ChangeOutput,
+    Cluster,
+    EnvFile,
+    Force,
+    HoldBefore,
+    Json,
+    Launch,
+    Newcomer,
+    NoWait,
+    Old,
+    Order,
+    PeerUrl,
+    Preempt,
+    RequestedBy,
+    Timeout,
+    Until,
+)
+
+_EXAMPLES = examples(
+    "memberflow replace prod etcd-3 etcd-5 --peer-url https://10.0.0.15:2380",
+    "memberflow replace prod 8e9e05c52164694d etcd-3 --peer-url https://10.0.0.13:2380 --env-file join.env",
+)
+
+
+@app.command(rich_help_panel=CHANGE, epilog=_EXAMPLES)
+def replace(
+    cluster: Cluster,
+    old: Old,
+    name: Newcomer,
+    peer_url: PeerUrl,
+    order: Order = "auto",
+    force: Force = False,
+    preempt: Preempt = False,
+    env_file: EnvFile = None,
+    no_wait: NoWait = False,
+    until: Until = None,
+    timeout: Timeout = None,
+    hold_before: HoldBefore = None,
+    launch: Launch = None,
+    requested_by: RequestedBy = "",
+    output: ChangeOutput = None,
+    json: Json = False,
+) -> None:
+    """
+    Replace a member by a new one, in one change.
+
+    While the old member is healthy, the new one joins first. A dead member is removed first. Run the command again
+    after a failure to go on from there; after a success it changes nothing.
+    """
+    from client.start import make_request
+    from console.following import Waiting, start_and_follow
+
+    request = make_request(
+        "replace",
+        cluster=cluster,
+        old=old,
+        name=name,
+        peer_urls=peer_url,
+        order=order,
+        force=force,
+        preempt=preempt,
+        hold_before=hold_before,
+        launcher=launch,
+        requested_by=requested_by,
+    )
+    waiting = Waiting(no_wait=no_wait, until=until, timeout=timeout, env_file=env_file)
+    run(start_and_follow(request, waiting), json=json, output=output, attach=f"memberflow watch {cluster} {name}")

@@ -1,0 +1,27 @@
+"""memberflow schema"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from console.app import SET_UP, app, examples
+from console.options import Json, Output
+
+
+@app.command(rich_help_panel=SET_UP, epilog=examples("memberflow schema join > join.schema.json"))
+def schema(
+    verb: Annotated[str, typer.Argument(help="join, remove or replace.")],
+    output: Output = None,
+    json: Json = False,  # noqa: ARG001  (JSON is the default)
+) -> None:
+    """Print the JSON Schema of a request, for callers in other languages."""
+    from client.exit_codes import USAGE, CommandError
+    from console.terminal.output import answer, print_object
+    from messages.requests import REQUESTS
+
+    if verb not in REQUESTS:
+        raise CommandError(USAGE, f"no such request: {verb}", f"one of: {', '.join(REQUESTS)}")
+    answer.format = output or "json"
+    print_object(REQUESTS[verb].model_json_schema())

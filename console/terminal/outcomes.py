@@ -1,0 +1,50 @@
+"""Prints how a change went, or where it stands."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from client.exit_codes import OUT_OF_REACH, STILL_RUNNING, CommandError
+from client.sight import Sight, outcome_so_far
+from console.terminal.output import print_answer, say
+from messages.outcomes import Outcome
+
+
+def print_end(seen: Sight | None) -> int:
+    """Prints the end of a change, or where it stood when the wait ended; returns the exit code."""
+    if seen is None:
+        raise CommandError(OUT_OF_REACH, "Temporal did not answer before the wait ended", "the change goes on")
+    if seen.end:
+        return print_outcome(seen.end.outcome, seen.end.code, seen.end.error)
+    return print_outcome(outcome_so_far(seen), STILL_RUNNING)
+
+
+def print_outcome(outcome: Outcome, code: int, error: str = "") -> int:
+    """Prints an outcome and returns the exit code; `error` is the failure's type."""
+    if print_answer(as_object(outcome), names=[outcome.workflow_id]):
+        return code
+    say(_sentence(outcome, error))
+    for warning in outcome.warnings:
+        say(f"  warning: {warning}")
+    if outcome.hint:
+        say(f"  hint: {outcome.hint}")
+    return code
+
+
+def as_object(outcome: Outcome) -> dict[str, Any]:
+    """The outcome without the fields that do not apply. The member's ID is always there, perhaps as null."""
+    shown = outcome.model_dump(mode="json", exclude_none=True)
+    return {**outcome.model_dump(include={"cluster", "member", "member_id"}), **shown}
+
+
+def _sentence(outcome: Outcome, error: str) -> str:
+    member = f"{outcome.member} ({outcome.member_id})" if outcome.member_id else outcome.member
+    text = f"{member} in {outcome.cluster}: {outcome.outcome}"
+    if outcome.voters:
+        text += f"; voters: {', '.join(outcome.voters)}"
+    if outcome.reason:
+        # A reason may begin with its own failure's name already.
+        named = error and not outcome.reason.startswith(f"{error}:")
+        text += f": {error + ': ' if named else ''}{outcome.reason}"
+    total = outcome.seconds.get("total")
+    return f"{text} ({total:.1f} s)" if total is not None else text

@@ -1,0 +1,26 @@
+"""memberflow worker"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from console.app import SET_UP, app, examples
+
+
+@app.command(
+    rich_help_panel=SET_UP, epilog=examples("memberflow worker", "memberflow worker --serve memberflow-site-a")
+)
+def worker(
+    serve: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--serve", metavar="QUEUE", help="Activity queue to poll; repeatable (default: the workflow queue alone)."
+        ),
+    ] = None,
+) -> None:
+    """Run the worker: it reads the clusters file, runs the workflows and speaks to etcd."""
+    from worker import main as run_worker
+
+    run_worker(serve or [])

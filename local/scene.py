@@ -1,0 +1,86 @@
+"""The demo's scene: three etcd members behind relays, a fourth to join, Temporal and a worker."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+from temporalio.client import Client
+
+from client.connection import require_worker
+from client.exit_codes import CommandError
+from client.search_attributes import register
+from local.binary import find_etcd
+from local.deployment import RelayProcess, WorkerProcess, write_clusters_file
+from local.etcd_cluster import LocalFailure, LocalMember, bootstrap, stop_all
+from local.temporal_server import DevServer
+from messages.requests import TASK_QUEUE
+from settings import Settings, cache_dir, quiet_runtime
+
+CLUSTER = "demo"
+VOTERS = ("etcd-1", "etcd-2", "etcd-3")
+NEW = "etcd-4"
+
+
+@dataclass
+class Scene:
+    """Everything that runs."""
+
+    members: list[LocalMember]
+    relays: list[RelayProcess]
+    server: DevServer
+    settings: Settings
+    client: Client
+    folder: Path
+
+
+async def set_up(folder: Path, ending: AsyncExitStack, say: Callable[[str], None]) -> Scene:
+    """Starts everything but the new member; `ending` stops it all."""
+    binary = await asyncio.to_thread(find_etcd, cache_dir(), say)
+    say("1. Three etcd members start, each behind a relay that loses the first answer to a promote.")
+    members = [LocalMember(name, binary, folder / name) for name in (*VOTERS, NEW)]
+    relays = [RelayProcess(m.client_port, "MemberPromote", folder) for m in members]
+    for member, relay in zip(members, relays, strict=True):
+        ending.callback(relay.stop)
+        member.advertised = relay.url
+    ending.callback(stop_all, members)
+    await _until(lambda: all(relay.is_ready() for relay in relays), "the relays do not come up")
+    await asyncio.to_thread(bootstrap, members[:3], "memberflow-demo")
+    say("2. Temporal's dev server starts, and a memberflow worker: the only process that speaks to etcd.")
+    server = DevServer(folder / "temporal")
+    ending.push_async_callback(server.stop)
+    client = await server.start(quiet_runtime())
+    await register(client)
+    clusters = folder / "clusters.toml"
+    write_clusters_file(clusters, CLUSTER, [m.advertised for m in members[:3]])
+    worker = WorkerProcess(folder, server.address, clusters)
+    ending.callback(worker.stop)
+    worker.start()
+    settings = Settings(TASK_QUEUE, clusters, {"target_host": server.address, "namespace": "default"})
+    await until_polled(client, settings)
+    return Scene(members, relays, server, settings, client, folder)
+
+
+async def until_polled(client: Client, settings: Settings) -> None:
+    """Waits for a worker; raises CommandError when none has come in 30 s."""
+    deadline = time.monotonic() + 30
+    while True:
+        try:
+            await require_worker(client, settings)
+        except CommandError:
+            if time.monotonic() > deadline:
+                raise
+        else:
+            return
+
+
+async def _until(condition: Callable[[], bool], problem: str, timeout: float = 20.0) -> None:
+    deadline = time.monotonic() + timeout
+    while not condition():
+        if time.monotonic() > deadline:
+            raise LocalFailure(problem)
+        await asyncio.sleep(0.05)
