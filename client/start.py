@@ -33,17 +33,16 @@ async def start_change(client: Client, settings: Settings, request: ChangeReques
     Starts the change, or attaches to it when it is already running (then the second value is true).
 
     Raises CommandError with USAGE when a different request is running under the same workflow ID: Temporal itself
-    does not compare them. A request is sent without its defaults, so that older workers can read it.
+    does not compare them.
     """
     workflow_id = change_id(request.cluster, request.verb, request.subject)
-    sent = request.model_dump(mode="json", exclude_defaults=True)
     try:
         await client.start_workflow(
             WORKFLOWS[request.verb],
-            sent,
+            request,
             id=workflow_id,
             task_queue=settings.task_queue,
-            memo={"request": sent},
+            memo={"request": request.model_dump(mode="json")},
             static_summary=summary(request),
             static_details=f"{_asked(request)}\n\nRequested by {request.requested_by}",
         )
@@ -68,8 +67,7 @@ def differences(asked: ChangeRequest, running: Any) -> list[str]:
     """
     The fields in which the running change's request differs from the one that is asked for.
 
-    A field that this version does not know counts as a difference when it has a value: a newer version sends no
-    defaults.
+    A field that this version does not know counts as a difference when it has a value: no version sends defaults.
     """
     fields = type(asked).model_fields
     unreadable = ["its request cannot be read"]
@@ -80,8 +78,8 @@ def differences(asked: ChangeRequest, running: Any) -> list[str]:
     except ValidationError:
         return unreadable
     ours, theirs = _compared(asked), _compared(other)
-    known = [f"{key} is {_shown(theirs[key])}, not {_shown(ours[key])}" for key in ours if ours[key] != theirs[key]]
-    unknown = [f"{key} is {_shown(value)}" for key, value in running.items() if key not in fields and value]
+    known = [f"{key}: {_shown(theirs[key])} (yours: {_shown(ours[key])})" for key in ours if ours[key] != theirs[key]]
+    unknown = [f"{key}: {_shown(value)}" for key, value in running.items() if key not in fields and value]
     return known + unknown
 
 
@@ -109,16 +107,18 @@ async def _refuse_different(client: Client, running: Handle, request: ChangeRequ
 
 def _asked(request: ChangeRequest) -> str:
     """The request beside the names, for a person."""
-    given = request.model_dump(mode="json", exclude=_NOT_COMPARED, exclude_defaults=True)
+    given = request.model_dump(mode="json", exclude=_NOT_COMPARED)
     return ", ".join(f"{key} {_shown(value)}" for key, value in given.items())
 
 
 def _compared(request: ChangeRequest) -> dict[str, Any]:
-    values = request.model_dump(mode="json", exclude=_NOT_COMPARED)
-    return {key: sorted(value) if isinstance(value, list) else value for key, value in values.items()}
+    values = {key: getattr(request, key) for key in type(request).model_fields if key not in _NOT_COMPARED}
+    return {key: sorted(value) if isinstance(value, tuple) else value for key, value in values.items()}
 
 
 def _shown(value: Any) -> str:
-    if isinstance(value, list):
+    if isinstance(value, list | tuple):
         return " ".join(map(str, value))
-    return {None: "not set", True: "on", False: "off"}.get(value, str(value))
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    return "not set" if value is None else str(value)

@@ -69,7 +69,7 @@ async def _plan(request: ChangeRequest) -> int:
     from messages.requests import PlanRequest
 
     client, settings = await with_worker()
-    sent = request.model_dump(mode="json", exclude_defaults=True)
+    sent = request.model_dump(mode="json")
     async with busy(f"asking a worker about {request.cluster}"):
         plan: Plan = await ask(client, settings, "PlanChange", Plan, PlanRequest(verb=request.verb, request=sent))
     refused = refusal(plan.checks)

@@ -48,15 +48,15 @@ class Ended:
         return f"exit {self.code}\nstdout: {self.stdout}\nstderr: {self.stderr}"
 
 
-# An interpreter and the SDK take seconds to start on a busy machine, more than the moment lasts in which a test wants
-# something asked: one process has loaded everything, and commands are copies of it.
 def _modules(package: ModuleType) -> list[str]:
     """Every module of a package that is loaded while a command runs."""
     folder = Path(package.__path__[0])
     found = (path.relative_to(folder.parent).with_suffix("") for path in folder.rglob("[a-z]*.py"))
-    return [".".join(path.parts) for path in found if path.name != "worker"]
+    return [".".join(path.parts) for path in found]
 
 
+# An interpreter and the SDK take seconds to start on a busy machine, more than the moment lasts in which a test wants
+# something asked: one process has loaded everything, and commands are copies of it.
 multiprocessing.set_forkserver_preload(["cli", *_modules(client), *_modules(console)])
 
 

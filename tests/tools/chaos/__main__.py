@@ -13,7 +13,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from console.setup import register
+from client.search_attributes import register
 from local.binary import find_etcd
 from local.temporal_server import DevServer
 from settings import cache_dir, quiet_runtime
