@@ -179,7 +179,7 @@ def test_a_worker_that_has_just_died(own):
             "doctor": ("doctor",),
             "hold": ("hold", own.cluster, new.name),
             "resume": ("resume", own.cluster, new.name),
-            "cancel": ("cancel", own.cluster, cancelled),
+            "cancel": ("cancel", own.cluster, cancelled, "--requested-by", "dora"),
         }.items()
     }
     ends = {name: command.wait(60) for name, command in asked.items()}
@@ -189,15 +189,15 @@ def test_a_worker_that_has_just_died(own):
     assert (rows["workers"], rows["clusters"]) == ("ok", "fail")
     told = {name: error_of(end) for name, end in ends.items()}
     assert "no worker answered" in told["status"]
-    assert "has not been told to hold" in told["hold"]
-    assert "nothing was started" not in told["hold"] + told["resume"] + told["cancel"]
-    assert "is with Temporal" in told["cancel"]
+    assert "has not received the hold" in told["hold"]
+    assert "nothing was started" not in "".join(told.values())
+    assert "Temporal keeps the cancel" in told["cancel"]
     alive = own.run("env", own.cluster, new.name, "--json")
     assert alive.answer["ETCD_NAME"] == new.name
     own.start()
     end = own.run("watch", own.cluster, cancelled, "--json")
     assert (end.code, end.answer["outcome"]) == (1, "cancelled"), end
-    assert end.answer["reason"] == "cancelled by `memberflow cancel`"
+    assert end.answer["reason"] == "cancelled by dora"
     assert own.run("cancel", own.cluster, new.name).code == 0
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import yaml
+
 from support.parts.lab import eventually
 
 
@@ -22,7 +24,14 @@ def test_status(lab):
     assert table.code == 0
     for word in ("etcd-1", "leader", "voter", "turn: nobody"):
         assert word in table.stdout
-    assert "changes of" not in table.stdout
+    assert "TURN" not in table.stdout
+    assert not set(table.stdout) & set("│┃─━┏┗")
+    assert max(map(len, table.stdout.splitlines())) <= 80
+    wide = lab.run("status", cluster.name, "-o", "wide").stdout
+    assert all(member["id"] in wide for member in seen["status"]["members"])
+    assert lab.run("status", cluster.name, "-o", "name").stdout.split() == ["etcd-1", "etcd-2", "etcd-3"]
+    as_yaml = yaml.safe_load(lab.run("status", cluster.name, "-o", "yaml").stdout)
+    assert as_yaml["cluster"] == cluster.name
     assert lab.run("status", "nowhere").code == 2
 
 
@@ -30,7 +39,7 @@ def test_status_tells_of_every_change(lab):
     """The holder, who waits behind it, and one that is held and has left the line: stage, reason, what it waits for."""
     cluster = lab.cluster()
     first, second, third = _in_line(cluster)
-    assert lab.run("hold", cluster.name, third.new.name).code == 0
+    assert lab.run("hold", cluster.name, third.new.name, "--requested-by", "alice").code == 0
     eventually(lambda: lab.held(cluster.workflow_id(third.new)), "the third to be held")
     seen = eventually(lambda: _status(lab, cluster, 3), "status to show three changes")
     assert rows_of(seen) == {
@@ -41,7 +50,7 @@ def test_status_tells_of_every_change(lab):
     learner = next(m for m in seen["status"]["members"] if m["role"] == "learner")
     assert learner["lag"] is None
     table = lab.run("status", cluster.name).stdout
-    for word in ("holder", "has not started", "held (asked for by an operator)", "waits for its turn behind"):
+    for word in ("holder", "has not started", "asked for by alice", "waits for its turn behind"):
         assert word in table, table
 
 
@@ -102,6 +111,9 @@ def test_a_growth_that_is_refused(lab, tmp_path):
     file.write_text(strange + f"etcd-2 {cluster.members[1].peer_url}\n")
     mixed = lab.run("grow", cluster.name, "--from", str(file), "--json")
     assert (mixed.code, [j["outcome"] for j in mixed.answer["joins"]]) == (1, ["refused", "already-voter"]), mixed
+    made = tmp_path / "not" / "there"
+    again = lab.run("grow", cluster.name, "--from", str(file), "--env-dir", str(made), "--json")
+    assert (again.code, made.is_dir()) == (1, True), again
     unwritable = lab.run("grow", cluster.name, "--from", str(file), "--env-dir", "/proc", "--json")
     assert (unwritable.code, "--env-dir: /proc/" in unwritable.answer["error"]) == (2, True), unwritable
 
