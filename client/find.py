@@ -9,7 +9,7 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from client.errors import is_no_namespace
 from client.exit_codes import USAGE, CommandError
-from client.start import Handle
+from client.requests import Handle
 from messages.requests import Verb, change_id
 
 VERBS: tuple[Verb, ...] = ("join", "remove", "replace")

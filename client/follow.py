@@ -14,8 +14,8 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from client.errors import is_no_namespace, is_not_allowed
 from client.exit_codes import OUT_OF_REACH, CommandError
+from client.requests import Handle
 from client.sight import Sight, see, with_end
-from client.start import Handle
 
 # Seconds. A server or a worker that is away for longer is mentioned, a server in the end given up.
 _SILENCE = 5.0
@@ -121,8 +121,12 @@ async def _rounds(followed: list[_Followed], timeout: float) -> AsyncGenerator[S
         rest = timeout - (clock() - begun)
         if all(each.has_ended for each in followed) or rest <= 0:
             return
-        pause = next((pace for until, pace in _PACES if age < until), _PER_CALL * max(calls, 1))
-        await _pause(due, min(pause, rest))
+        await _pause(due, min(pause_after(age, calls), rest))
+
+
+def pause_after(age: float, calls: int) -> float:
+    """Seconds until the next round, when the changes have been followed for `age` and this round took so many calls."""
+    return next((pace for until, pace in _PACES if age < until), _PER_CALL * max(calls, 1))
 
 
 def still_bearable(error: RPCError, away: float) -> str:

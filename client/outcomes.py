@@ -12,7 +12,7 @@ from temporalio.client import Client, WorkflowExecutionStatus, WorkflowFailureEr
 from temporalio.exceptions import ApplicationError
 
 from client.exit_codes import DONE, FAILED, OUT_OF_REACH, REFUSED, USAGE
-from client.start import Handle
+from client.requests import Handle
 from membership.failures import Failure
 from messages.outcomes import Outcome, OutcomeKind
 from messages.views import ChangeView

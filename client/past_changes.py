@@ -12,8 +12,8 @@ from temporalio.service import RPCError
 
 from client.open_changes import changes_query
 from client.outcomes import how_it_ended
+from client.requests import Handle, request_of
 from client.sight import Sight, see, with_end
-from client.start import Handle, request_of
 
 # Runs of one change that are read to find the latest that was not refused.
 _RUNS = 20

@@ -13,7 +13,7 @@ from temporalio.service import RPCError
 
 from client.outcomes import Ended, how_it_ended
 from client.pending import heartbeat, overdue, why_untaken
-from client.start import Handle
+from client.requests import Handle
 from membership.model import Handover, SyncProgress
 from messages.outcomes import Outcome, OutcomeKind
 from messages.views import ChangeView, percent_text

@@ -17,8 +17,8 @@ from temporalio.service import RPCError, RPCStatusCode
 from client.connection import workflow_pollers
 from client.errors import is_not_allowed
 from client.exit_codes import FAILED, OUT_OF_REACH, CommandError
+from client.requests import Handle
 from client.sight import Sight, see
-from client.start import Handle
 
 # Seconds. An act under way comes to its end first.
 _PATIENCE = 45.0

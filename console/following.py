@@ -16,8 +16,8 @@ from console.terminal.output import answer, say
 if TYPE_CHECKING:
     from temporalio.client import Client
 
+    from client.requests import Handle
     from client.sight import Sight
-    from client.start import Handle
     from messages.outcomes import OutcomeKind
     from messages.requests import ChangeRequest
 
@@ -52,8 +52,9 @@ class Waiting:
 
 async def start_and_follow(request: ChangeRequest, waiting: Waiting) -> int:
     """Starts the change or attaches to it, follows it, and prints how it went."""
+    from client.requests import summary
     from client.sight import outcome_so_far, see
-    from client.start import start_change, summary
+    from client.start import start_change
     from console.terminal.outcomes import print_end, print_outcome
 
     client, settings = await with_worker("nothing was started")

@@ -18,8 +18,8 @@ from console.terminal.output import say
 if TYPE_CHECKING:
     from temporalio.client import Client
 
+    from client.requests import Handle
     from client.sight import Sight
-    from client.start import Handle
     from console.members_file import Members
     from console.terminal.tables import Part
     from messages.outcomes import Outcome
@@ -141,7 +141,7 @@ async def _grow(growth: Growth) -> int:
 
 
 def _requests(growth: Growth) -> list[ChangeRequest]:
-    from client.start import make_request
+    from client.requests import make_request
 
     asked = {"cluster": growth.cluster, "launcher": growth.launcher, "requested_by": growth.requested_by}
     return [make_request("join", name=name, peer_urls=urls, **asked) for name, urls in growth.members]

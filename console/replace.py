@@ -53,7 +53,7 @@ def replace(
     While the old member is healthy, the new one joins first. A dead member is removed first. Run the command again
     after a failure to go on from there; after a success it changes nothing.
     """
-    from client.start import make_request
+    from client.requests import make_request
     from console.following import Waiting, start_and_follow
 
     request = make_request(

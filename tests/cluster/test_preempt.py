@@ -135,3 +135,18 @@ def test_a_join_that_is_not_held_is_not_passed(lab):
     assert (end.code, end.answer["outcome"]) == (0, "removed"), end
     assert join.wait().answer["outcome"] == "cancelled"
     assert len(cluster.rows()) == 2
+
+
+def test_a_removal_in_line_gets_the_right_to_preempt_later(lab):
+    """Asked for again with --preempt, it need not be cancelled by hand: it has done nothing yet."""
+    cluster = lab.cluster(fresh=True)
+    cluster.policy = LOOSE
+    join = held_join(lab, cluster)
+    target = dead(cluster)
+    waiting = cluster.remove(target.name)
+    waits_behind(lab, cluster, waiting, target, join)
+    end = cluster.remove(target.name, "--preempt").wait()
+    assert (end.code, end.answer["outcome"]) == (0, "removed"), end
+    assert target.name not in cluster.roles()
+    waiting.kill()
+    join.wait_quietly()

@@ -15,7 +15,7 @@ from temporalio.service import RPCError, RPCStatusCode
 from client import follow
 from client.errors import command_error
 from client.exit_codes import FAILED, OUT_OF_REACH, USAGE, CommandError
-from client.start import make_request
+from client.requests import make_request
 from console import grow
 from etcdapi.relay import Fault
 from local.processes import free_port

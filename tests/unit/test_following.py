@@ -8,9 +8,9 @@ import pytest
 from temporalio.service import RPCError, RPCStatusCode
 
 from client.exit_codes import OUT_OF_REACH, CommandError
-from client.follow import _due, _Followed, still_bearable
+from client.follow import _due, _Followed, pause_after, still_bearable
+from client.requests import differences, make_request
 from client.sight import _HANDOVER, _VIEW, Sight
-from client.start import differences, make_request
 from messages.outcomes import Outcome
 from messages.views import ChangeView
 
@@ -84,6 +84,12 @@ def test_a_change_that_has_ended_is_not_looked_at_again():
     line = [followed("a", "ended", end=object()), followed("b", "turn"), followed("c", "turn")]
     assert [each.handle.id for each in _due(line, 0, everybody=False)] == ["b", "c"]
     assert [each.handle.id for each in _due(line, 0, everybody=True)] == ["b", "c"]
+
+
+def test_following_a_waiting_change_costs_at_most_a_call_in_two_seconds():
+    """After the first half minute, however many calls a round takes; before it, a person sees what happens at once."""
+    assert [calls / pause_after(31, calls) <= 0.5 for calls in (1, 2, 7)] == [True] * 3
+    assert pause_after(1, 2) < 0.5
 
 
 def test_a_voter_is_known_by_what_follows_its_promote():

@@ -1,0 +1,35 @@
+"""Gives a change that waits in line the right to preempt."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+from temporalio.client import Client, WorkflowFailureError
+
+from client.requests import Handle
+from client.sight import see
+from client.steer import send
+from messages.requests import ChangeRequest, RemoveRequest, ReplaceRequest
+
+# Nothing of the change is in the cluster yet.
+_NOTHING_DONE = ("preflight", "turn")
+
+
+async def stop_to_preempt(client: Client, running: Handle, request: ChangeRequest, different: list[str]) -> bool:
+    """
+    Cancels the running change if the request differs from it in `--preempt` alone, and nothing has been done yet.
+
+    True when it was cancelled: the caller starts the same change anew, which then may preempt. The new one has no
+    longer place in line to wait for than the held join that it passes. Raises CommandError when the cancel is too
+    late.
+    """
+    preempts = isinstance(request, RemoveRequest | ReplaceRequest) and request.preempt
+    if not preempts or len(different) != 1 or not different[0].startswith("preempt:"):
+        return False
+    seen = await see(client, running)
+    if not seen.is_running or seen.view is None or seen.view.stage not in _NOTHING_DONE or seen.view.attempts:
+        return False
+    await send(running, "cancel", f"{request.requested_by}, who asked for it anew with --preempt")
+    with suppress(WorkflowFailureError):
+        await running.result()
+    return True
