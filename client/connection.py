@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import getpass
 import os
+import re
 import socket
 from datetime import UTC, datetime, timedelta
 
@@ -48,9 +49,15 @@ async def connect(settings: Settings) -> Client:
     except (RuntimeError, TimeoutError, RPCError) as error:
         if is_not_allowed(error):
             raise not_allowed(error) from error
-        why = str(error) or f"no answer within {CONNECT_DEADLINE:.0f} s"
+        why = plain_reason(str(error)) or f"no answer within {CONNECT_DEADLINE:.0f} s"
         message = f"Temporal at {settings.address} is out of reach: {why}"
         raise CommandError(OUT_OF_REACH, message, START_A_SERVER) from error
+
+
+def plain_reason(text: str) -> str:
+    """The operating system's own words, where the SDK wraps them in a dump of its types."""
+    found = re.search(r'message: "([^"]+)"', text)
+    return found[1] if found else text
 
 
 async def polled_lately(client: Client, task_queue: str, kind: TaskQueueType.ValueType = WORKFLOW_TASKS) -> list[str]:

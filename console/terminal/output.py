@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from client.exit_codes import CommandError, print_error
@@ -44,7 +45,7 @@ def format_in(args: Sequence[str]) -> str:
     """The format that the arguments ask for, json or yaml: an error of the usage itself is printed in it too."""
     if "--json" in args:
         return "json"
-    for option, value in zip(args, [*args[1:], ""], strict=True):
+    for option, value in pairwise([*args, ""]):
         found = _FORMAT.fullmatch(option)
         chosen = found and (found[1] or value)
         if chosen in ("json", "yaml"):

@@ -143,10 +143,11 @@ def test_a_removal_in_line_gets_the_right_to_preempt_later(lab):
     cluster.policy = LOOSE
     join = held_join(lab, cluster)
     target = dead(cluster)
+    target_id = cluster.id_of(target)
     waiting = cluster.remove(target.name)
     waits_behind(lab, cluster, waiting, target, join)
     end = cluster.remove(target.name, "--preempt").wait()
     assert (end.code, end.answer["outcome"]) == (0, "removed"), end
-    assert target.name not in cluster.roles()
+    assert target_id not in cluster.roles()
     waiting.kill()
     join.wait_quietly()

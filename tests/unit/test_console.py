@@ -8,6 +8,7 @@ import pytest
 from temporalio.client import WorkflowUpdateRPCTimeoutOrCancelledError
 
 from client import steer
+from client.connection import plain_reason
 from client.exit_codes import OUT_OF_REACH, CommandError
 from console.terminal.output import format_in, print_line, say
 from console.terminal.tables import make_table, print_parts
@@ -33,6 +34,15 @@ def test_no_text_of_others_commands_the_terminal(capsys, show):
     assert "etcd-1\\x1b[2J" in printed
 
 
+def test_a_server_that_is_not_there_is_told_in_plain_words():
+    """Not as a dump of the SDK's own types."""
+    dump = 'ConnectError("tcp connect error", 127.0.0.1:1, Os { code: 111, kind: X, message: "Connection refused" })'
+    assert plain_reason(f"Failed client connect: {dump}") == "Connection refused"
+    assert plain_reason('Server connection error: dns error: "nodename nor servname"') == (
+        'Server connection error: dns error: "nodename nor servname"'
+    )
+
+
 @pytest.mark.parametrize(
     ("args", "format_of_errors"),
     [
@@ -43,6 +53,7 @@ def test_no_text_of_others_commands_the_terminal(capsys, show):
         (("--output", "json"), "json"),
         (("-o", "wide"), ""),
         (("-o",), ""),
+        ((), ""),
         (("status", "yaml"), ""),
     ],
 )
