@@ -1,0 +1,93 @@
+"""What a change's commands answer: early returns, refusals that name a difference, and questions that stay open."""
+
+from __future__ import annotations
+
+import grpc
+import yaml
+from gate import gate
+
+from support.parts.lab import eventually
+
+
+def test_until_voter(lab):
+    """Returns when the new member votes; the change goes on to its verification."""
+    cluster = lab.cluster()
+    new = cluster.new_member()
+    added = cluster.join(new)
+    added.start_member()
+    end = lab.run("join", cluster.name, new.name, "--peer-url", new.peer_url, "--until", "voter", "-o", "yaml")
+    answer = yaml.safe_load(end.stdout)
+    assert end.code == 0, end
+    assert answer["outcome"] in ("voter", "promoted"), end  # the verification may be over already
+    assert cluster.roles()[cluster.id_of(new)] == "voter"
+    assert added.wait().answer["outcome"] == "promoted"
+
+
+def test_a_member_that_votes_already_is_not_to_be_started(lab):
+    """The handover stays known for a reboot, and is not printed as something to do."""
+    cluster = lab.cluster()
+    voter = cluster.members[0]
+    end = lab.run("join", cluster.name, voter.name, "--peer-url", voter.peer_url)
+    assert (end.code, "already-voter" in end.stderr) == (0, True), end
+    assert "start the new member" not in end.stderr
+
+
+def test_a_refused_run_hides_no_earlier_success(lab):
+    """`env` of a member that joined, after the same name was asked for with another URL."""
+    cluster = lab.cluster()
+    join = cluster.join(cluster.new_member())
+    values = join.handover()
+    join.start_member()
+    assert join.wait().code == 0
+    name = join.new.name
+    refused = lab.run("join", cluster.name, name, "--peer-url", "http://127.0.0.1:1", "--json")
+    assert (refused.code, refused.answer["outcome"]) == (5, "refused"), refused
+    end = eventually(lambda: _succeeded(lab.run("env", cluster.name, name, "--json")), "the first run to be visible")
+    assert end.answer == values
+
+
+def _succeeded(end):
+    return end if end.code == 0 else None
+
+
+def test_a_different_request_is_told_by_its_difference(lab):
+    """Exit 2, and what differs; not what is equal."""
+    cluster = lab.cluster()
+    new = cluster.new_member()
+    cluster.join(new).handover()
+    end = lab.run("join", cluster.name, new.name, "--peer-url", new.peer_url, "--hold-before", "promote", "--json")
+    assert (end.code, "hold_before: not set (yours: promote)" in end.answer["error"]) == (2, True), end
+    assert new.peer_url not in end.answer["error"]
+
+
+def test_who_cancelled_is_in_the_outcome_and_in_the_list(lab):
+    """For whoever comes back to it."""
+    cluster = lab.cluster()
+    join = cluster.join(cluster.new_member())
+    join.handover()
+    end = lab.run("cancel", cluster.name, join.new.name, "--requested-by", "dora", "--json")
+    assert (end.code, "dora" in end.answer["reason"]) == (0, True), end
+    row = eventually(lambda: _cancelled(lab, cluster), "the cancel to be visible")
+    assert "dora" in row["reason"]
+
+
+def _cancelled(lab, cluster):
+    [row] = lab.run("changes", cluster.name, "--limit", "1", "--json").answer["changes"]
+    return row if row["outcome"] == "cancelled" else None
+
+
+def test_questions_that_stay_open_fail_alone(lab):
+    """Without the right to list workflows or to describe a task queue, `status` shows etcd and says what is missing."""
+    cluster = lab.cluster()
+    refused = {"ListWorkflowExecutions": grpc.StatusCode.UNAVAILABLE}
+    refused["DescribeTaskQueue"] = grpc.StatusCode.PERMISSION_DENIED
+    with gate(lab.server.address, **refused) as address:
+        env = {**lab.env, "TEMPORAL_ADDRESS": address}
+        seen, table = lab.run("status", cluster.name, "--json", env=env), lab.run("status", cluster.name, env=env)
+        doctor = lab.run("doctor", "--json", env=env)
+    assert (seen.code, len(seen.answer["status"]["members"])) == (0, 3), seen
+    assert "could not list the changes" in seen.answer["problems"][0]
+    assert "refused by the gate" in table.stdout
+    assert "could not be checked" in table.stderr
+    levels = {row["check"]: row["level"] for row in doctor.answer["checks"]}
+    assert (doctor.code, levels["workers"], levels[f"cluster {cluster.name}"]) == (0, "warn", "ok"), doctor
