@@ -15,7 +15,7 @@ from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCError
 
 from client.exit_codes import FAILED, OUT_OF_REACH, USAGE, CommandError
-from client.outcomes import CONFIGURATION
+from client.outcomes import CONFIGURATION, with_name
 from membership.failures import Failure
 from settings import Settings
 
@@ -60,4 +60,4 @@ def _refusal(failure: WorkflowFailureError) -> CommandError:
         return CommandError(OUT_OF_REACH, f"no worker answered: {error}", "is one running?")
     kind = error.type or ""
     code = USAGE if kind in CONFIGURATION else OUT_OF_REACH if kind == Failure.NO_WORKER else FAILED
-    return CommandError(code, f"{kind}: {error.message}", str(error.details[0]) if error.details else "")
+    return CommandError(code, with_name(kind, error.message), str(error.details[0]) if error.details else "")

@@ -43,6 +43,11 @@ class Ended:
         return DONE if self.outcome.outcome in GOOD else FAILED
 
 
+def with_name(failure: str, text: str) -> str:
+    """The text behind its failure's name, once."""
+    return f"{failure}: {text}" if failure and not text.startswith(f"{failure}:") else text
+
+
 async def how_it_ended(
     client: Client, handle: Handle, status: WorkflowExecutionStatus, run_id: str, view: ChangeView | None = None
 ) -> Ended:

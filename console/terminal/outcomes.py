@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from client.exit_codes import OUT_OF_REACH, STILL_RUNNING, CommandError
+from client.outcomes import with_name
 from client.sight import Sight, outcome_so_far
 from console.terminal.output import print_answer, say
 from messages.outcomes import Outcome
@@ -43,8 +44,6 @@ def _sentence(outcome: Outcome, error: str) -> str:
     if outcome.voters:
         text += f"; voters: {', '.join(outcome.voters)}"
     if outcome.reason:
-        # A reason may begin with its own failure's name already.
-        named = error and not outcome.reason.startswith(f"{error}:")
-        text += f": {error + ': ' if named else ''}{outcome.reason}"
+        text += f": {with_name(error, outcome.reason)}"
     total = outcome.seconds.get("total")
     return f"{text} ({total:.1f} s)" if total is not None else text

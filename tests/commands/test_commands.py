@@ -23,18 +23,6 @@ from support.parts.lab import eventually
 # Seconds within which something missing must be said, Python's start included.
 SOON = 15
 
-EVERY_VERB = ["worker", "join", "remove", "replace", "grow", "watch", "env", "cancel", "status", "doctor", "changes"]
-
-
-@pytest.mark.parametrize("verb", EVERY_VERB)
-def test_help_teaches(lab, verb):
-    """Every verb says what it does and what its options are for; one that changes a cluster shows how it is written."""
-    end = lab.run(verb, "--help")
-    assert end.code == 0
-    assert "Usage" in end.stdout
-    if verb in ("join", "remove", "replace", "grow"):
-        assert f"memberflow {verb} prod" in end.stdout
-
 
 def test_version(lab):
     """That of the package."""

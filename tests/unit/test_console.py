@@ -10,7 +10,8 @@ from temporalio.client import WorkflowUpdateRPCTimeoutOrCancelledError
 from client import steer
 from client.connection import plain_reason
 from client.exit_codes import OUT_OF_REACH, CommandError
-from console.terminal.output import format_in, print_line, say
+from console.terminal import output
+from console.terminal.output import busy, format_in, print_line, say
 from console.terminal.tables import make_table, print_parts
 from membership.errors import InvalidConfiguration
 from settings import read_settings
@@ -74,6 +75,18 @@ def test_a_wrong_line_of_temporal_s_file_is_not_shown(tmp_path, monkeypatch, lin
     assert "line 3" in told
     assert not [part for part in ("sekret", "7357") if part in told]
     assert wrong.value.__cause__ is None
+
+
+async def test_a_command_that_waits_says_for_what(capsys, monkeypatch):
+    """After a moment; one that need not wait says nothing."""
+    monkeypatch.setattr(output, "_SOON", 0.0)
+    async with busy("asking a worker"):
+        await asyncio.sleep(0.05)
+    assert capsys.readouterr().err == "asking a worker …\n"
+    monkeypatch.setattr(output, "_SOON", 60.0)
+    async with busy("asking a worker"):
+        pass
+    assert capsys.readouterr().err == ""
 
 
 class Deaf:

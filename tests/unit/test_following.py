@@ -9,6 +9,7 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from client.exit_codes import OUT_OF_REACH, CommandError
 from client.follow import _due, _Followed, pause_after, still_bearable
+from client.outcomes import with_name
 from client.requests import differences, make_request
 from client.sight import _HANDOVER, _VIEW, Sight
 from messages.outcomes import Outcome
@@ -48,6 +49,12 @@ def test_a_flag_is_named_by_its_state():
     """`--preempt` on a removal that was started without."""
     asked = make_request("remove", cluster="prod", member="n", preempt=True)
     assert differences(asked, {"cluster": "prod", "member": "n"}) == ["preempt: off (yours: on)"]
+
+
+def test_a_failure_is_named_once():
+    """However many layers have put its name before the text."""
+    assert with_name("AuthFailed", "wrong password") == "AuthFailed: wrong password"
+    assert with_name("AuthFailed", "AuthFailed: wrong password") == "AuthFailed: wrong password"
 
 
 # ---- what newer versions send ----
