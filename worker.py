@@ -6,9 +6,9 @@ import argparse
 import asyncio
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
 from importlib.metadata import version
 from typing import Any, NoReturn
@@ -35,6 +35,7 @@ from clusters import ClustersFile
 from etcdapi.client import EtcdClient
 from launchers.docker_engine import DockerLauncher
 from logs import BindActivity, set_up_logs
+from messages.queues import waits_queue
 from messages.turns import ACT_DEADLINE
 from settings import Settings, read_settings
 from workflows.ends import OneArgument
@@ -47,50 +48,69 @@ from workflows.turns import ClusterTurns
 
 WORKFLOWS = [JoinMember, RemoveMember, ReplaceMember, ClusterTurns, InspectCluster, ListClusters, PlanChange]
 
-# Each change has two or three long waits; a wait must never keep an act from running.
-_SLOTS = 1000
+# Waits have a queue and places of their own, so that acts and short looks never stand behind them.
+_WAITS = 1000
+_ACTS = 200
 
 
 def make_workers(
     client: Client, clusters: Clusters, workflow_queue: str, serves: Sequence[str], **waits: Any
 ) -> list[Worker]:
     """
-    A worker per served queue; the one of `workflow_queue` also runs the workflows.
+    Two workers per served queue: for acts and looks, and for waits. That of `workflow_queue` also runs the workflows.
 
-    `waits` says where the waits must differ: `patience`, `pause`, and the `clock` of the sync watch.
+    `waits` says where the waits must differ: `patience`, `pause`, `places`, and the `clock` of the sync watch.
     """
-    activities = _activities(client, clusters, waits)
-    return [
-        Worker(
-            client,
-            task_queue=queue,
-            workflows=WORKFLOWS if queue == workflow_queue else [],
-            activities=activities,
-            activity_executor=ThreadPoolExecutor(_SLOTS),
-            interceptors=[BindActivity(), OneArgument()],
-            # Else the SDK hashes the code of every module, for seconds at each start.
-            build_id=f"memberflow {version('memberflow')}",
-            max_concurrent_activities=_SLOTS,
-            # A killed worker's change goes on within seconds of its restart.
-            max_heartbeat_throttle_interval=timedelta(seconds=1),
-            sticky_queue_schedule_to_start_timeout=timedelta(seconds=2),
-            graceful_shutdown_timeout=timedelta(seconds=ACT_DEADLINE + 4),
-        )
-        for queue in serves
-    ]
-
-
-def _activities(client: Client, clusters: Clusters, waits: dict[str, Any]) -> list[Callable[..., Any]]:
     temporal = Temporal(client)
+    places = int(waits.setdefault("places", _WAITS))
+    acts = _activities(clusters, temporal, waits)
+    workers = []
+    for queue in serves:
+        workflows = WORKFLOWS if queue == workflow_queue else []
+        workers.append(_worker(client, queue, acts, _ACTS, workflows))
+        watch = Watch(clusters, temporal, **waits)
+        waiting = [watch.wait_for_cluster, watch.wait_for_sync, watch.wait_for_verification]
+        workers.append(_worker(client, waits_queue(queue), waiting, places, []))
+    return workers
+
+
+@asynccontextmanager
+async def running(workers: Sequence[Worker]) -> AsyncIterator[None]:
+    """Runs all of them, and stops them in the end."""
+    async with AsyncExitStack() as stack:
+        for worker in workers:
+            await stack.enter_async_context(worker)
+        yield
+
+
+def _worker(
+    client: Client, queue: str, activities: list[Callable[..., Any]], slots: int, workflows: list[type]
+) -> Worker:
+    return Worker(
+        client,
+        task_queue=queue,
+        workflows=workflows,
+        activities=activities,
+        activity_executor=ThreadPoolExecutor(slots),
+        interceptors=[BindActivity(), OneArgument()],
+        # Else the SDK hashes the code of every module, for seconds at each start.
+        build_id=f"memberflow {version('memberflow')}",
+        max_concurrent_activities=slots,
+        # A killed worker's change goes on within seconds of its restart.
+        max_heartbeat_throttle_interval=timedelta(seconds=1),
+        sticky_queue_schedule_to_start_timeout=timedelta(seconds=2),
+        graceful_shutdown_timeout=timedelta(seconds=ACT_DEADLINE + 4),
+    )
+
+
+def _activities(clusters: Clusters, temporal: Temporal, waits: dict[str, Any]) -> list[Callable[..., Any]]:
     acts, observe = Acts(clusters, temporal), Observe(clusters, temporal)
-    watch = Watch(clusters, temporal, **waits)
     settling = Settling(clusters, temporal, **{name: value for name, value in waits.items() if name == "clock"})
     launching, snapshots = Launching(clusters, temporal), Snapshots(clusters, temporal)
-    turns = Turns(temporal, **{name: value for name, value in waits.items() if name != "clock"})
+    turns = Turns(temporal, **{name: value for name, value in waits.items() if name not in ("clock", "places")})
     return [
         *(observe.read_profile, observe.list_clusters, observe.look_beforehand),
         *(observe.check_status, observe.check_after_barrier),
-        *(watch.wait_for_cluster, watch.wait_for_sync, watch.wait_for_verification),
         settling.wait_until_settled,
         *(acts.add_learner, acts.promote_learner, acts.move_leader, acts.remove_learner, acts.remove_member),
         *(launching.check_launcher, launching.launch_member, launching.describe_launched, launching.stop_launched),
@@ -113,9 +133,7 @@ async def run_worker(settings: Settings, serves: Sequence[str]) -> None:
         asyncio.get_running_loop().add_signal_handler(sign, stop.set)
     workers = make_workers(client, clusters, settings.task_queue, serves)
     try:
-        async with AsyncExitStack() as stack:
-            for worker in workers:
-                await stack.enter_async_context(worker)
+        async with running(workers):
             log.info("worker runs", temporal=settings.address, serves=list(serves), clusters=list(names))
             await stop.wait()
             log.info("worker stops: acts under way end first")

@@ -23,6 +23,7 @@ from temporalio.exceptions import ApplicationError
 from activities.ports import Clusters
 from activities.temporal import Temporal
 from activities.trust import NotAllowed, NotTrusted, Trust
+from activities.witness import WitnessedLooks
 from membership.errors import EtcdError, InvalidConfiguration, MemberflowError
 from membership.judge_removal import transferee
 from membership.judgements import judge
@@ -59,7 +60,7 @@ class Acts:
 
     @activity.defn(no_thread_cancel_exception=True)
     def promote_learner(self, order: Order) -> ActReport:
-        """Sends MemberPromote, if the learner is caught up and alive by its own word at this moment."""
+        """Sends MemberPromote, if the learner is caught up and alive at this moment: by its own word or a witness's."""
         member_id = order.facts.member_id
 
         def effect(etcd: Etcd) -> bool:
@@ -117,7 +118,7 @@ class Acts:
             order = self._trust.act(order)
             etcd = self._clusters.connect(order.cluster).expecting(order.facts.cluster_id)
             etcd.authenticate(order.facts.avoid)
-            status = etcd.look(order.facts.avoid)
+            status = _last_look(etcd, order)
             if reason := _objection(judge(order.step, status, order.facts)):
                 return not_sent(reason)
             # Temporal keeps the last heartbeat: it names the member that was sent the call if this worker dies in it.
@@ -149,6 +150,14 @@ class Acts:
             with suppress(MemberflowError):
                 if effect(etcd) and not call.done():
                     return ActReport(sent=True, applied="yes", answer_lost=True)
+
+
+def _last_look(etcd: Etcd, order: Order) -> ClusterStatus:
+    """The look that the act's safety rests on; before a promote a second witness may speak in it, as in the wait."""
+    if order.step != "promote":
+        return etcd.look(order.facts.avoid)
+    looks = WitnessedLooks(order.facts.member_id, order.facts.policy.max_lag_entries)
+    return looks.look_at_once(etcd, order.facts.avoid)
 
 
 def _objection(verdict: Verdict) -> str:

@@ -11,6 +11,8 @@ from temporalio import activity
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory, CancelledError
 
 from membership.errors import MemberflowError
+from membership.model import SyncProgress
+from messages.orders import GOES_ON
 
 
 @contextmanager
@@ -54,3 +56,10 @@ def leave_if_asked(what: str) -> None:
 def again_later(kind: str, message: str, delay: timedelta) -> ApplicationError:
     """A failure that is none: the next attempt goes on after `delay`."""
     return ApplicationError(message, type=kind, next_retry_delay=delay, category=ApplicationErrorCategory.BENIGN)
+
+
+def long_wait(so_far: SyncProgress) -> ApplicationError:
+    """A failure that is none: the wait goes on in another activity, which heartbeats less often."""
+    message = "the wait has become long, and goes on with rarer heartbeats"
+    benign = ApplicationErrorCategory.BENIGN
+    return ApplicationError(message, so_far, type=GOES_ON, category=benign, non_retryable=True)

@@ -10,6 +10,9 @@ from threading import Event, Thread
 
 from temporalio import activity
 
+# While a note, a nudge or the engine takes its time.
+BEAT_EVERY = timedelta(seconds=2)
+
 
 @contextmanager
 def beating(every: timedelta = timedelta(seconds=5), *details: object) -> Iterator[None]:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from temporalio import activity
 
+from activities.heartbeat import BEAT_EVERY, beating
 from membership.errors import MemberflowError
-from membership.model import ClusterStatus
+from membership.model import ClusterStatus, SyncProgress
 from membership.ports import Etcd
 
 # A learner that the leader sees fully matched, but that stays silent this long, is nudged: etcd 3.6 and 3.7 can
@@ -20,7 +21,7 @@ class Nudges:
         self._member_id = member_id
         self._silent_since: float | None = None
 
-    def consider(self, etcd: Etcd, status: ClusterStatus, now: float) -> None:
+    def consider(self, etcd: Etcd, status: ClusterStatus, now: float, progress: SyncProgress) -> None:
         """Has one raft entry committed when the learner has been matched and silent for NUDGE_AFTER seconds."""
         if not self._matched_and_silent(status):
             self._silent_since = None
@@ -31,7 +32,8 @@ class Nudges:
         self._silent_since = now
         activity.logger.warning("learner %s is fully matched but silent; nudging it with an Alarm GET", self._member_id)
         try:
-            etcd.commit()
+            with beating(BEAT_EVERY, progress):
+                etcd.commit()
         except MemberflowError as error:
             activity.logger.warning("the nudge failed: %s", error)
 

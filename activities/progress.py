@@ -31,7 +31,13 @@ class ProgressMeter:
         self._mark: tuple[Phase, int | None] = (resumed.phase, resumed.match) if resumed else ("unknown", None)
         self._least: int | None = None
         self._points: list[tuple[float, int]] = []
+        self._phase_since = resumed.phase_since if resumed else 0.0
         self.idle = resumed.idle if resumed else 0.0
+        self.last = resumed or SyncProgress("")
+
+    def waited(self, now: float) -> float:
+        """Seconds since the phase last changed, or since the wait began."""
+        return now - self._started - self._phase_since
 
     def see(self, now: float, status: ClusterStatus, member_id: str, wait: Wait) -> SyncProgress:
         """The progress that this look shows."""
@@ -39,9 +45,11 @@ class ProgressMeter:
         moved = (wait.phase, match) != self._mark and not self._only_hears(status, member_id, match, target)
         observable = wait.phase == "replicating" and match is not None
         self.idle = self.idle + now - self._seen_at if observable and not moved else 0.0
+        if wait.phase != self._mark[0]:
+            self._phase_since = now - self._started
         self._mark, self._seen_at = (wait.phase, match), now
         replicating = wait.phase == "replicating" and match is not None and bool(target)
-        return SyncProgress(
+        self.last = SyncProgress(
             reason=wait.reason,
             phase=wait.phase,
             elapsed=round(now - self._started, 1),
@@ -51,7 +59,9 @@ class ProgressMeter:
             match=match,
             target=target,
             snapshot_size=_leader_size(status) if wait.phase == "receiving snapshot" else None,
+            phase_since=round(self._phase_since, 1),
         )
+        return self.last
 
     def _only_hears(self, status: ClusterStatus, member_id: str, match: int | None, target: int | None) -> bool:
         """
@@ -70,8 +80,15 @@ class ProgressMeter:
         """The progress of a look that failed: it says nothing of the learner, so the stall clock rests."""
         self._seen_at = now
         phase, match = self._mark
-        elapsed = round(now - self._started, 1)
-        return SyncProgress(reason=reason, phase=phase, elapsed=elapsed, idle=round(self.idle, 1), match=match)
+        self.last = SyncProgress(
+            reason=reason,
+            phase=phase,
+            elapsed=round(now - self._started, 1),
+            idle=round(self.idle, 1),
+            match=match,
+            phase_since=round(self._phase_since, 1),
+        )
+        return self.last
 
     def _eta(self, now: float, match: int | None, target: int | None) -> float | None:
         if match is None or target is None:

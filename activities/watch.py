@@ -8,55 +8,57 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import timedelta
+from threading import Lock
 
 from pydantic import TypeAdapter, ValidationError
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCError
 
-from activities.failures import again_later, leave_if_asked
-from activities.heartbeat import beating
+from activities.container import Container
+from activities.failures import again_later, leave_if_asked, long_wait
+from activities.heartbeat import BEAT_EVERY, beating
 from activities.nudges import Nudges
+from activities.pace import LONG_AFTER, pause_after
 from activities.ports import Clusters
 from activities.progress import Notes, ProgressMeter
 from activities.temporal import Temporal
+from activities.witness import WitnessedLooks
 from membership.errors import MemberflowError
 from membership.failures import Failure
 from membership.judge_join import contradicts
 from membership.judgements import judge
 from membership.model import ClusterStatus, RaftProgress, SyncProgress
 from membership.ports import Etcd
-from membership.verdicts import Done, Wait
+from membership.verdicts import Wait
 from messages.orders import Order
 
-# Seconds between looks: hardly any at first, when every look may be the one that lets a member in. After a snapshot
-# etcd may keep a learner silent for its 7 s, and whoever speaks again is not to wait for us.
-_INTERVALS = ((10.0, 0.05), (60.0, 0.25), (float("inf"), 0.5))
-# A linearizable read makes the leader send heartbeats, and those that meet the start of a member make that silence
-# likelier (docs/benchmarks.md), so as long as the leader has nothing from the member, a look is this rare.
+# A linearizable read makes the leader send heartbeats, and those that meet the start of a member make its silence
+# likelier (docs/benchmarks.md). So as long as the leader has nothing from the member, a look is this rare: seconds,
+# and, in a long wait, one of so many questions to the leader.
 LOOK_ANYHOW = 1.0
+PEEKS = 4
+# Seconds between two questions from which on each of them heartbeats.
+BEAT_FROM = 0.2
 # Lists that agree and a member that contradicts them are given this long to meet, and a silent one as long to speak.
 SPLIT_AFTER = 10.0
 VERIFY_FOR = 15.0
-
-# Temporal, etcd and the engine may each take their deadlines to answer, and the next look comes on top.
-BEAT_EVERY = timedelta(seconds=2)
 # Seconds between two questions whose learner is waited for.
 TURNS_EVERY = 2.0
-# Seconds between two looks at a launched container, and for which it may be found between two starts.
-CONTAINER_EVERY = 2.0
-RESTARTING_FOR = 10.0
+# Seconds that a wait lasts at a worker whose every place for a wait is taken, so that the others get theirs.
+FULL_HOUSE_PATIENCE = 5.0
 
 _PROGRESS = TypeAdapter(SyncProgress)
 
 
 class Watch:
     """
-    The waits, on the clusters of this worker.
+    The waits, on the clusters of this worker, which has `places` for them.
 
     An attempt lasts `patience` seconds at most and is then handed to the next one after `pause`, so that a long
-    wait moves on when workers are replaced, and holds no slot for days.
+    wait moves on when workers are replaced, and holds no place for days.
     """
 
     def __init__(
@@ -66,12 +68,16 @@ class Watch:
         clock: Callable[[], float] = time.monotonic,
         patience: float = 3600.0,
         pause: timedelta = timedelta(seconds=1),
+        places: int = 1000,
     ) -> None:
         self._clusters = clusters
         self._temporal = temporal
         self._clock = clock
         self._patience = patience
         self._pause = pause
+        self._places = places
+        self._taken = 0
+        self._lock = Lock()
 
     @activity.defn(no_thread_cancel_exception=True)
     def wait_for_cluster(self, order: Order) -> ClusterStatus:
@@ -81,9 +87,9 @@ class Watch:
         One that a change of ours added is waited for in line: it is in the way until that change has ended, and
         then it is gone, or left behind. The heartbeat tells the reason.
         """
-        meter = ProgressMeter(self._clock(), _resumed())
+        meter = ProgressMeter(self._clock(), _resumed(order))
         asked = float("-inf")
-        for _, status in self._looks(order, meter):
+        for _, status in self._looks(order, meter, lambda etcd: etcd.look(order.facts.avoid)):
             verdict, now = judge(order.step, status, order.facts), self._clock()
             if not isinstance(verdict, Wait) or verdict.foreign != order.foreign:
                 break
@@ -105,32 +111,26 @@ class Watch:
     @activity.defn(no_thread_cancel_exception=True)
     def wait_for_sync(self, order: Order) -> ClusterStatus:
         """
-        Waits until the learner has caught up, on two consecutive looks; the heartbeat tells how far it is.
+        Waits until the learner has caught up; the heartbeat tells how far it is.
 
-        Fails with LearnerStalled when nothing moved for the policy's `stall_timeout` although it could be seen, and
-        with LaunchedMemberDied when the container that was launched for it is gone, or starts again and again.
+        Its own Status says so, or a second witness while that hangs. Fails with LearnerStalled when nothing moved for
+        the policy's `stall_timeout` although it could be seen, and with LaunchedMemberDied when the container that was
+        launched for it is gone, or starts again and again.
         """
-        resumed = _resumed()
+        resumed = _resumed(order)
         meter = ProgressMeter(self._clock(), resumed)
         notes = Notes(self._note_sender(), resumed)
         nudges = Nudges(order.facts.member_id)
-        container = _Container(self._clusters, order)
-        confirmed = False
-        for etcd, status in self._looks(order, meter, until_moves=order.facts.member_id):
-            verdict = judge(order.step, status, order.facts)
+        container = Container(self._clusters, order)
+        for etcd, status in self._looks(order, meter, self._witnessed(order), until_moves=order.facts.member_id):
+            verdict, now = judge(order.step, status, order.facts), self._clock()
             if not isinstance(verdict, Wait):
-                learner = status.member(order.facts.member_id)
-                if confirmed or not isinstance(verdict, Done) or not (learner and learner.is_learner):
-                    break
-                confirmed = True
-                continue
-            confirmed = False
-            progress = meter.see(self._clock(), status, order.facts.member_id, verdict)
+                break
+            progress = meter.see(now, status, order.facts.member_id, verdict)
             activity.heartbeat(progress)
-            with beating(BEAT_EVERY, progress):
-                notes.consider(progress)
-                nudges.consider(etcd, status, self._clock())
-                container.consider(self._clock())
+            notes.consider(progress)
+            nudges.consider(etcd, status, now, progress)
+            container.consider(now, progress)
             _check_stall(progress, order)
         return status
 
@@ -142,9 +142,9 @@ class Watch:
         Silence is no failure; fails with SplitView when the lists say voter and the member, for SPLIT_AFTER
         seconds, says learner (etcd#18347), and with Unverified when the cluster can't be looked at for so long.
         """
-        meter = ProgressMeter(self._clock(), _resumed())
+        meter = ProgressMeter(self._clock(), _resumed(order))
         contradicted: float | None = None
-        for _, status in self._looks(order, meter, blind_for=VERIFY_FOR):
+        for _, status in self._looks(order, meter, self._witnessed(order), blind_for=VERIFY_FOR):
             verdict, now = judge(order.step, status, order.facts), self._clock()
             if not isinstance(verdict, Wait):
                 break
@@ -168,7 +168,8 @@ class Watch:
 
         def send(progress: SyncProgress) -> bool:
             try:
-                self._temporal.call(change.signal("note_progress", progress))
+                with beating(BEAT_EVERY, progress):
+                    self._temporal.call(change.signal("note_progress", progress))
             except (RPCError, TimeoutError) as error:
                 activity.logger.warning("could not tell the workflow of the progress: %s", error)
                 return False
@@ -176,79 +177,78 @@ class Watch:
 
         return send
 
+    def _witnessed(self, order: Order) -> Callable[[Etcd], ClusterStatus]:
+        """A look that lets a second witness speak for the member."""
+        looks = WitnessedLooks(order.facts.member_id, order.facts.policy.max_lag_entries, self._clock)
+        return lambda etcd: looks.look(etcd, order.facts.avoid)
+
     def _looks(
-        self, order: Order, meter: ProgressMeter, until_moves: str = "", blind_for: float = float("inf")
+        self,
+        order: Order,
+        meter: ProgressMeter,
+        look: Callable[[Etcd], ClusterStatus],
+        until_moves: str = "",
+        blind_for: float = float("inf"),
     ) -> Iterator[tuple[Etcd, ClusterStatus]]:
         """
         Looks again and again, ever less often, until the consumer has seen enough.
 
         While the leader has nothing from the member `until_moves`, it is asked about that alone, and looks are rare.
-        When looks fail after `blind_for` seconds, that ends the wait.
+        When looks fail after `blind_for` seconds, that ends the wait. Fails as a LongWait when it has become one.
         """
         started = self._clock()
-        while True:
-            leave_if_asked("the wait")
-            passed = self._clock() - started
-            if passed > self._patience:
-                raise again_later("StillWaiting", "the wait goes on in a new attempt", self._pause)
-            pause = next(pause for until, pause in _INTERVALS if passed < until)
-            try:
-                etcd = self._clusters.connect(order.cluster).expecting(order.facts.cluster_id)
-                status = etcd.look(order.facts.avoid)
-            except MemberflowError as error:
-                progress = meter.blind(self._clock(), f"cannot look: {error.name}: {error}")
-                activity.heartbeat(progress)
-                if progress.elapsed >= blind_for:
-                    raise ApplicationError(progress.reason, type=Failure.UNVERIFIED, non_retryable=True) from error
-            else:
-                yield etcd, status
-                before = status.progress.get(until_moves)
-                if before and before.match == 0:
-                    self._peek(etcd, before, until_moves, pause)
-                    continue
-            activity.wait_for_cancelled_sync(pause)
+        before: RaftProgress | None = None
+        with self._place():
+            while True:
+                leave_if_asked("the wait")
+                self._make_room(self._clock() - started)
+                if order.so_far is None and meter.waited(self._clock()) >= LONG_AFTER:
+                    raise long_wait(meter.last)
+                try:
+                    etcd = self._clusters.connect(order.cluster).expecting(order.facts.cluster_id)
+                    before = before or (etcd.progress().get(until_moves) if until_moves else None)
+                    if before and before.match == 0:
+                        self._peek(etcd, before, until_moves, meter)
+                    status = look(etcd)
+                except MemberflowError as error:
+                    progress = meter.blind(self._clock(), f"cannot look: {error.name}: {error}")
+                    activity.heartbeat(progress)
+                    if progress.elapsed >= blind_for:
+                        raise ApplicationError(progress.reason, type=Failure.UNVERIFIED, non_retryable=True) from error
+                else:
+                    yield etcd, status
+                    before = status.progress.get(until_moves)
+                    if before and before.match == 0:
+                        continue
+                activity.wait_for_cancelled_sync(pause_after(meter.waited(self._clock())))
 
-    def _peek(self, etcd: Etcd, before: RaftProgress, member_id: str, pause: float) -> None:
-        """Returns when the leader knows something else of the member than `before`, or after LOOK_ANYHOW seconds."""
-        until = self._clock() + LOOK_ANYHOW
-        while self._clock() < until and not activity.is_cancelled():
+    @contextmanager
+    def _place(self) -> Iterator[None]:
+        with self._lock:
+            self._taken += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._taken -= 1
+
+    def _make_room(self, passed: float) -> None:
+        """Hands the wait to another attempt when its time is up: sooner where other waits may have no place."""
+        if passed > self._patience:
+            raise again_later("StillWaiting", "the wait goes on in a new attempt", self._pause)
+        if self._taken >= self._places and passed > FULL_HOUSE_PATIENCE:
+            raise again_later("FullHouse", "the wait makes room for others, and goes on after them", timedelta(0))
+
+    def _peek(self, etcd: Etcd, before: RaftProgress, member_id: str, meter: ProgressMeter) -> None:
+        """Returns when the leader knows something else of the member than `before`, or a look is due."""
+        pause = pause_after(meter.waited(self._clock()))
+        until = self._clock() + max(LOOK_ANYHOW, PEEKS * pause)
+        while self._clock() < until and not activity.is_cancelled() and not activity.is_worker_shutdown():
             activity.wait_for_cancelled_sync(pause)
             if etcd.progress().get(member_id) != before:
                 return
-
-
-class _Container:
-    """Looks after the container that was launched for the learner, where one was."""
-
-    def __init__(self, clusters: Clusters, order: Order) -> None:
-        self._clusters = clusters
-        self._order = order.launch
-        self._asked = float("-inf")
-        self._down_since: float | None = None
-
-    def consider(self, now: float) -> None:
-        """Fails when the container has ended, or was found between two starts for RESTARTING_FOR seconds."""
-        if self._order is None or now - self._asked < CONTAINER_EVERY:
-            return
-        self._asked = now
-        try:
-            state = self._clusters.launcher(self._order.launcher).state(self._order.launch)
-        except MemberflowError as error:
-            activity.logger.warning("cannot look at the launched container: %s", error)
-            return
-        if state is not None and not state.died:
-            self._down_since = None
-            return
-        self._down_since = now if self._down_since is None else self._down_since
-        if state is not None and state.status == "restarting" and now - self._down_since < RESTARTING_FOR:
-            return
-        told = str(state) if state else "somebody removed it"
-        raise ApplicationError(
-            f"the container of the new member is gone: {told}",
-            "its last lines say why; mend the launcher in the clusters file, then run the same command again",
-            type=Failure.LAUNCHED_MEMBER_DIED,
-            non_retryable=True,
-        )
+            if pause > BEAT_FROM:
+                activity.heartbeat(meter.last)
 
 
 def _check_stall(progress: SyncProgress, order: Order) -> None:
@@ -262,10 +262,10 @@ def _check_stall(progress: SyncProgress, order: Order) -> None:
         )
 
 
-def _resumed() -> SyncProgress | None:
+def _resumed(order: Order) -> SyncProgress | None:
     """The progress of the attempt before this one, if it told any."""
     details = activity.info().heartbeat_details
     try:
-        return _PROGRESS.validate_python(details[0]) if details else None
+        return _PROGRESS.validate_python(details[0]) if details else order.so_far
     except ValidationError:
-        return None
+        return order.so_far

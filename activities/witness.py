@@ -20,10 +20,18 @@ LOOK_EVERY = 0.01
 # Seconds between two raft entries for the same member; twice as long after each, up to the second figure.
 FIRST_PAUSE = 0.1
 LONGEST_PAUSE = 5.0
+# Seconds until a member that hangs is given etcd's usual deadline, and again after that.
+PATIENT_AFTER = 1.0
+PATIENT_EVERY = 10.0
 
 
 class WitnessedLooks:
-    """Looks at one cluster for the sake of one member; at most `max_lag` raft entries may be missing there."""
+    """
+    Looks at one cluster for the sake of one member; at most `max_lag` raft entries may be missing there.
+
+    The member gets little time to answer, so that a witness can speak soon. Where none does, a patient look comes
+    now and then: a member may also be just far away.
+    """
 
     def __init__(self, member_id: str, max_lag: int, clock: Callable[[], float] = time.monotonic) -> None:
         self._member_id = member_id
@@ -31,10 +39,29 @@ class WitnessedLooks:
         self._clock = clock
         self._next = float("-inf")
         self._pause = FIRST_PAUSE
+        self._patient_at: float | None = None
 
     def look(self, etcd: Etcd, avoid: Collection[str]) -> ClusterStatus:
-        """A look that gives the member little time, and asks the second witness where its Status hangs."""
-        status = etcd.look(avoid, hurry=HURRY)
+        """A look, and the second witness where the member's Status hangs."""
+        status = self._witnessed(etcd, etcd.look(avoid, hurry=HURRY))
+        if self._member_id not in status.hung or self._member_id in status.witnessed:
+            self._patient_at = None
+            return status
+        now = self._clock()
+        self._patient_at = now + PATIENT_AFTER if self._patient_at is None else self._patient_at
+        if now < self._patient_at:
+            return status
+        self._patient_at = now + PATIENT_EVERY
+        return etcd.look(avoid)
+
+    def look_at_once(self, etcd: Etcd, avoid: Collection[str]) -> ClusterStatus:
+        """As `look`, for an act, which looks only once: a patient look follows where nothing speaks for the member."""
+        status = self._witnessed(etcd, etcd.look(avoid, hurry=HURRY))
+        if self._member_id in status.hung and self._member_id not in status.witnessed:
+            return etcd.look(avoid)
+        return status
+
+    def _witnessed(self, etcd: Etcd, status: ClusterStatus) -> ClusterStatus:
         if not may_be_witnessed(status, self._member_id, self._max_lag) or self._clock() < self._next:
             return status
         try:
@@ -65,8 +92,8 @@ class WitnessedLooks:
 
     def _acknowledged(self, etcd: Etcd, committed: RaftView) -> RaftView:
         """The leader's view in which the member has acknowledged what was committed; the last one if it does not."""
-        until, view = self._clock() + ACKNOWLEDGED_WITHIN, committed
-        while self._clock() < until and not self._has(view, committed.commit):
+        until, view = time.monotonic() + ACKNOWLEDGED_WITHIN, committed
+        while time.monotonic() < until and not self._has(view, committed.commit):
             time.sleep(LOOK_EVERY)
             view = etcd.raft_view() or view
         return view

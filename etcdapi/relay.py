@@ -69,6 +69,8 @@ class Relay:
     calls: list[Call] = field(default_factory=list)
     faults: list[Fault] = field(default_factory=list)
     connections: int = 0
+    #: Plain HTTP requests that went to the member.
+    gets: int = 0
     _forgotten: list[asyncio.Future[tuple[bytes, grpc.StatusCode, str]]] = field(default_factory=list)
 
     def start(self) -> None:
@@ -84,7 +86,7 @@ class Relay:
         """Forgets faults and calls."""
         self.faults.clear()
         self.calls.clear()
-        self.connections = 0
+        self.connections = self.gets = 0
 
     def sent(self, method: str) -> list[Call]:
         """The calls of a method that reached the member."""
@@ -126,6 +128,7 @@ class Relay:
                 first = b""
                 if self._drops(head):
                     return
+                self.gets += 1
                 length = _LENGTH.search(head)
                 writer.write(head + await reader.readexactly(int(length[1]) if length else 0))
                 await writer.drain()

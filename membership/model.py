@@ -85,6 +85,8 @@ class SyncProgress:
     match: int | None = None
     target: int | None = None
     snapshot_size: int | None = None
+    #: `elapsed` when the phase last changed.
+    phase_since: float = 0.0
 
 
 @dataclass(frozen=True)

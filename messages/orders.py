@@ -6,11 +6,14 @@ from dataclasses import dataclass
 from typing import Literal
 
 from membership.judgements import StepName
-from membership.model import ClusterStatus
+from membership.model import ClusterStatus, SyncProgress
 from membership.settling import SentCall
 from membership.verdicts import Facts
 from messages.launching import Launch
 from messages.turns import Ticket, TurnsState
+
+# The type of the failure by which a wait ends that goes on, in another activity, with rarer heartbeats.
+GOES_ON = "LongWait"
 
 
 @dataclass(frozen=True)
@@ -62,6 +65,7 @@ class Order:
     A step to be watched, or acted on by the change that has `ticket`; `launch` is what was launched for it.
 
     `foreign` is the ID of somebody else's learner that is waited for.
+    `so_far` is the progress of a wait that has become long, and goes on with rarer heartbeats.
     """
 
     step: StepName
@@ -69,6 +73,7 @@ class Order:
     ticket: Ticket
     launch: LaunchOrder | None = None
     foreign: str = ""
+    so_far: SyncProgress | None = None
 
     @property
     def cluster(self) -> str:

@@ -7,11 +7,11 @@ from dataclasses import replace
 from typing import TypeVar
 
 from temporalio import workflow
-from temporalio.exceptions import ActivityError
+from temporalio.exceptions import ActivityError, ApplicationError
 
 from workflows.board import Board
 from workflows.interruptions import Interruptions
-from workflows.timeouts import ACT, ASK, FIRST_LOOK, LOOK, LOOK_AGAIN, WAIT, start
+from workflows.timeouts import ACT, ASK, FIRST_LOOK, LONG_WAIT, LOOK, LOOK_AGAIN, WAIT, start
 
 with workflow.unsafe.imports_passed_through():
     from activities.acts import Acts
@@ -20,9 +20,10 @@ with workflow.unsafe.imports_passed_through():
     from activities.watch import Watch
     from membership.failures import Failure
     from membership.judgements import StepName, judge
-    from membership.model import ClusterStatus
+    from membership.model import ClusterStatus, SyncProgress
     from membership.verdicts import Facts, Verdict
-    from messages.orders import ActReport, Beforehand, LaunchOrder, Look, Order
+    from messages.orders import GOES_ON, ActReport, Beforehand, LaunchOrder, Look, Order
+    from messages.queues import waits_queue
     from messages.turns import Ticket
     from workflows.stop import StopKind, stop_of
 
@@ -120,14 +121,23 @@ class Cluster:
     async def wait(
         self, activity: WaitOf, step: StepName, why: str, launch: LaunchOrder | None = None, foreign: str = ""
     ) -> ClusterStatus:
-        """A wait, as one heartbeating activity; raises Stop with the name of what ended it."""
+        """A wait, as one heartbeating activity, or two where it is long; raises Stop with the name of its end."""
         order = Order(step, self.facts, self._ticket, launch, foreign)
         try:
-            return await self._interruptions.interruptible(lambda: self.start(activity, order, WAIT, why))
+            try:
+                return await self._wait(activity, order, WAIT, why)
+            except ActivityError as error:
+                order = replace(order, so_far=_so_far(error))
+                return await self._wait(activity, order, LONG_WAIT, why)
         except ActivityError as error:
             stop = stop_of(error, "failed")
             stop.kind = "clock" if stop.error in _CLOCKS else "failed"
             raise stop from error
+
+    async def _wait(self, activity: WaitOf, order: Order, limits: workflow.ActivityConfig, why: str) -> ClusterStatus:
+        """On a task queue of its own: acts and looks never stand behind waits."""
+        queue, summary = waits_queue(self.profile.task_queue), f"{self._member}: {why}"
+        return await self._interruptions.interruptible(lambda: start(activity, order, limits, summary, queue))
 
     # ---- acts ----
 
@@ -173,3 +183,11 @@ class Cluster:
 
     def _look(self, patience: float = 0.0) -> Look:
         return Look(self.name, self.facts.avoid, self._member, patience)
+
+
+def _so_far(error: ActivityError) -> SyncProgress:
+    """How far a wait was when it had become long; raises the error again where that is not its cause."""
+    cause = error.cause
+    if not isinstance(cause, ApplicationError) or cause.type != GOES_ON:
+        raise error
+    return SyncProgress(**cause.details[0])

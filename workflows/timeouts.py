@@ -39,6 +39,10 @@ FIRST_LOOK = workflow.ActivityConfig(
 WAIT = workflow.ActivityConfig(
     start_to_close_timeout=_FOREVER, heartbeat_timeout=timedelta(seconds=10), retry_policy=_PATIENT
 )
+# A wait that has become long looks every few seconds, and heartbeats no more often.
+LONG_WAIT = workflow.ActivityConfig(
+    start_to_close_timeout=_FOREVER, heartbeat_timeout=timedelta(seconds=30), retry_policy=_PATIENT
+)
 # One attempt: the only retry of an act is another turn of `settle`.
 ACT = workflow.ActivityConfig(
     start_to_close_timeout=timedelta(seconds=ACT_DEADLINE + 4),

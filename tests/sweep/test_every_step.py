@@ -27,7 +27,7 @@ from messages.requests import WORKFLOWS, change_id
 from settings import quiet_runtime
 from support.memory.etcd import MemoryCluster
 from support.memory.faulty import CHANGES, MemoryClusters, Trouble
-from worker import make_workers
+from worker import make_workers, running
 from workflows.join import JoinMember
 from workflows.remove import RemoveMember
 from workflows.replace import ReplaceMember
@@ -107,8 +107,8 @@ async def sweep(tmp_path_factory):
     client = await server.start(quiet_runtime())
     await register(client)
     made = Sweep(client)
-    [worker] = make_workers(client, made.clusters, made.queue, [made.queue])
-    async with worker:
+    workers = make_workers(client, made.clusters, made.queue, [made.queue])
+    async with running(workers):
         yield made
         made.clusters.released.set()
     await server.stop()

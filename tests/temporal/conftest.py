@@ -12,7 +12,7 @@ from membership.policy import Policy
 from support.memory.etcd import MemoryCluster
 from support.memory.faulty import MemoryClusters, Trouble
 from support.memory.scenes import Scene
-from worker import make_workers
+from worker import make_workers, running
 
 
 @pytest.fixture(scope="module")
@@ -20,8 +20,8 @@ async def memory(temporal):
     """A worker on clusters in memory, whose waits see fifteen seconds pass in one."""
     queue = f"memory-{uuid4()}"
     clusters = MemoryClusters(queue)
-    [worker] = make_workers(temporal, clusters, queue, [queue], clock=lambda: time.monotonic() * 15)
-    async with worker:
+    workers = make_workers(temporal, clusters, queue, [queue], clock=lambda: time.monotonic() * 15)
+    async with running(workers):
         yield clusters, queue
 
 

@@ -18,7 +18,7 @@ from messages.outcomes import Outcome
 from messages.requests import JoinRequest, change_id
 from support.memory.etcd import MemoryCluster
 from support.memory.faulty import MemoryClusters
-from worker import make_workers
+from worker import make_workers, running
 
 SKIPPING = ["--dynamic-config-value", "frontend.WorkflowTimeSkippingEnabled=true"]
 
@@ -42,8 +42,8 @@ async def working(client, **waits):
     """A worker on clusters in memory."""
     queue = f"clocks-{uuid4()}"
     clusters = MemoryClusters(queue)
-    [worker] = make_workers(client, clusters, queue, [queue], **waits)
-    async with worker:
+    workers = make_workers(client, clusters, queue, [queue], **waits)
+    async with running(workers):
         yield client, clusters, queue
 
 

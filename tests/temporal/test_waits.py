@@ -11,8 +11,9 @@ import pytest
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
-from activities import watch
+from activities import nudges, watch
 from activities.nudges import NUDGE_AFTER
+from activities.pace import LONG_AFTER
 from activities.temporal import Temporal
 from activities.watch import SPLIT_AFTER, VERIFY_FOR, Watch
 from membership.policy import Policy
@@ -26,9 +27,15 @@ URL = "http://etcd-4:2380"
 INDEX = 1000
 
 
+@pytest.fixture(autouse=True)
+def _hurry(monkeypatch):
+    """Looks move the clock, and no wait has to pass for real."""
+    monkeypatch.setattr(watch, "pause_after", lambda waited: 0.001)
+
+
 @dataclass
 class Timed(MemoryEtcd):
-    """An etcd on which a look takes a second and a question for the progress a twentieth of one; `happens` by then."""
+    """An etcd on which a look takes a second and a later question for progress a twentieth; `happens` by then."""
 
     cluster: MemoryCluster
     happens: Callable[[float], object] = lambda now: None
@@ -39,13 +46,16 @@ class Timed(MemoryEtcd):
     def connect(self, name):
         return self
 
+    def expecting(self, cluster_id, also=()):
+        return self
+
     def look(self, avoid=(), **more):
         self.now += 1
         self.happens(self.now)
         return super().look(avoid, **more)
 
     def progress(self):
-        self.now += 0.05
+        self.now += 0.05 if self.peeks else 0
         self.peeks += 1
         self.happens(self.now)
         return super().progress()
@@ -61,6 +71,7 @@ class World:
     def __init__(self, client, *, match=0, alive=True, added=True, learner=True):
         self._temporal = Temporal(client)
         self.beats = []
+        self.so_far = None
         self.cluster = MemoryCluster(3, index=INDEX)
         self.cluster.sync = lambda: None
         self.etcd = Timed(self.cluster)
@@ -85,27 +96,54 @@ class World:
         waits = Watch(self.etcd, self._temporal, clock=lambda: self.etcd.now, patience=10_000)
         member_id = self.new.id if hasattr(self, "new") else ""
         facts = Facts("in-memory", CLUSTER_ID, Policy(**policy), "etcd-4", (URL,), member_id)
-        order = Order(step, facts, Ticket("w", "r"))
+        order = Order(step, facts, Ticket("w", "r"), so_far=self.so_far)
         return await asyncio.to_thread(environment.run, getattr(waits, activity), order), self.beats
 
 
-async def test_caught_up_must_be_seen_twice(temporal):
-    """One look might be luck."""
+async def test_the_first_look_at_a_caught_up_learner_ends_the_wait(temporal):
+    """The act looks again itself, right before it sends."""
     world = World(temporal)
-    world.script(10, INDEX, 10, INDEX, INDEX)
+    world.script(10, 10, INDEX)
     status, _ = await world.wait("wait_for_sync")
     assert status.progress[world.new.id].match == INDEX
-    assert world.etcd.now == 5
+    assert world.etcd.now == 3
 
 
-@pytest.mark.parametrize(("peeks", "looks"), [(3, 3), (30, 4)], ids=["it moves soon", "it moves after a while"])
+@pytest.mark.parametrize(("peeks", "looks"), [(3, 1), (30, 2)], ids=["it moves soon", "it moves after a while"])
 async def test_a_member_that_has_nothing_yet_is_left_in_peace(temporal, peeks, looks):
-    """Looks are a second apart until the leader knows something of it; then the next follows at once."""
+    """It is not looked at for a second, or until the leader knows something of it."""
     world = World(temporal)
     world.etcd.happens = lambda _: setattr(world.new, "match", INDEX if world.etcd.peeks > peeks else 0)
     await world.wait("wait_for_sync")
     assert world.etcd.peeks == peeks + 1
-    assert world.etcd.now == pytest.approx(looks + world.etcd.peeks * 0.05)
+    assert world.etcd.now == pytest.approx(looks + peeks * 0.05)
+
+
+async def test_a_wait_that_has_become_long_goes_on_in_another_attempt(temporal):
+    """With its clocks; that attempt has no such end."""
+    world = World(temporal, match=500)
+    world.etcd.happens = lambda now: now > 200 and setattr(world.new, "match", INDEX)
+    with pytest.raises(ApplicationError) as failed:
+        await world.wait("wait_for_sync")
+    assert (failed.value.type, failed.value.non_retryable) == ("LongWait", True)
+    [world.so_far] = failed.value.details
+    assert LONG_AFTER <= world.so_far.elapsed <= LONG_AFTER + 1
+    assert world.so_far.idle == pytest.approx(world.so_far.elapsed, abs=2)
+    status, _ = await world.wait("wait_for_sync")
+    assert status.progress[world.new.id].match == INDEX
+    assert int(world.etcd.now) == 200
+
+
+async def test_a_witness_speaks_for_a_learner_whose_status_hangs(temporal):
+    """Once its peer port says that its data is restored: one raft entry, and the wait is over."""
+    world = World(temporal, match=INDEX)
+    world.new.mute, world.new.restored = True, False
+
+    world.cluster.sync = lambda: setattr(world.new, "match", world.cluster.index)
+    world.etcd.happens = lambda now: setattr(world.new, "restored", now > 5)
+    status, _ = await world.wait("wait_for_sync")
+    assert status.witnessed == (world.new.id,)
+    assert world.etcd.commits == [6]
 
 
 async def test_somebody_elses_promote_ends_the_wait_at_once(temporal):
@@ -156,12 +194,12 @@ async def test_a_synced_but_silent_learner_is_nudged(temporal):
     world.etcd.happens = happens
     await world.wait("wait_for_sync")
     assert world.etcd.commits == [1 + NUDGE_AFTER, 1 + 2 * NUDGE_AFTER]
-    assert world.etcd.now == 32
+    assert world.etcd.now == 31
 
 
 async def test_a_slow_answer_does_not_silence_the_wait(temporal, monkeypatch):
     """While a nudge, a note or a look at the container takes its time, the last progress is told again."""
-    monkeypatch.setattr(watch, "BEAT_EVERY", timedelta(milliseconds=10))
+    monkeypatch.setattr(nudges, "BEAT_EVERY", timedelta(milliseconds=10))
     world = World(temporal, match=INDEX, alive=False)
 
     def commit():
@@ -186,7 +224,7 @@ async def test_a_learner_that_is_behind_is_not_nudged(temporal):
     world.etcd.happens = happens
     await world.wait("wait_for_sync")
     assert not world.etcd.commits
-    assert world.etcd.now == 32
+    assert world.etcd.now == 31
 
 
 async def test_a_new_voter_that_stays_silent_is_given_up(temporal):

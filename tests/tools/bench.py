@@ -40,32 +40,45 @@ from support.parts.bare_client import naive_join
 from support.parts.lab import Cluster, Lab
 
 RUNS = int(os.environ.get("RUNS", "5"))
+# Only rows whose name has one of these words in it, separated by semicolons.
+ROWS = os.environ.get("ROWS", "").split(";")
 CHANGES = ("MemberAdd", "MemberPromote", "MemberRemove")
 # A member that comes up is noticed within milliseconds.
 AT_ONCE = {"grpc.initial_reconnect_backoff_ms": 10, "grpc.max_reconnect_backoff_ms": 10}.items()
 COLUMNS = ("start → serving", "serving → voter", "start → voter", "start → known", "lost → known")
 
 
-class Observer(Thread):
-    """When a member served for the first time, and when the cluster called it a voter."""
+class Observer:
+    """When a member served for the first time, and when the cluster called it a voter; a thread for each."""
 
     def __init__(self, cluster: Cluster, new: LocalMember) -> None:
-        super().__init__(daemon=True)
+        self._threads = [Thread(target=find, daemon=True) for find in (self._find_serving, self._find_voter)]
         self._clients = [
             etcd3.client("127.0.0.1", m.client_port, grpc_options=AT_ONCE) for m in (new, *cluster.members[:3])
         ]
         self._new = new
         self.serving = self.voter = 0.0
 
-    def run(self) -> None:
-        while not (self.serving and self.voter):
-            if not self.serving and self._answers():
-                self.serving = time.monotonic()
-            if not self.voter and self._is_voter():
-                self.voter = time.monotonic()
-            time.sleep(0.005)
+    def start(self) -> None:
+        for thread in self._threads:
+            thread.start()
+
+    def join(self, timeout: float) -> None:
+        """Waits until both are known."""
+        for thread in self._threads:
+            thread.join(timeout)
         for client in self._clients:
             client.close()
+
+    def _find_serving(self) -> None:
+        while not self._answers():
+            time.sleep(0.005)
+        self.serving = time.monotonic()
+
+    def _find_voter(self) -> None:
+        while not self._is_voter():
+            time.sleep(0.005)
+        self.voter = time.monotonic()
 
     def _answers(self) -> bool:
         try:
@@ -93,6 +106,7 @@ class Run:
     others: int = 0
     failed: int = 0
     connections: int = 0
+    gets: int = 0
 
     def count(self, cluster: Cluster) -> None:
         """What the relays saw of it."""
@@ -100,6 +114,7 @@ class Run:
         self.calls = Counter(call.method for call in calls if call.forwarded)
         self.others = sum(number for method, number in self.calls.items() if method not in CHANGES)
         self.failed = sum(call.code != "OK" for call in calls)
+        self.gets = sum(relay.gets for relay in cluster.relays.values())
         self.connections = sum(relay.connections for relay in cluster.relays.values())
 
 
@@ -109,7 +124,11 @@ class Case:
 
     name: str
     spoil: Callable[[Cluster, dict[str, float]], None] = lambda cluster, moments: None
+    #: That the voters hold before the join.
     megabytes: int = 0
+    keys: int = 0
+    #: Seconds between the handover and the start of the member.
+    late: float = 0.0
     bare: bool = False
 
 
@@ -134,8 +153,14 @@ CASES = (
     Case("join, promote answer lost", lose("lose")),
     Case("join, UNAVAILABLE after promote", lose("unavailable")),
     Case("join, leader killed at the promote", kill_the_leader),
+    Case("floor, index 200", keys=200, bare=True),
+    Case("join, index 200", keys=200),
+    Case("join, index 200, promote answer lost", lose("lose"), keys=200),
+    Case("join, starts after a minute", keys=200, late=60.0),
     Case("floor, 100 MB", megabytes=100, bare=True),
     Case("join, 100 MB", megabytes=100),
+    Case("floor, 300,000 keys", keys=300_000, bare=True),
+    Case("join, 300,000 keys", keys=300_000),
 )
 
 
@@ -144,6 +169,8 @@ async def measure(lab: Lab, case: Case) -> Run:
     lab.write_clusters_file()
     if case.megabytes and not holds_data(cluster):
         await asyncio.to_thread(cluster.fill, case.megabytes)
+    if case.keys:
+        await asyncio.to_thread(put_keys, cluster, case.keys)
     new = cluster.new_member()
     moments: dict[str, float] = {}
     case.spoil(cluster, moments)
@@ -153,12 +180,23 @@ async def measure(lab: Lab, case: Case) -> Run:
     if case.bare:
         assert await asyncio.to_thread(naive_join, cluster, new) == "promoted"
     else:
-        events = await join(lab, cluster, new, moments)
+        events = await join(lab, cluster, new, moments, case.late)
     await asyncio.to_thread(observer.join, 20)
     run = Run(seconds(new, observer, moments), events=events)
     run.count(cluster)
     await asyncio.to_thread(lab.clean_up)
     return run
+
+
+def put_keys(cluster: Cluster, keys: int) -> None:
+    """So many small keys: 100 a transaction where they are many, else one a raft entry."""
+    cluster.single_use = True
+    client = cluster.client(cluster.leader())
+    each = 100 if keys > 1000 else 1
+    for first in range(0, keys, each):
+        puts = [client.transactions.put(f"key/{number}", "value") for number in range(first, first + each)]
+        client.transaction([], puts, [])
+    client.close()
 
 
 def holds_data(cluster: Cluster) -> bool:
@@ -169,7 +207,7 @@ def holds_data(cluster: Cluster) -> bool:
         client.close()
 
 
-async def join(lab: Lab, cluster: Cluster, new: LocalMember, moments: dict[str, float]) -> int:
+async def join(lab: Lab, cluster: Cluster, new: LocalMember, moments: dict[str, float], late: float) -> int:
     """Runs the join on a new worker; its history's length."""
     settings = Settings(TASK_QUEUE, lab.clusters_file, {"target_host": lab.server.address})
     worker = lab.another_worker()
@@ -177,10 +215,11 @@ async def join(lab: Lab, cluster: Cluster, new: LocalMember, moments: dict[str, 
         await until_polled(lab.server.client, settings)
         for relay in cluster.relays.values():
             relay.calls.clear()
-            relay.connections = 0
+            relay.connections = relay.gets = 0
         request = JoinRequest(cluster=cluster.name, name=new.name, peer_urls=(new.peer_url,))
         handle, _ = await start_change(lab.server.client, settings, request)
         handover = await handle.execute_update("wait_until_added", result_type=Handover)
+        await asyncio.sleep(late)
         new.start(handover.env())
         outcome = await handle.result()
         moments["known"] = time.monotonic()
@@ -213,7 +252,7 @@ def spread(values: list[float], form: str = "{:.2f}") -> str:
 def row(case: Case, runs: list[Run]) -> str:
     cells = [case.name, *(spread([r.seconds[c] for r in runs if c in r.seconds]) for c in COLUMNS)]
     cells += [spread([r.calls[method] for r in runs], "{:.0f}") for method in CHANGES[:2]]
-    for value in ("others", "failed", "connections", "events"):
+    for value in ("others", "gets", "failed", "connections", "events"):
         cells.append(spread([getattr(r, value) for r in runs], "{:.0f}"))
     return "| " + " | ".join(cells) + " |"
 
@@ -233,11 +272,22 @@ async def bench() -> None:
     await register(await server.start(quiet_runtime()))
     lab = Lab(server.folder, find_etcd(cache_dir(), say), server)
     try:
-        measured = {case: [await measure(lab, case) for _ in range(RUNS)] for case in CASES}
+        cases = [case for case in CASES if any(word in case.name for word in ROWS)]
+        measured = {case: [await measure(lab, case) for _ in range(RUNS)] for case in cases}
     finally:
         lab.close()
         await server.stop()
-    heads = ("", *COLUMNS, "adds", "promotes", "other RPCs", "failed RPCs", "connections", "history events")
+    heads = (
+        "",
+        *COLUMNS,
+        "adds",
+        "promotes",
+        "other RPCs",
+        "/debug/vars",
+        "failed RPCs",
+        "connections",
+        "history events",
+    )
     print(f"{RUNS} runs each, median (least to most), seconds; {os.cpu_count()} cores, {platform.machine()}\n")
     print("| " + " | ".join(heads) + " |", "|" + "---|" * len(heads), sep="\n")
     print(*(row(case, runs) for case, runs in measured.items()), "", *by_method(measured), sep="\n")

@@ -26,7 +26,7 @@ from messages.requests import WORKFLOWS, ChangeRequest, JoinRequest, RemoveReque
 from support.memory import scenes
 from support.memory.etcd import MemoryCluster, Process
 from support.memory.faulty import MemoryClusters, Trouble
-from worker import make_workers
+from worker import make_workers, running
 
 FOLDER = Path(__file__).parents[1] / "histories"
 QUEUE = "histories"
@@ -292,8 +292,8 @@ async def recording() -> AsyncIterator[Set]:
         client = await server.start()
         await register(client)
         clusters = MemoryClusters(QUEUE)
-        [worker] = make_workers(client, clusters, QUEUE, [QUEUE])
-        async with worker:
+        workers = make_workers(client, clusters, QUEUE, [QUEUE])
+        async with running(workers):
             yield lambda name, **more: Scene(client, clusters, name, **more)
         await server.stop()
 

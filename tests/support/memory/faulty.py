@@ -50,8 +50,8 @@ class FaultyEtcd:
         bound._etcd = self._etcd.expecting(cluster_id, also)
         return bound
 
-    def look(self, avoid: Collection[str] = (), *, uptimes: bool = False) -> ClusterStatus:
-        return self._call("look", lambda: self._etcd.look(avoid, uptimes=uptimes))
+    def look(self, avoid: Collection[str] = (), *, uptimes: bool = False, hurry: float | None = None) -> ClusterStatus:
+        return self._call("look", lambda: self._etcd.look(avoid, uptimes=uptimes, hurry=hurry))
 
     def members(self) -> tuple[Member, ...]:
         return self._call("members", self._etcd.members)

@@ -1,0 +1,12 @@
+"""The task queues that workers poll."""
+
+from __future__ import annotations
+
+
+def waits_queue(task_queue: str) -> str:
+    """
+    The queue of the waits of clusters whose other activities run on `task_queue`.
+
+    Acts and short looks never stand behind waits, however many changes wait. Each worker polls both.
+    """
+    return f"{task_queue}-waits"
