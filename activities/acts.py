@@ -118,7 +118,7 @@ class Acts:
             order = self._trust.act(order)
             etcd = self._clusters.connect(order.cluster).expecting(order.facts.cluster_id)
             etcd.authenticate(order.facts.avoid)
-            status = _last_look(etcd, order)
+            status = self._last_look(etcd, order)
             if reason := _objection(judge(order.step, status, order.facts)):
                 return not_sent(reason)
             # Temporal keeps the last heartbeat: it names the member that was sent the call if this worker dies in it.
@@ -137,6 +137,16 @@ class Acts:
         report = self._watch_effect(etcd, _in_background(lambda: call(etcd, status)), effect, status.leader)
         return replace(report, sent_to=status.leader) if report.sent else report
 
+    def _last_look(self, etcd: Etcd, order: Order) -> ClusterStatus:
+        """The look that the act's safety rests on; before a promote a second witness may speak, as in the wait."""
+        if order.step != "promote":
+            return etcd.look(order.facts.avoid)
+        facts = order.facts
+        looks = WitnessedLooks(
+            facts.member_id, facts.policy.max_lag_entries, lambda: self._clusters.allow(order.cluster)
+        )
+        return looks.look_at_once(etcd, facts.avoid)
+
     def _watch_effect(self, etcd: Etcd, call: Future[object], effect: Effect, sent_to: str) -> ActReport:
         while True:
             activity.heartbeat("waiting for etcd's answer", sent_to)
@@ -150,14 +160,6 @@ class Acts:
             with suppress(MemberflowError):
                 if effect(etcd) and not call.done():
                     return ActReport(sent=True, applied="yes", answer_lost=True)
-
-
-def _last_look(etcd: Etcd, order: Order) -> ClusterStatus:
-    """The look that the act's safety rests on; before a promote a second witness may speak in it, as in the wait."""
-    if order.step != "promote":
-        return etcd.look(order.facts.avoid)
-    looks = WitnessedLooks(order.facts.member_id, order.facts.policy.max_lag_entries)
-    return looks.look_at_once(etcd, order.facts.avoid)
 
 
 def _objection(verdict: Verdict) -> str:

@@ -179,7 +179,12 @@ class Watch:
 
     def _witnessed(self, order: Order) -> Callable[[Etcd], ClusterStatus]:
         """A look that lets a second witness speak for the member."""
-        looks = WitnessedLooks(order.facts.member_id, order.facts.policy.max_lag_entries, self._clock)
+        looks = WitnessedLooks(
+            order.facts.member_id,
+            order.facts.policy.max_lag_entries,
+            lambda: self._clusters.allow(order.cluster),
+            self._clock,
+        )
         return lambda etcd: looks.look(etcd, order.facts.avoid)
 
     def _looks(

@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection
 
 from temporalio import activity
 
+from membership.allow import Allow
 from membership.errors import MemberflowError
 from membership.model import ClusterStatus
 from membership.ports import Etcd
@@ -33,8 +34,11 @@ class WitnessedLooks:
     now and then: a member may also be just far away.
     """
 
-    def __init__(self, member_id: str, max_lag: int, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, member_id: str, max_lag: int, allow: Callable[[], Allow], clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._member_id = member_id
+        self._allow = allow
         self._max_lag = max_lag
         self._clock = clock
         self._next = float("-inf")
@@ -76,7 +80,7 @@ class WitnessedLooks:
     def _gather(self, etcd: Etcd, status: ClusterStatus) -> Evidence | None:
         """The peer port first, which tells that the data is restored; raft after it, which tells that it lives."""
         member = status.member(self._member_id)
-        if member is None:
+        if member is None or not self._allow().fits(member.peer_urls):
             return None
         told = etcd.peer_list(member.peer_urls)
         if doubt_of_list(status, self._member_id, told):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Network, ip_network
@@ -112,6 +113,10 @@ class Allow(BaseModel):
             if self.peer_urls is not None and not self._fits(url):
                 return _refuse(f"peer URL {url}", f"peer_urls are {_list(self.peer_urls)}")
         return None
+
+    def fits(self, urls: Iterable[str]) -> bool:
+        """Whether new members may have these peer URLs, so that a worker may ask there."""
+        return self.peer_urls is None or all(map(self._fits, urls))
 
     def _fits(self, url: str) -> bool:
         address = find_address(url)

@@ -22,6 +22,8 @@ from support.memory.etcd import MemoryCluster
 from support.parts.lab import eventually
 from worker import WORKFLOWS
 
+# Events of a wait that has become long, and goes on in another activity.
+HANDED_ON = 6
 HISTORIES = sorted((Path(__file__).parents[1] / "histories").glob("*.json"))
 GOOD = {"cluster": "prod", "name": "etcd-4", "peer_urls": ["http://a:1"]}
 
@@ -113,7 +115,7 @@ async def test_history_does_not_grow_with_the_wait(temporal, memory):
     )
     assert more > claims, "the turn was not claimed again"
     assert max(quick, slow) <= 100
-    assert abs(slow - quick) <= 12, (quick, slow)
+    assert abs(slow - quick) <= 12 + HANDED_ON, (quick, slow)
 
 
 @pytest.mark.parametrize("file", HISTORIES, ids=lambda file: file.stem)
