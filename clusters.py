@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Callable, Collection
 from pathlib import Path
 from threading import Lock
 from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from launchers.config import LauncherConfig
 from membership.allow import Allow
@@ -23,6 +24,16 @@ from messages.validation import explain
 _FILES = ("ca", "cert", "key", "password_file")
 
 
+def _check_cluster_id(value: str) -> str:
+    text = value.lower().removeprefix("0x").lstrip("0")
+    if not re.fullmatch(r"[0-9a-f]{1,16}", text):
+        raise ValueError(f"{value!r} is no cluster ID; write it in hex, as `memberflow doctor` shows it")
+    return text
+
+
+ClusterId = Annotated[str, AfterValidator(_check_cluster_id)]
+
+
 class _Cluster(BaseModel):
     """One `[clusters.NAME]` table."""
 
@@ -35,6 +46,7 @@ class _Cluster(BaseModel):
     username: Annotated[str, Field(min_length=1)] | None = None
     password_file: Path | None = None
     task_queue: Annotated[str, Field(min_length=1)] | None = None
+    cluster_id: ClusterId = ""
     policy: Policy = Policy()
     allow: Allow = Allow()
 
@@ -54,7 +66,7 @@ class _Cluster(BaseModel):
 
     def access(self, folder: Path) -> Access:
         files = {name: folder / path for name in _FILES if (path := getattr(self, name)) is not None}
-        return Access(endpoints=self.endpoints, username=self.username, **files)
+        return Access(endpoints=self.endpoints, username=self.username, cluster_id=self.cluster_id, **files)
 
 
 class _File(BaseModel):
@@ -100,6 +112,9 @@ class ClustersFile:
 
     def allow(self, cluster: str) -> Allow:
         return self._entry(cluster).allow
+
+    def cluster_id(self, cluster: str) -> str:
+        return self._entry(cluster).cluster_id
 
     def task_queue(self, cluster: str) -> str:
         return self._entry(cluster).task_queue or self._default_queue

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from dataclasses import replace
 from datetime import timedelta
 
 from temporalio import activity
@@ -13,6 +14,7 @@ from temporalio.service import RPCError
 
 from activities.failures import named_failures
 from activities.heartbeat import beating
+from activities.past import read_record
 from activities.ports import ClusterProfile, Clusters
 from activities.temporal import Temporal
 from membership.errors import (
@@ -24,6 +26,7 @@ from membership.errors import (
 )
 from membership.model import ClusterStatus
 from membership.ports import Etcd
+from membership.record import NO_RECORD, Record
 from messages.answers import Reachability
 from messages.orders import Beforehand, Look
 from messages.requests import SEARCH_ATTRIBUTES
@@ -71,7 +74,18 @@ class Observe:
         """One look, and the turns: which learners were left behind is part of what a change begins with."""
         with named_failures(final=(*NO_ACCESS, InvalidConfiguration, WrongCluster)), beating(LOOK_BEAT):
             turns = self._temporal.call(self._temporal.turns_state(look.cluster))
-            return Beforehand(self._look(self._connect(look), look), turns or TurnsState())
+            status = self._look(self._connect(look), look)
+            return Beforehand(status, turns or TurnsState(), self._record(look))
+
+    def _record(self, look: Look) -> Record:
+        """What Temporal knows of earlier changes; none of it where it cannot be asked, which must not stop a change."""
+        try:
+            record = self._temporal.call(read_record(self._temporal.client, look))
+        except (RPCError, TimeoutError) as error:
+            activity.logger.warning("earlier changes of %s cannot be read: %s", look.cluster, error or "no answer")
+            return NO_RECORD
+        # An ID in the clusters file is an operator's word, and every look is held to it.
+        return replace(record, cluster_id="") if self._clusters.cluster_id(look.cluster) else record
 
     @activity.defn(no_thread_cancel_exception=True)
     def check_after_barrier(self, look: Look) -> ClusterStatus:

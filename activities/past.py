@@ -1,13 +1,21 @@
-"""What earlier runs of a change left behind in Temporal."""
+"""What earlier changes left behind in Temporal."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+from pydantic import ValidationError
 from temporalio import activity
-from temporalio.client import WorkflowExecutionStatus
+from temporalio.client import Client, WorkflowExecution, WorkflowExecutionStatus
 
 from activities.temporal import Temporal
+from membership.record import Record
+from messages.orders import Look
+from messages.outcomes import Outcome
+from messages.requests import WORKFLOWS, change_id, turns_id
+
+#: Changes of a cluster that are read back to, the latest ones.
+_AS_MANY = 100
 
 
 @dataclass(frozen=True)
@@ -41,4 +49,55 @@ class Past:
             old, voters, spare = (await run.memo()).get("began_with", ("", 0, 0))
             if run.run_id != own and old == earlier.old:
                 return voters, spare
+        return None
+
+
+async def read_record(client: Client, look: Look) -> Record:
+    """What the latest changes of the cluster say about it, and about the member that is to leave."""
+    types = ", ".join(f"'{name}'" for name in WORKFLOWS.values())
+    query = f"WorkflowId STARTS_WITH '{turns_id(look.cluster)}:' AND WorkflowType IN ({types})"
+    listed = [run async for run in client.list_workflows(query, limit=_AS_MANY)]
+    runs = sorted(listed, key=lambda run: run.start_time, reverse=True)
+    done = [run for run in runs if run.status is WorkflowExecutionStatus.COMPLETED]
+    latest = await _outcome(client, done[0]) if done else None
+    same = next((run for run in done if look.leaving and run.id == look.change), None)
+    removed_id, was_removed = await _removed(client, same, look.leaving) if same else ("", False)
+    joining = change_id(look.cluster, "join", look.leaving)
+    return Record(
+        cluster_id=(latest.cluster_id or "") if latest else "",
+        removed_id=removed_id,
+        was_removed=was_removed or bool(look.leaving and await _was_replaced(done, look.leaving)),
+        is_joining=any(run.id == joining and run.status is WorkflowExecutionStatus.RUNNING for run in runs),
+    )
+
+
+async def _removed(client: Client, run: WorkflowExecution, leaving: str) -> tuple[str, bool]:
+    """The ID of the member that the latest run of this change removed, and whether it or one before removed any."""
+    if run.workflow_type == WORKFLOWS["replace"]:
+        began_with = (await run.memo()).get("began_with")
+        same_old = await _was_replaced([run], leaving)
+        return (str(began_with[0]), True) if began_with and same_old else ("", False)
+    outcome = await _outcome(client, run)
+    if outcome is None:
+        return "", False
+    # A repeated removal hands on what it knew: `verified` is false where it knew nothing.
+    return outcome.member_id or "", outcome.verified is not False or outcome.outcome == "removed"
+
+
+async def _was_replaced(runs: list[WorkflowExecution], old: str) -> bool:
+    for run in runs:
+        if run.workflow_type == WORKFLOWS["replace"]:
+            request = (await run.memo()).get("request")
+            if isinstance(request, dict) and request.get("old") == old:
+                return True
+    return False
+
+
+async def _outcome(client: Client, run: WorkflowExecution) -> Outcome | None:
+    """How a completed change ended; None where that is not readable as an outcome."""
+    try:
+        return Outcome.model_validate(
+            await client.get_workflow_handle(run.id, run_id=run.run_id).result(follow_runs=False)
+        )
+    except ValidationError:
         return None

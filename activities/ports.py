@@ -33,6 +33,9 @@ class Clusters(Protocol):
     def allow(self, cluster: str) -> Allow:
         """What callers may ask of a cluster; raises UnknownCluster or InvalidConfiguration."""
 
+    def cluster_id(self, cluster: str) -> str:
+        """The ID that the file says the cluster has; empty where it does not say."""
+
     def task_queue(self, cluster: str) -> str:
         """The queue that the cluster's activities run on."""
 

@@ -19,6 +19,8 @@ class Failure(StrEnum):
     INVALID_REQUEST = "InvalidRequest"
     #: The name of a member fits several members.
     AMBIGUOUS_MEMBER = "AmbiguousMember"
+    #: A repeated removal gives a name that has come to mean another member since.
+    NAME_REUSED = "NameReused"
     #: Another member has the new member's name.
     NAME_CONFLICT = "NameConflict"
     #: Another member has a peer URL of the new member.

@@ -15,6 +15,7 @@ from membership.failures import Failure
 from membership.judge_join import judge_add
 from membership.judge_removal import judge_removal
 from membership.model import ClusterStatus, Member
+from membership.record import NO_RECORD, Record, check_absent, check_reused
 from membership.verdicts import Facts, Refuse, Verdict, Wait, spare
 
 
@@ -60,9 +61,15 @@ def warnings(checks: Iterable[Check]) -> list[str]:
 
 
 def find_member(status: ClusterStatus, wanted: str) -> Member | None:
-    """The member with this hex ID, else with this name; None when there is none."""
+    """The member with this hex ID, else with this name, else with this decimal ID; None when there is none."""
     by_id = status.member(wanted.lower().removeprefix("0x").lstrip("0"))
-    return by_id or next((m for m in status.members if m.name == wanted), None)
+    by_name = next((m for m in status.members if m.name == wanted), None)
+    return by_id or by_name or _by_decimal_id(status, wanted)
+
+
+def _by_decimal_id(status: ClusterStatus, wanted: str) -> Member | None:
+    """As etcdctl's JSON and the HTTP gateway print IDs."""
+    return status.member(f"{int(wanted):x}") if wanted.isascii() and wanted.isdecimal() else None
 
 
 def is_down(status: ClusterStatus, member: Member) -> bool:
@@ -85,21 +92,31 @@ def check_join(status: ClusterStatus, facts: Facts) -> tuple[Check, ...]:
     )
 
 
-def check_remove(status: ClusterStatus, facts: Facts, wanted: Member | str, *, force: bool) -> tuple[Check, ...]:
-    """`wanted`: the member where it is known already, else its name or hex ID."""
+def check_remove(
+    status: ClusterStatus, facts: Facts, wanted: Member | str, *, force: bool, record: Record = NO_RECORD
+) -> tuple[Check, ...]:
+    """`wanted`: the member where it is known already, else its name or ID."""
     if found := _several(status, wanted):
         return (found,)
     target = find_member(status, wanted) if isinstance(wanted, str) else status.member(wanted.id)
     if target is None:
-        return (*check_cluster(status), Check("member", "ok", "is not in the member list: removed already"))
+        if isinstance(wanted, Member):
+            return (*check_cluster(status), Check("member", "ok", f"{wanted.label} is gone from the member list"))
+        return (*check_cluster(status), check_absent(status, wanted, record))
+    if isinstance(wanted, str) and (reused := check_reused(target, wanted, record)):
+        return reused
     return (*check_cluster(status), *_removal(status, replace(facts, force=force), target, returning=0))
 
 
-def check_replace(status: ClusterStatus, facts: Facts, wanted: Member | str, request: Replacement) -> tuple[Check, ...]:
-    """`wanted`: the old member where it is known already, else its name or hex ID."""
+def check_replace(
+    status: ClusterStatus, facts: Facts, wanted: Member | str, request: Replacement, record: Record = NO_RECORD
+) -> tuple[Check, ...]:
+    """`wanted`: the old member where it is known already, else its name or ID."""
     if found := _several(status, wanted):
         return (found,)
     old = find_member(status, wanted) if isinstance(wanted, str) else status.member(wanted.id)
+    if old and isinstance(wanted, str) and (reused := check_reused(old, wanted, record)):
+        return reused
     if old and request.old == old.name and set(old.peer_urls) & set(request.peer_urls):
         hint = f"give the hex ID {old.id}, so that a repeated replace can never remove the new member"
         reason = f"the old member {old.label} has a peer URL of the new one, and is given by its name"
@@ -113,6 +130,8 @@ def check_replace(status: ClusterStatus, facts: Facts, wanted: Member | str, req
     if old is None:
         evidence = f"no member {request.old} is in the list: taken as removed already"
         hint = f"if that is a slip of the pen, cancel: this replace would only join {facts.name}"
+        if record.was_removed:
+            return (*checks, Check("old member", "ok", f"{request.old} is not in the list: removed already"))
         return (*checks, Check("old member", "warn", evidence, hint))
     began_with = facts.began_with or (len(status.voters), spare(len(status.voters), len(status.live_voters)))
     facts = replace(facts, force=request.force, began_with=began_with)
@@ -171,13 +190,17 @@ def _spare(status: ClusterStatus, when: str, voters: int, live: int) -> Check:
 
 
 def _several(status: ClusterStatus, wanted: Member | str) -> Check | None:
-    """etcd's names need not be unique; its IDs are."""
+    """Etcd's names need not be unique; its IDs are, and one in decimal may read as another one in hex."""
+    if not isinstance(wanted, str):
+        return None
     same = [m.id for m in status.members if m.name == wanted]
+    if (meant := find_member(status, wanted)) and (other := _by_decimal_id(status, wanted)) and other != meant:
+        same = [meant.id, other.id]
     if len(same) < 2:
         return None
     hint = "give the hex ID of the one that is meant"
     return Check(
-        "member", "refuse", f"several members are called {wanted}: {', '.join(same)}", hint, Failure.AMBIGUOUS_MEMBER
+        "member", "refuse", f"{wanted} stands for several members: {', '.join(same)}", hint, Failure.AMBIGUOUS_MEMBER
     )
 
 

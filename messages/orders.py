@@ -7,6 +7,7 @@ from typing import Literal
 
 from membership.judgements import StepName
 from membership.model import ClusterStatus, SyncProgress
+from membership.record import NO_RECORD, Record
 from membership.settling import SentCall
 from membership.verdicts import Facts
 from messages.launching import Launch
@@ -33,14 +34,19 @@ class Look:
     uptimes: bool = False
     #: The ID that the cluster must have; empty before the first look of a change. Other clusters are never looked at.
     cluster_id: str = ""
+    #: The workflow ID of the change that looks; what Temporal knows of its earlier runs is part of the answer.
+    change: str = ""
+    #: The member that is to leave, as the request gives it.
+    leaving: str = ""
 
 
 @dataclass(frozen=True)
 class Beforehand:
-    """What a change is up against before it has the turn: the cluster, and who changes it."""
+    """What a change is up against before it has the turn: the cluster, who changes it, and who did before."""
 
     status: ClusterStatus
     turns: TurnsState
+    record: Record = NO_RECORD
 
 
 @dataclass(frozen=True)

@@ -39,6 +39,8 @@ class Outcome(BaseModel):
     voters: tuple[str, ...] = ()
     attempts: dict[str, int] = {}
     seconds: dict[str, float] = {}
+    #: The ID of the etcd cluster, in hex; None where the change ended without a look at it.
+    cluster_id: str | None = None
     workflow_id: str
     run_id: str
     verified: bool | None = None

@@ -53,6 +53,11 @@ class ChangeRequest(_Frozen):
         return {name: value for name, value in dump(self).items() if sent[name]}
 
     @property
+    def leaving(self) -> str:
+        """The member that is to leave, as it was given; empty where none does."""
+        return ""
+
+    @property
     def asked(self) -> Asked:
         """What the operator of the workers may allow or not."""
         return Asked(self.verb)
@@ -118,6 +123,10 @@ class RemoveRequest(_Goodbye):
     def subject(self) -> str:
         return self.member
 
+    @property
+    def leaving(self) -> str:
+        return self.member
+
 
 class ReplaceRequest(_Newcomer, _Goodbye):
     """A new member takes the place of an old one, under one turn."""
@@ -130,6 +139,10 @@ class ReplaceRequest(_Newcomer, _Goodbye):
     order: Literal["auto", "add-first", "remove-first"] = Field(
         "auto", description="which half comes first; auto: add-first while the old member is healthy"
     )
+
+    @property
+    def leaving(self) -> str:
+        return self.old
 
     @model_validator(mode="after")
     def _old_is_not_new(self) -> Self:

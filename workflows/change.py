@@ -22,6 +22,7 @@ with workflow.unsafe.imports_passed_through():
     from membership.failures import Failure
     from membership.model import ClusterStatus, Handover
     from membership.preflight import refusal, warnings
+    from membership.record import NO_RECORD, check_identity
     from membership.verdicts import Facts
     from messages.learners import orphans_beside
     from messages.orders import Beforehand
@@ -58,6 +59,8 @@ class Change(Generic[R]):
         self.rolled_back = False
         #: How a failure before the first look ends the change. Resumed after a hold it is held again.
         self.unseen: StopKind = "refused"
+        #: What Temporal knew of earlier changes when this one began.
+        self.record = NO_RECORD
 
     # ---- what a kind of change decides ----
 
@@ -133,7 +136,8 @@ class Change(Generic[R]):
         """The cluster's policy, once, and a first look: what is done or hopeless needs no turn."""
         self.board.enter("preflight")
         await self.cluster.read_profile(self.unseen)
-        seen = await self.cluster.first_look(self.unseen)
+        seen = await self.cluster.first_look(self.unseen, self.request.leaving)
+        self.record = seen.record
         self.cluster.facts = self.facts(seen.status)
         _refuse(check_line(self.cluster.profile.allow, sum(t != self.ticket for t in seen.turns.waiting)))
         await self.remember(seen.status)
@@ -159,6 +163,7 @@ class Change(Generic[R]):
         """The checks of this look; raises Stop for a refusal."""
         orphans = orphans_beside(self.request, seen)
         _refuse(check_allowed(self.cluster.profile.allow, self.request.asked))
+        _refuse(check_identity(seen.status, self.record))
         checks = self.checks(seen.status.without(*orphans), self.cluster.facts)
         _refuse(checks)
         return checks

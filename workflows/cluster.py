@@ -83,9 +83,9 @@ class Cluster:
             raise stop_of(error, kind) from error
         self._board.use_search_attributes(self._profile.search_attributes)
 
-    async def first_look(self, kind: StopKind) -> Beforehand:
+    async def first_look(self, kind: StopKind, leaving: str) -> Beforehand:
         """The first look fails after a while, as a Stop of this kind; later looks go on trying."""
-        look = Look(self.name, member=self._member)
+        look = Look(self.name, member=self._member, change=workflow.info().workflow_id, leaving=leaving)
         try:
             return await self._interruptions.interruptible(
                 lambda: self.start(Observe.look_beforehand, look, FIRST_LOOK, "first look at the cluster")

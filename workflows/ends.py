@@ -90,6 +90,7 @@ def outcome(
         voters=tuple(sorted(m.name or m.id for m in status.voters)) if status else (),
         attempts=view.attempts,
         seconds={**view.seconds, "total": round(total, 3)},
+        cluster_id=status.cluster_id if status else None,
         workflow_id=info.workflow_id,
         run_id=info.run_id,
         verified=verified,

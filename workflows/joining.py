@@ -12,7 +12,8 @@ from workflows.settle import PROMOTE, SYNC, settle, verify
 with workflow.unsafe.imports_passed_through():
     from membership.failures import Failure
     from membership.judge_join import contradicts
-    from membership.model import ClusterStatus, SyncProgress
+    from membership.model import ClusterStatus, Member, SyncProgress
+    from membership.verdicts import Done
     from messages.requests import JoinRequest, ReplaceRequest
     from messages.views import Stage
     from workflows.stop import Stop
@@ -80,9 +81,13 @@ class Joining:
 
     async def find_voter(self, status: ClusterStatus) -> ClusterStatus:
         """Takes note of a voter that was there before; raises Stop if it goes on saying that it is none."""
-        self.learner.note(status)
+        member = self.learner.note(status)
         if contradicts(status, self._change.cluster.facts):
             status = await self._verify(status)
+        else:
+            self.verified = isinstance(self._change.cluster.judge("verify", status), Done)
+        if member.id not in status.statuses:
+            self._change.board.warn(_silent_voter(status, member, self._request))
         self.learner.hand_over(status)
         return status
 
@@ -147,3 +152,12 @@ def _tell_of_learner(stop: Stop, late: Stop) -> None:
     stop.hint = late.hint
     if stop.kind == "cancelled":
         stop.kind, stop.error = "failed", late.error
+
+
+def _silent_voter(status: ClusterStatus, member: Member, request: JoinRequest | ReplaceRequest) -> str:
+    """What there is to do about a voter that says nothing: it may be down, or its disk may be lost."""
+    again = f"memberflow replace {request.cluster} {member.id} {request.name} --peer-url {request.peer_urls[0]}"
+    return (
+        f"{member.label} is a voter and does not answer ({status.why_silent(member.id)}); start it with its own data "
+        f"directory. If that is lost, the member cannot come back under this ID: replace it with `{again}`"
+    )

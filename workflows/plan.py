@@ -20,6 +20,7 @@ with workflow.unsafe.imports_passed_through():
     from membership.checks import Check
     from membership.model import ClusterStatus
     from membership.preflight import between_halves, check_join, check_remove, check_replace
+    from membership.record import Record, check_identity
     from membership.verdicts import Facts
     from messages.answers import Plan
     from messages.learners import learners_beside, orphans_beside
@@ -40,7 +41,8 @@ class PlanChange:
         try:
             name = request.cluster
             profile: ClusterProfile = await start(Observe.read_profile, name, ASK, f"read the profile of {name}")
-            look = Look(request.cluster, uptimes=True)
+            change = change_id(request.cluster, request.verb, request.subject)
+            look = Look(request.cluster, uptimes=True, change=change, leaving=request.leaving)
             what = f"look at {request.cluster}"
             seen = await start(Observe.look_beforehand, look, GLANCE, what, profile.task_queue)
             facts = Facts(request.cluster, seen.status.cluster_id, profile.policy, request.subject)
@@ -51,7 +53,8 @@ class PlanChange:
         orphans = orphans_beside(request, seen)
         checks = (
             *check_allowed(profile.allow, request.asked),
-            *_checks(seen.status.without(*learners_beside(request, seen)), facts, request),
+            *check_identity(seen.status, seen.record),
+            *_checks(seen.status.without(*learners_beside(request, seen)), facts, request, seen.record),
             _turn(seen.turns),
             *check_line(profile.allow, len(seen.turns.waiting)),
             *_tell(orphans.values()),
@@ -68,14 +71,14 @@ async def _began_with(status: ClusterStatus, request: ChangeRequest) -> tuple[in
     return await start(Past.began_with, earlier, ASK, "what did the replace begin with?")
 
 
-def _checks(status: ClusterStatus, facts: Facts, request: ChangeRequest) -> tuple[Check, ...]:
+def _checks(status: ClusterStatus, facts: Facts, request: ChangeRequest, record: Record) -> tuple[Check, ...]:
     match request:
         case JoinRequest():
             return check_join(status, replace(facts, peer_urls=request.peer_urls))
         case RemoveRequest():
-            return check_remove(status, facts, request.member, force=request.force)
+            return check_remove(status, facts, request.member, force=request.force, record=record)
         case ReplaceRequest():
-            return check_replace(status, replace(facts, peer_urls=request.peer_urls), request.old, request)
+            return check_replace(status, replace(facts, peer_urls=request.peer_urls), request.old, request, record)
     raise AssertionError(request)
 
 

@@ -29,12 +29,17 @@ class Removal(Change[RemoveRequest]):
         self._target: Member | None = None
 
     def checks(self, status: ClusterStatus, facts: Facts) -> tuple[Check, ...]:
-        return check_remove(status, facts, self._target or self.request.member, force=self.request.force)
+        return check_remove(
+            status, facts, self._target or self.request.member, force=self.request.force, record=self.record
+        )
 
     async def forward(self) -> Outcome:
         status = await self.preflight()
         self._target = self._target or find_member(status, self.request.member)
-        if self._target is None or status.member(self._target.id) is None:
+        if self._target is None:
+            self.board.knows_member(self.record.removed_id)
+            return self.end("already-removed", status, verified=None if self.record.was_removed else False)
+        if status.member(self._target.id) is None:
             return self.end("already-removed", status)
         self.board.knows_member(self._target.id)
         status = await self.take_turn(preempt=self.request.preempt and is_down(status, self._target))

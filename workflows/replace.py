@@ -43,7 +43,7 @@ class Replacement(Change[ReplaceRequest]):
         return replace(super().facts(status), peer_urls=self.request.peer_urls)
 
     def checks(self, status: ClusterStatus, facts: Facts) -> tuple[Check, ...]:
-        checks = check_replace(status, facts, self._old or self.request.old, self.request)
+        checks = check_replace(status, facts, self._old or self.request.old, self.request, self.record)
         # Resumed after its own removal: that the old member is gone is no news then.
         return tuple(c for c in checks if not (self._was_removed and c.name == "old member"))
 

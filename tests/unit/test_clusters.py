@@ -89,6 +89,7 @@ def worker(tmp_path):
             "clusters.prod.allow.peer_urls[0]: '10.0.0.0/24' is no pattern of peer URLs",
         ),
         ('allow.verbs = ["add"]', "clusters.prod.allow.verbs[0]: Input should be 'join', 'remove' or 'replace'"),
+        ('cluster_id = "prod"', "clusters.prod.cluster_id: 'prod' is no cluster ID; write it in hex"),
         ("allow.max_waiting = 0", "clusters.prod.allow.max_waiting: Input should be greater than or equal to 1"),
         ("allow.forced = true", "clusters.prod.allow.forced: unknown key"),
         ("policy.min_spares = 1", "clusters.prod.policy.min_spares: unknown key"),

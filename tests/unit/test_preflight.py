@@ -5,13 +5,27 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from made_up_looks import LOOSE, NEW_ID, NEW_URL, checked, cluster, facts, learner, own_word, the, voter
+from made_up_looks import (
+    CLUSTER_ID,
+    LOOSE,
+    NEW_ID,
+    NEW_URL,
+    asked,
+    checked,
+    cluster,
+    facts,
+    learner,
+    own_word,
+    the,
+    voter,
+)
 
 from membership.judge_join import judge_add
 from membership.judge_removal import judge_removal
 from membership.model import Alarm
 from membership.policy import Policy
-from membership.preflight import check_join, check_remove, find_member, is_down, refusal, warnings
+from membership.preflight import check_join, check_remove, check_replace, find_member, is_down, refusal, warnings
+from membership.record import Record, check_identity
 from messages.learners import meant_by
 from messages.requests import JoinRequest, RemoveRequest, ReplaceRequest
 
@@ -90,6 +104,14 @@ def test_a_member_is_found_by_id_or_name(wanted):
     assert member == find_member(cluster(3, member), wanted)
 
 
+def test_a_member_is_found_by_its_decimal_id():
+    """As etcdctl's JSON and the HTTP gateway print it; where that reads as another one's hex ID, it is refused."""
+    member = learner("etcd-9", "8e9e05c52164694d")
+    assert member == find_member(cluster(3, member), str(0x8E9E05C52164694D))
+    twice = cluster(3, learner("a", "10", "http://a:1"), learner("b", "a", "http://b:1"))
+    assert refusal(check_remove(twice, facts(), "10", force=False)).error == "AmbiguousMember"
+
+
 def test_ids_come_before_names():
     """An ID is one member's for ever; etcd pads none with zeros, people do."""
     by_id, by_name = learner("x", "abc", "http://a:1"), learner("abc", "8", "http://b:1")
@@ -114,7 +136,7 @@ def test_a_name_of_two_members_is_refused():
     """By name it would be a guess; by ID, and once pinned, it is none."""
     for checks in (check_remove(TWINS, facts(policy=LOOSE), "etcd-3", force=True), checked(TWINS)):
         assert [(c.verdict, c.error) for c in checks] == [("refuse", "AmbiguousMember")]
-        assert f"several members are called etcd-3: 3, {NEW_ID}" in checks[0].evidence
+        assert f"etcd-3 stands for several members: 3, {NEW_ID}" in checks[0].evidence
     for wanted in ("3", NEW_ID, voter(3)):
         assert refusal(check_remove(TWINS, facts(policy=LOOSE), wanted, force=False)) is None
 
@@ -148,13 +170,52 @@ def test_a_learner_costs_no_spare():
     assert {"spare", "learners"}.isdisjoint(c.name for c in checks)
 
 
-@pytest.mark.parametrize("wanted", ["etcd-9", NEW_ID, learner()])
-def test_a_member_that_is_gone_is_no_refusal(wanted):
-    """Removed already is success; a pinned one is not mistaken for another of its name."""
-    others = cluster(3, learner("etcd-9", "8", "http://b:1")) if wanted == learner() else cluster(3)
-    checks = check_remove(others, facts(), wanted, force=False)
+def test_a_pinned_member_that_is_gone_is_no_refusal():
+    """It is not mistaken for another one of its name."""
+    others = cluster(3, learner("etcd-9", "8", "http://b:1"))
+    checks = check_remove(others, facts(), learner(), force=False)
     assert (checks[-1].name, checks[-1].verdict) == ("member", "ok")
-    assert "removed already" in checks[-1].evidence
+    assert "etcd-9 (9) is gone" in checks[-1].evidence
+
+
+@pytest.mark.parametrize("wanted", ["etcd-9", NEW_ID])
+def test_a_member_that_was_removed_is_told_from_one_that_never_was(wanted):
+    """Both are success, and only of the one is it known; a slip of the pen gets the name that is close."""
+    known = check_remove(cluster(3), facts(), wanted, force=False, record=Record(was_removed=True))[-1]
+    assert (known.verdict, "removed already" in known.evidence) == ("ok", True)
+    unknown = check_remove(cluster(3), facts(), wanted, force=False)[-1]
+    assert (unknown.verdict, f"no member has the name or ID {wanted}" in unknown.evidence) == ("warn", True)
+
+
+def test_a_slip_of_the_pen_gets_a_hint():
+    """And a name that is just being joined gets another one."""
+    slip = check_remove(cluster(3), facts(), "ectd-3", force=False, record=Record(is_joining=True))[-1]
+    assert "did you mean etcd-3?" in slip.hint
+    assert "A join of ectd-3 is running; cancel it" in slip.hint
+
+
+def test_a_name_that_was_used_again_is_refused():
+    """The repeated removal does not take the new member; by its ID it may go, and a pinned one is known."""
+    earlier = Record(removed_id="c0")
+    for checks in (
+        check_remove(cluster(3), facts(policy=LOOSE), "etcd-3", force=False, record=earlier),
+        check_replace(cluster(3), facts(policy=LOOSE), "etcd-3", asked(), earlier),
+    ):
+        assert [(c.verdict, c.error) for c in checks] == [("refuse", "NameReused")]
+        assert "give the hex ID 3" in checks[0].hint
+    for wanted in ("3", voter(3)):
+        assert refusal(check_remove(cluster(3), facts(policy=LOOSE), wanted, force=False, record=earlier)) is None
+    same = Record(removed_id="3")
+    assert refusal(check_remove(cluster(3), facts(policy=LOOSE), "etcd-3", force=False, record=same)) is None
+
+
+def test_another_cluster_than_before_is_refused():
+    """With the word by which an operator accepts a rebuilt one."""
+    assert check_identity(cluster(3), Record()) == ()
+    assert [c.verdict for c in check_identity(cluster(3), Record(cluster_id=CLUSTER_ID))] == ["ok"]
+    [check] = check_identity(cluster(3), Record(cluster_id="beef"))
+    assert (check.verdict, check.error) == ("refuse", "WrongCluster")
+    assert f'cluster_id = "{CLUSTER_ID}"' in check.hint
 
 
 def test_force_is_the_requests():

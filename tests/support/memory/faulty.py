@@ -147,6 +147,7 @@ class MemoryClusters:
         self.clusters: dict[str, MemoryCluster] = {}
         self.etcds: dict[str, FaultyEtcd] = {}
         self.policies: dict[str, Policy] = {}
+        self.cluster_ids: dict[str, str] = {}
         self.allows: dict[str, Allow] = {}
         self.launchers: dict[str, Launcher] = {}
         self.released = Event()
@@ -167,6 +168,9 @@ class MemoryClusters:
 
     def allow(self, cluster: str) -> Allow:
         return self.allows.get(cluster, Allow())
+
+    def cluster_id(self, cluster: str) -> str:
+        return self.cluster_ids.get(cluster, "")
 
     def task_queue(self, cluster: str) -> str:
         return self._task_queue

@@ -58,7 +58,10 @@ class Scene:
         return next(m for m in self.cluster.members.values() if m.is_learner)
 
     def starts_at_once(self) -> None:
-        self.cluster.on_added = lambda member: self.cluster.start(member.id, "etcd-9")
+        self.starts_as("etcd-9")
+
+    def starts_as(self, name: str) -> None:
+        self.cluster.on_added = lambda member: self.cluster.start(member.id, name)
 
     @property
     def applied(self) -> list[str]:

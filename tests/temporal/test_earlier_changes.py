@@ -1,0 +1,75 @@
+"""What a change knows of those before it: which cluster it was, who was removed, and whose name was used again."""
+
+from __future__ import annotations
+
+from temporalio.client import WorkflowExecutionStatus
+
+from messages.requests import RemoveRequest
+from support.memory.scenes import LOOSE, Scene, failure, until
+
+
+async def removal(made: Scene, member: str):
+    return await made.start(RemoveRequest(cluster=made.name, member=member))
+
+
+async def remembered(made: Scene, handle) -> None:
+    """Waits until Temporal lists a change as completed: what it lists lags behind."""
+
+    async def listed() -> bool:
+        query = f"WorkflowId = '{handle.id}' AND RunId = '{handle.result_run_id or handle.first_execution_run_id}'"
+        return any([r.status is WorkflowExecutionStatus.COMPLETED async for r in made.client.list_workflows(query)])
+
+    await until(listed, "the change in the list")
+
+
+async def test_a_voter_that_says_nothing_is_not_verified(scene):
+    """It may have lost its disk: the outcome says so, and how it is replaced, by its ID."""
+    made = scene(3)
+    silent = made.member("etcd-3")
+    well = await (await made.join("etcd-3")).result()
+    assert (well.outcome, well.verified, well.warnings) == ("already-voter", True, ())
+    made.cluster.kill(silent.id)
+    end = await (await made.join("etcd-3")).result()
+    assert (end.outcome, end.verified) == ("already-voter", False)
+    [told] = [warning for warning in end.warnings if "does not answer" in warning]
+    assert f"memberflow replace {made.name} {silent.id} etcd-3 --peer-url http://etcd-3:2380" in told
+    assert "learner" not in told
+
+
+async def test_a_removal_by_a_name_that_was_used_again(scene):
+    """A slip of the pen is told apart; what was removed stays removed; the new member of the name stays."""
+    made = scene(4, **LOOSE)
+    slip = await (await removal(made, "ectd-4")).result()
+    assert (slip.outcome, slip.verified) == ("already-removed", False)
+    assert any("no member has the name or ID ectd-4" in warning for warning in slip.warnings)
+    gone = made.member("etcd-4").id
+    first = await removal(made, "etcd-4")
+    assert (await first.result()).outcome == "removed"
+    await remembered(made, first)
+    again = await removal(made, "etcd-4")
+    end = await again.result()
+    assert (end.outcome, end.verified, end.member_id) == ("already-removed", None, gone)
+    await remembered(made, again)
+    made.starts_as("etcd-4")
+    assert (await (await made.join("etcd-4", at="http://etcd-4b:2380")).result()).outcome == "promoted"
+    error, refused = await failure(await removal(made, "etcd-4"))
+    assert (error, refused.outcome) == ("NameReused", "refused")
+    new = made.member("etcd-4").id
+    assert new in refused.hint
+    assert (await (await removal(made, str(int(new, 16)))).result()).outcome == "removed"
+
+
+async def test_another_cluster_under_the_name(scene, memory):
+    """A fresh etcd on the port of the last endpoint is refused, until an operator says that this is the cluster now."""
+    made = scene(3)
+    before = await made.join("etcd-3")
+    assert (await before.result()).cluster_id == made.cluster.cluster_id
+    await remembered(made, before)
+    made.cluster.cluster_id = "beef"
+    error, end = await failure(await made.join("etcd-9"))
+    assert (error, end.outcome) == ("WrongCluster", "refused")
+    assert 'write cluster_id = "beef"' in end.hint
+    assert made.applied == []
+    clusters, _ = memory
+    clusters.cluster_ids[made.name] = "beef"
+    assert (await (await made.join("etcd-3")).result()).outcome == "already-voter"
