@@ -2,88 +2,47 @@
 
 from __future__ import annotations
 
-import re
-import tomllib
+import logging
 from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from threading import Lock
-from typing import Annotated, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
-
+from cluster_tables import ClusterTable, Tables, read_tables, same_endpoints
+from file_states import FileStates, state_of
 from launchers.config import LauncherConfig
 from membership.allow import Allow
 from membership.errors import InvalidConfiguration, UnknownCluster, UnknownLauncher
-from membership.names import Name, Url
 from membership.policy import Policy
 from membership.ports import Access, Etcd
 from messages.launching import Launcher
 from messages.requests import TASK_QUEUE
-from messages.validation import explain
 
-_FILES = ("ca", "cert", "key", "password_file")
-
-
-def _check_cluster_id(value: str) -> str:
-    text = value.lower().removeprefix("0x").lstrip("0")
-    if not re.fullmatch(r"[0-9a-f]{1,16}", text):
-        raise ValueError(f"{value!r} is no cluster ID; write it in hex, as `memberflow doctor` shows it")
-    return text
+_log = logging.getLogger("memberflow.clusters")
 
 
-ClusterId = Annotated[str, AfterValidator(_check_cluster_id)]
+@dataclass(frozen=True)
+class _Trouble:
+    """What is wrong, and since when."""
 
+    text: str
+    since: str
 
-class _Cluster(BaseModel):
-    """One `[clusters.NAME]` table."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    endpoints: Annotated[tuple[Url, ...], Field(min_length=1)]
-    ca: Path | None = None
-    cert: Path | None = None
-    key: Path | None = None
-    username: Annotated[str, Field(min_length=1)] | None = None
-    password_file: Path | None = None
-    task_queue: Annotated[str, Field(min_length=1)] | None = None
-    cluster_id: ClusterId = ""
-    policy: Policy = Policy()
-    allow: Allow = Allow()
-
-    @model_validator(mode="after")
-    def _complete(self) -> Self:
-        for one, other in (("cert", "key"), ("username", "password_file")):
-            if (getattr(self, one) is None) != (getattr(self, other) is None):
-                raise ValueError(f"{one} and {other} go together: give both or neither")
-        schemes = {url.split(":")[0] for url in self.endpoints}
-        if len(schemes) > 1:
-            raise ValueError("endpoints mix http and https; a cluster has one of the two")
-        if (schemes == {"https"}) != (self.ca is not None):
-            raise ValueError("ca goes with https endpoints: the CA that signed the members' certificates")
-        if self.cert is not None and self.ca is None:
-            raise ValueError("cert and key need https endpoints and a ca")
-        return self
-
-    def access(self, folder: Path) -> Access:
-        files = {name: folder / path for name in _FILES if (path := getattr(self, name)) is not None}
-        return Access(endpoints=self.endpoints, username=self.username, cluster_id=self.cluster_id, **files)
-
-
-class _File(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
-    clusters: dict[Name, _Cluster] = {}
-    launchers: dict[Name, LauncherConfig] = {}
+    def __str__(self) -> str:
+        return f"{self.text} (since {self.since})"
 
 
 class ClustersFile:
     """
     `activities.ports.Clusters`, from a TOML file. Threads may share it.
 
-    Relative paths in it are relative to the file. Certificate and password files are looked for only for
-    clusters whose activities run on one of the queues in `serves`; a cluster without a queue of its own is on
-    `default_queue`. Every method raises InvalidConfiguration, naming file, key and what was expected, when the
-    file is wrong at that moment.
+    Each cluster has its last good state: a wrong table, a file that cannot be read or an edit in progress stops no
+    other cluster, nor this one where it was good before. What is wrong is logged, and `problem` tells it. Where there
+    was no good state yet, every method raises InvalidConfiguration, naming file, key and what was expected.
+
+    Relative paths are relative to the file. Certificate and password files are looked for only for clusters whose
+    activities run on one of the queues in `serves`; a cluster without a queue of its own is on `default_queue`.
     """
 
     def __init__(
@@ -101,11 +60,21 @@ class ClustersFile:
         self._serves = frozenset(serves)
         self._lock = Lock()
         self._read_at: object = None
-        self._file = _File()
+        self._tables = Tables()
+        self._is_good = False
+        self._troubles: dict[str, _Trouble] = {}
         self._clients: dict[str, tuple[object, Etcd]] = {}
+        self._ids: dict[str, str] = {}
+        self._files = FileStates()
 
     def names(self) -> tuple[str, ...]:
-        return tuple(self._current().clusters)
+        return self._current().names
+
+    def problem(self, cluster: str) -> str:
+        is_good = cluster in self._current().clusters
+        found = [self._troubles.get(place) for place in ("file", f"clusters.{cluster}", f"files of {cluster}")]
+        told = "; ".join(str(trouble) for trouble in found if trouble)
+        return f"{told}; the last good state is used" if told and is_good else told
 
     def policy(self, cluster: str) -> Policy:
         return self._entry(cluster).policy
@@ -121,63 +90,126 @@ class ClustersFile:
 
     def connect(self, cluster: str) -> Etcd:
         access = self._entry(cluster).access(self._path.parent)
-        self._check_files(cluster, access)
+        try:
+            files = self._files.states(f"{self._path}: clusters.{cluster}", access)
+        except InvalidConfiguration as error:
+            return self._last_client(cluster, error)
         with self._lock:
+            self._over(f"files of {cluster}")
             # A renewed certificate is a new client; the old one is left to the calls that still use it.
-            state = (access, *(_state(path) for name in _FILES if (path := getattr(access, name))))
+            state = (access, files)
             if cluster not in self._clients or self._clients[cluster][0] != state:
                 self._clients[cluster] = (state, self._connect(access))
             return self._clients[cluster][1]
 
+    def saw(self, cluster: str, cluster_id: str) -> None:
+        with self._lock:
+            known = {self._ids[name]: name for name in self._tables.names if name in self._ids and name != cluster}
+            if other := known.get(cluster_id):
+                both = f"clusters {other} and {cluster} are one etcd cluster ({cluster_id})"
+                raise InvalidConfiguration(f"{self._path}: {both}; give an etcd cluster one name")
+            self._ids[cluster] = cluster_id
+
     def launcher(self, name: str) -> Launcher:
         launchers = self._current().launchers
         if name not in launchers:
+            self._raise_trouble(f"launchers.{name}")
             known = ", ".join(launchers) or "none"
             raise UnknownLauncher(f"no launcher {name!r} in {self._path} (it has: {known})")
         return self._launch(launchers[name].relative_to(self._path.parent))
 
-    def _entry(self, cluster: str) -> _Cluster:
-        clusters = self._current().clusters
-        if cluster not in clusters:
-            known = ", ".join(clusters) or "none"
+    def _entry(self, cluster: str) -> ClusterTable:
+        tables = self._current()
+        if cluster not in tables.clusters:
+            self._raise_trouble(f"clusters.{cluster}")
+            known = ", ".join(tables.names) or "none"
             raise UnknownCluster(f"no cluster {cluster!r} in {self._path} (it has: {known})")
-        return clusters[cluster]
+        return tables.clusters[cluster]
 
-    def _current(self) -> _File:
+    def _raise_trouble(self, place: str) -> None:
+        if trouble := self._troubles.get(place):
+            raise InvalidConfiguration(trouble.text)
+
+    def _last_client(self, cluster: str, error: InvalidConfiguration) -> Etcd:
+        """The client that was made while the cluster's files could be read; raises `error` where there is none."""
+        with self._lock:
+            self._begin(f"files of {cluster}", str(error))
+            if cluster not in self._clients:
+                raise error
+            return self._clients[cluster][1]
+
+    # ---- reading ----
+
+    def _current(self) -> Tables:
         with self._lock:
             try:
-                state = _state(self._path)
+                state = state_of(self._path)
                 if state != self._read_at:
-                    self._file = self._load()
-                    self._read_at = state
+                    # Files that are missing may come without a change of this one.
+                    self._read_at = state if self._take(read_tables(self._path.read_text())) else None
+                    self._is_good = True
+                    self._over("file")
             except OSError as error:
                 why = f"{self._path}: {error.strerror or error}"
-                raise InvalidConfiguration(f"{why} (MEMBERFLOW_CLUSTERS names the clusters file)") from error
-            return self._file
+                self._refuse_file(f"{why} (MEMBERFLOW_CLUSTERS names the clusters file)")
+            except UnicodeDecodeError as error:
+                self._refuse_file(f"{self._path}: not TOML: {error}")
+            except ValueError as error:
+                self._refuse_file(f"{self._path}: {error}")
+            return self._tables
 
-    def _load(self) -> _File:
+    def _refuse_file(self, why: str) -> None:
+        self._begin("file", why)
+        self._read_at = None
+        if not self._is_good:
+            raise InvalidConfiguration(why)
+
+    def _take(self, tables: Tables) -> bool:
+        """
+        Takes over what is good, and keeps the last good state of the rest; whether all files could be read.
+
+        Raises ValueError if nothing was good so far.
+        """
+        missing = {f"clusters.{n}": why for n, t in tables.clusters.items() if (why := self._missing_file(n, t))}
+        wrong = {**tables.wrong, **missing}
+        last = self._tables
+        clusters: dict[str, ClusterTable] = {}
+        for name in tables.names:
+            table = (last if f"clusters.{name}" in wrong else tables).clusters.get(name)
+            if table is not None:
+                clusters[name] = table
+        for name, why in same_endpoints(clusters).items():
+            wrong[f"clusters.{name}"] = why
+            del clusters[name]
+        if wrong and not clusters and not self._is_good:
+            raise ValueError("; ".join(wrong.values()))
+        launchers = {**{n: t for n, t in last.launchers.items() if f"launchers.{n}" in wrong}, **tables.launchers}
+        self._tables = Tables(tables.names, clusters, launchers)
+        for place in [place for place in self._troubles if place.startswith(("clusters.", "launchers."))]:
+            if place not in wrong:
+                self._over(place)
+        for place, why in wrong.items():
+            self._begin(place, f"{self._path}: {why}")
+        return not missing
+
+    def _missing_file(self, name: str, table: ClusterTable) -> str:
+        """Why a file of a cluster that this worker serves cannot be read; empty if all can."""
+        if (table.task_queue or self._default_queue) not in self._serves:
+            return ""
         try:
-            file = _File.model_validate(tomllib.loads(self._path.read_text()))
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise InvalidConfiguration(f"{self._path}: not TOML: {error}") from None
-        except ValidationError as error:
-            raise InvalidConfiguration(f"{self._path}: {explain(error)}") from None  # it quotes the values
-        for name, cluster in file.clusters.items():
-            if (cluster.task_queue or self._default_queue) in self._serves:
-                self._check_files(name, cluster.access(self._path.parent))
-        return file
+            self._files.states(f"clusters.{name}", table.access(self._path.parent))
+        except InvalidConfiguration as error:
+            return str(error)
+        return ""
 
-    def _check_files(self, name: str, access: Access) -> None:
-        for key in _FILES:
-            path: Path | None = getattr(access, key)
-            if path is not None:
-                try:
-                    path.open("rb").close()
-                except OSError as error:
-                    where = f"{self._path}: clusters.{name}.{key}"
-                    raise InvalidConfiguration(f"{where}: cannot read {path}: {error.strerror}") from error
+    # ---- troubles ----
 
+    def _begin(self, place: str, text: str) -> None:
+        known = self._troubles.get(place)
+        if known is None or known.text != text:
+            self._troubles[place] = _Trouble(text, datetime.now(UTC).isoformat(timespec="seconds"))
+            _log.error("%s", text)
 
-def _state(path: Path) -> tuple[int, int, int]:
-    stat = path.stat()
-    return stat.st_mtime_ns, stat.st_size, stat.st_ino
+    def _over(self, place: str) -> None:
+        if self._troubles.pop(place, None):
+            _log.info("%s: %s is good again", self._path, place)

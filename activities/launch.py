@@ -16,7 +16,7 @@ from activities.ports import Clusters
 from activities.temporal import Temporal
 from activities.tries import tried
 from activities.trust import NotAllowed, NotTrusted, Trust
-from membership.errors import MemberflowError
+from membership.errors import InvalidConfiguration, MemberflowError
 from messages.launching import ContainerState, LaunchConflict, Launched, Launcher, LaunchFailed
 from messages.orders import LaunchOrder
 
@@ -52,6 +52,13 @@ class Launching:
         def start(launcher: Launcher) -> Launched:
             self._trust.launch(order)
             return launcher.start(order.launch, self._go_on)
+
+        try:
+            self._clusters.launcher(order.launcher)
+        except InvalidConfiguration as error:
+            # The learner is added: a slip of the pen in the clusters file is waited for, as long as the change may.
+            told = f"the launch waits for the clusters file: {error}"
+            raise again_later(error.name, told, timedelta(seconds=5)) from error
 
         launched = self._tried("the launch", order, start, *final)
         return f"container {launched.container} ({launched.container_id}) on {launched.engine}"

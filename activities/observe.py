@@ -61,7 +61,14 @@ class Observe:
             return await asyncio.to_thread(self._reachabilities)
 
     def _reachabilities(self) -> list[Reachability]:
-        return [Reachability(name, self._clusters.task_queue(name)) for name in self._clusters.names()]
+        return [self._reachability(name) for name in self._clusters.names()]
+
+    def _reachability(self, name: str) -> Reachability:
+        problem = self._clusters.problem(name)
+        try:
+            return Reachability(name, self._clusters.task_queue(name), problem=problem)
+        except InvalidConfiguration as error:
+            return Reachability(name, "", problem=f"{error.name}: {problem or error}")
 
     @activity.defn(no_thread_cancel_exception=True)
     def check_status(self, look: Look) -> ClusterStatus:
@@ -73,9 +80,17 @@ class Observe:
     def look_beforehand(self, look: Look) -> Beforehand:
         """One look, and the turns: which learners were left behind is part of what a change begins with."""
         with named_failures(final=(*NO_ACCESS, InvalidConfiguration, WrongCluster)), beating(LOOK_BEAT):
-            turns = self._temporal.call(self._temporal.turns_state(look.cluster))
             status = self._look(self._connect(look), look)
-            return Beforehand(status, turns or TurnsState(), self._record(look))
+            self._clusters.saw(look.cluster, status.cluster_id)
+            return Beforehand(status, self._turns(look), self._record(look))
+
+    def _turns(self, look: Look) -> TurnsState:
+        """The turns at this moment. A question that stays open must not refuse a change: it asks again for its turn."""
+        try:
+            return self._temporal.call(self._temporal.turns_state(look.cluster)) or TurnsState()
+        except (RPCError, TimeoutError) as error:
+            activity.logger.warning("the turns of %s cannot be read: %s", look.cluster, error or "no answer")
+            return TurnsState()
 
     def _record(self, look: Look) -> Record:
         """What Temporal knows of earlier changes; none of it where it cannot be asked, which must not stop a change."""

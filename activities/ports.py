@@ -42,5 +42,11 @@ class Clusters(Protocol):
     def launcher(self, name: str) -> Launcher:
         """What `[launchers.NAME]` describes; raises UnknownLauncher or InvalidConfiguration."""
 
+    def problem(self, cluster: str) -> str:
+        """What is wrong with the cluster's table or files, and since when; empty when nothing is."""
+
+    def saw(self, cluster: str, cluster_id: str) -> None:
+        """Takes note of the ID that a cluster has; raises InvalidConfiguration if another name has the same cluster."""
+
     def connect(self, cluster: str) -> Etcd:
         """A client, kept for as long as the cluster's entry and its files stay the same."""

@@ -156,6 +156,8 @@ async def _clusters(client: Client, settings: Settings) -> AsyncIterator[Row]:
         yield _fault("clusters", CommandError(USAGE, known.problem, "mend the clusters file of the worker"))
     for cluster in known.clusters:
         yield _cluster(cluster)
+        for warning in cluster.warnings:
+            yield Row(f"cluster {cluster.cluster}", warning, "warn")
 
 
 def _cluster(cluster: Reachability) -> Row:
@@ -164,7 +166,8 @@ def _cluster(cluster: Reachability) -> Row:
 
     check = f"cluster {cluster.cluster}"
     if not cluster.problem:
-        return Row(check, f"{cluster.members} members, leader {cluster.leader}, through {cluster.task_queue}")
+        found = f"{cluster.members} members, leader {cluster.leader}, cluster ID {cluster.cluster_id}"
+        return Row(check, f"{found}, through {cluster.task_queue}")
     kind = cluster.problem.partition(":")[0]
     if kind == Failure.NO_WORKER:
         missing = f"no worker polls its task queue {cluster.task_queue!r}"

@@ -24,11 +24,16 @@ class Reachability:
     """Whether a worker reaches a cluster; `problem` and `hint` are empty when it does."""
 
     cluster: str
+    #: The queue of its activities; empty where the clusters file does not say it, because the table is wrong.
     task_queue: str
     members: int = 0
     leader: str = ""
     problem: str = ""
     hint: str = ""
+    #: The ID of the etcd cluster, in hex; empty where it was not reached.
+    cluster_id: str = ""
+    #: What is odd about a cluster that is reached.
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

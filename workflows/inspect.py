@@ -16,6 +16,7 @@ with workflow.unsafe.imports_passed_through():
     from activities.observe import Observe
     from activities.ports import ClusterProfile
     from activities.turns import Turns
+    from membership.checks import check_cluster
     from messages.answers import ClusterList, Inspection, Reachability
     from messages.orders import Look
     from messages.requests import InspectRequest
@@ -53,10 +54,14 @@ class ListClusters:
 
 
 async def _reach(cluster: Reachability) -> Reachability:
+    if not cluster.task_queue:
+        return cluster
     look = Look(cluster.cluster)
     try:
         status = await start(Observe.check_status, look, GLANCE, f"look at {cluster.cluster}", cluster.task_queue)
     except ActivityError as error:
         stop = stop_of(error, "failed")
         return replace(cluster, problem=f"{stop.error}: {stop.reason}", hint=stop.hint)
-    return replace(cluster, members=len(status.members), leader=status.leader)
+    warnings = tuple(c.evidence for c in check_cluster(status) if c.verdict == "warn")
+    found = replace(cluster, members=len(status.members), leader=status.leader, cluster_id=status.cluster_id)
+    return replace(found, warnings=(cluster.problem, *warnings) if cluster.problem else warnings, problem="")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import threading
 from datetime import timedelta
 
 import pytest
@@ -168,7 +170,9 @@ def test_everything_that_a_cluster_can_say(worker):
     """In the file's order; each key arrives where it belongs; relative paths are relative to the file."""
     worker.put_files()
     clusters = worker.read(
-        PLAIN.replace("prod", "zebra") + FULL.replace('"c.crt"', f'"{worker.folder}/c.crt"') + 'task_queue = "site-a"\n'
+        PLAIN.replace("prod", "zebra").replace("10.0.0.1", "10.0.0.2")
+        + FULL.replace('"c.crt"', f'"{worker.folder}/c.crt"')
+        + 'task_queue = "site-a"\n'
         '[clusters.prod.policy]\nmin_spare = 0\nstart_timeout = "90s"\non_failure = "hold"\n'
         '[clusters.prod.allow]\nverbs = ["join"]\nforce = false\n'
     )
@@ -193,19 +197,89 @@ def test_a_change_of_the_file_is_noticed(worker):
         clusters.policy("prod")
 
 
-def test_a_broken_edit_is_an_error_until_it_is_repaired(worker):
-    """Every question says so; nobody works on with what the file said before."""
+def test_a_broken_edit_leaves_the_last_good_state(worker, caplog):
+    """Of the whole file; what is wrong is logged once, told with its time, and over when it is repaired."""
     clusters = worker.read(PLAIN)
     kept = clusters.connect("prod")
     worker.put("clusters.toml", f"{PLAIN}oops")
-    for ask in (clusters.policy, clusters.task_queue, clusters.connect, clusters.policy):
-        with pytest.raises(InvalidConfiguration, match="not TOML"):
-            ask("prod")
+    for _ in range(3):
+        assert clusters.connect("prod") is kept
+    assert [r.levelname for r in caplog.records if "not TOML" in r.message] == ["ERROR"]
+    assert "not TOML" in clusters.problem("prod")
+    assert "(since 20" in clusters.problem("prod")
     worker.file.unlink()
-    with pytest.raises(InvalidConfiguration, match="No such file"):
-        clusters.names()
+    assert clusters.names() == ("prod",)
+    assert "No such file" in clusters.problem("prod")
     worker.put("clusters.toml", PLAIN)
     assert clusters.connect("prod") is kept
+    assert clusters.problem("prod") == ""
+
+
+def test_a_wrong_table_stops_its_own_cluster_alone(worker):
+    """From the start on; a cluster that was good before keeps its last good table."""
+    other = PLAIN.replace("prod", "test").replace("10.0.0.1", "10.0.0.2")
+    clusters = worker.read(f"{PLAIN}oops = 1\n{other}")
+    assert clusters.names() == ("prod", "test")
+    assert clusters.policy("test") == Policy()
+    with pytest.raises(InvalidConfiguration, match=r"clusters\.prod\.oops: unknown key"):
+        clusters.policy("prod")
+    assert "clusters.prod.oops: unknown key" in clusters.problem("prod")
+    assert clusters.problem("test") == ""
+    worker.put("clusters.toml", f"{PLAIN}policy.min_spare = 0\n{other}")
+    assert (clusters.policy("prod").min_spare, clusters.problem("prod")) == (0, "")
+    worker.put("clusters.toml", f"{PLAIN}policy.min_spare = -1\n{other}policy.min_spare = 2\n")
+    assert (clusters.policy("prod").min_spare, clusters.policy("test").min_spare) == (0, 2)
+    assert "the last good state is used" in clusters.problem("prod")
+    worker.put("clusters.toml", other)
+    with pytest.raises(UnknownCluster):
+        clusters.policy("prod")
+
+
+def test_a_wrong_launcher_keeps_its_last_good_table(worker):
+    """A launch that is under way goes on."""
+    good = '[launchers.docker]\nimage = "etcd"\n'
+    clusters = worker.read(PLAIN + good)
+    assert clusters.launcher("docker")
+    worker.put("clusters.toml", f"{PLAIN}{good}oops = 1\n")
+    assert clusters.launcher("docker")
+    assert clusters.policy("prod") == Policy()
+
+
+def test_two_names_of_one_cluster_are_refused(worker):
+    """By an endpoint that both have, however it is written; or by the ID that both are seen to have."""
+    alias = '[clusters.alias]\nendpoints = ["http://10.0.0.9:2379", "http://10.0.0.1:2379/"]\n'
+    clusters = worker.read(PLAIN + alias)
+    assert clusters.policy("prod") == Policy()
+    with pytest.raises(
+        InvalidConfiguration, match="is an endpoint of cluster prod, too; give an etcd cluster one name"
+    ):
+        clusters.policy("alias")
+    other = worker.read(PLAIN + PLAIN.replace("prod", "alias").replace("10.0.0.1", "10.0.0.9"))
+    assert other.names() == ("prod", "alias")
+    other.saw("prod", "c0ffee")
+    other.saw("prod", "c0ffee")
+    with pytest.raises(InvalidConfiguration, match=r"clusters prod and alias are one etcd cluster \(c0ffee\)"):
+        other.saw("alias", "c0ffee")
+    other.saw("alias", "beef")
+
+
+def test_a_file_on_a_mount_that_hangs_stops_its_own_cluster_alone(worker, monkeypatch):
+    """Whoever opens it waits for ever; one thread does, and the cluster keeps the client that it had."""
+    worker.put_files()
+    other = PLAIN.replace("prod", "test").replace("10.0.0.1", "10.0.0.2")
+    clusters = worker.read(f"{FULL}{other}")
+    kept = clusters.connect("prod")
+    monkeypatch.setattr("file_states._PROMPT", 0.1)
+    (worker.folder / "password").unlink()
+    os.mkfifo(worker.folder / "password")  # opened for reading, it waits for a writer
+    threads = threading.active_count()
+    for _ in range(3):
+        assert clusters.connect("prod") is kept
+    assert threading.active_count() == threads + 1
+    assert "password does not answer; does its mount hang?" in clusters.problem("prod")
+    assert clusters.connect("test")
+    with (worker.folder / "password").open("w"):
+        pass
 
 
 @pytest.mark.parametrize("key", FILES)
@@ -221,17 +295,19 @@ def test_a_missing_certificate_file_is_named(worker, key):
 
 def test_certificate_files_are_looked_for_only_where_they_are_used(worker):
     """On workers that serve the cluster's queue, its own or the default one."""
-    text = f'{SECURE}task_queue = "site-a"\n{SECURE.replace("prod", "central")}'
+    central = SECURE.replace("prod", "central").replace("10.0.0.1", "10.0.0.2")
+    text = f'{SECURE}task_queue = "site-a"\n{central}'
     assert worker.read(text, serves=["site-b"]).names() == ("prod", "central")
     for queue, cluster in (("site-a", "prod"), ("home", "central")):
         with pytest.raises(InvalidConfiguration, match=f"clusters.{cluster}.ca: cannot read"):
-            worker.read(text, serves=[queue], default_queue="home").names()
+            worker.read(text, serves=[queue], default_queue="home").policy(cluster)
 
 
 def test_a_client_is_kept_while_nothing_changes(worker):
     """One per cluster; an edit that leaves the cluster's access alone changes nothing."""
     worker.put("ca.crt", "one")
-    clusters = worker.read(f"{SECURE}{SECURE.replace('prod', 'test')}")
+    other = SECURE.replace("prod", "test").replace("10.0.0.1", "10.0.0.2")
+    clusters = worker.read(f"{SECURE}{other}")
     kept = clusters.connect("prod")
     assert clusters.connect("prod") is kept
     assert clusters.connect("test") is not kept
@@ -252,10 +328,12 @@ def test_a_renewed_file_or_entry_makes_a_new_client(worker, name):
 
 
 def test_a_certificate_file_that_vanishes_later_is_named(worker):
-    """Not only at the file's first reading."""
+    """Not only at the file's first reading; a client that has it goes on, and a new worker has none."""
     worker.put("ca.crt", "one")
     clusters = worker.read(SECURE)
-    assert clusters.connect("prod")
+    kept = clusters.connect("prod")
     (worker.folder / "ca.crt").unlink()
+    assert clusters.connect("prod") is kept
+    assert "clusters.prod.ca: cannot read" in clusters.problem("prod")
     with pytest.raises(InvalidConfiguration, match=r"clusters\.prod\.ca: cannot read .*ca\.crt: No such file"):
-        clusters.connect("prod")
+        worker.read().connect("prod")

@@ -14,7 +14,8 @@ from workflows.timeouts import ACT
 
 ROOT = Path(__file__).parents[2]
 OURS = {
-    *("activities", "cli", "client", "clusters", "console", "etcdapi", "launchers", "local", "logs", "membership"),
+    *("activities", "cli", "client", "cluster_tables", "clusters", "console", "etcdapi", "file_states", "launchers"),
+    *("local", "logs", "membership"),
     *("messages", "settings", "worker", "workflows"),
 }
 
@@ -27,7 +28,12 @@ RULES = {
     "launchers": ({"membership", "messages"}, {"temporalio", "etcd3", "grpc"}),
     "activities": ({"membership", "messages"}, {"etcd3", "grpc", "docker"}),
     "workflows": ({"activities", "membership", "messages"}, {"etcd3", "grpc", "structlog", "os", "time", "random"}),
-    "clusters.py": ({"launchers", "membership", "messages"}, {"temporalio", "etcd3", "grpc"}),
+    "clusters.py": (
+        {"cluster_tables", "file_states", "launchers", "membership", "messages"},
+        {"temporalio", "etcd3", "grpc"},
+    ),
+    "cluster_tables.py": ({"launchers", "membership", "messages"}, {"temporalio", "etcd3", "grpc"}),
+    "file_states.py": ({"cluster_tables", "membership"}, {"temporalio", "etcd3", "grpc"}),
     "settings.py": ({"membership", "messages"}, {"etcd3", "grpc"}),
     "client": ({"membership", "messages", "settings"}, {"etcd3", "grpc", "structlog", "typer", "rich"}),
     "logs.py": ({"membership"}, {"etcd3", "grpc"}),

@@ -31,6 +31,9 @@ class SlowFile:
     def allow(self, cluster):
         return self._slow(Allow(force=False))
 
+    def problem(self, cluster):
+        return self._slow("")
+
     def task_queue(self, cluster):
         return self._slow(f"queue of {cluster}")
 

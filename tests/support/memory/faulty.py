@@ -180,5 +180,11 @@ class MemoryClusters:
             raise e.UnknownLauncher(name)
         return self.launchers[name]
 
+    def problem(self, cluster: str) -> str:
+        return ""
+
+    def saw(self, cluster: str, cluster_id: str) -> None:
+        """Clusters in memory share one ID."""
+
     def connect(self, cluster: str) -> Etcd:
         return self.etcds[cluster]

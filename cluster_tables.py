@@ -1,0 +1,132 @@
+"""The tables of the clusters file, each read by itself: a wrong one stops no other cluster."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any, Self
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from launchers.config import LauncherConfig
+from membership.allow import Allow
+from membership.names import Name, Url, parse_url
+from membership.policy import Policy
+from membership.ports import Access
+from messages.validation import explain
+
+#: The keys of a cluster's table that name files.
+FILES = ("ca", "cert", "key", "password_file")
+
+
+def _check_cluster_id(value: str) -> str:
+    text = value.lower().removeprefix("0x").lstrip("0")
+    if not re.fullmatch(r"[0-9a-f]{1,16}", text):
+        raise ValueError(f"{value!r} is no cluster ID; write it in hex, as `memberflow doctor` shows it")
+    return text
+
+
+ClusterId = Annotated[str, AfterValidator(_check_cluster_id)]
+
+
+class ClusterTable(BaseModel):
+    """One `[clusters.NAME]` table."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    endpoints: Annotated[tuple[Url, ...], Field(min_length=1)]
+    ca: Path | None = None
+    cert: Path | None = None
+    key: Path | None = None
+    username: Annotated[str, Field(min_length=1)] | None = None
+    password_file: Path | None = None
+    task_queue: Annotated[str, Field(min_length=1)] | None = None
+    cluster_id: ClusterId = ""
+    policy: Policy = Policy()
+    allow: Allow = Allow()
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        for one, other in (("cert", "key"), ("username", "password_file")):
+            if (getattr(self, one) is None) != (getattr(self, other) is None):
+                raise ValueError(f"{one} and {other} go together: give both or neither")
+        schemes = {url.split(":")[0] for url in self.endpoints}
+        if len(schemes) > 1:
+            raise ValueError("endpoints mix http and https; a cluster has one of the two")
+        if (schemes == {"https"}) != (self.ca is not None):
+            raise ValueError("ca goes with https endpoints: the CA that signed the members' certificates")
+        if self.cert is not None and self.ca is None:
+            raise ValueError("cert and key need https endpoints and a ca")
+        return self
+
+    def access(self, folder: Path) -> Access:
+        """How to reach the cluster; relative paths are relative to `folder`."""
+        files = {name: folder / path for name in FILES if (path := getattr(self, name)) is not None}
+        return Access(endpoints=self.endpoints, username=self.username, cluster_id=self.cluster_id, **files)
+
+
+class _File(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    clusters: dict[Name, ClusterTable] = {}
+    launchers: dict[Name, LauncherConfig] = {}
+
+
+@dataclass
+class Tables:
+    """The tables of a clusters file; `names` are those of all clusters in it, in its order."""
+
+    names: tuple[str, ...] = ()
+    clusters: dict[str, ClusterTable] = field(default_factory=dict)
+    launchers: dict[str, LauncherConfig] = field(default_factory=dict)
+    #: What is wrong with a table, by its path in the file: `clusters.prod`.
+    wrong: dict[str, str] = field(default_factory=dict)
+
+
+def read_tables(text: str) -> Tables:
+    """
+    The tables of a clusters file with this text.
+
+    Raises ValueError where the file as a whole cannot be read; an error never quotes a value that may be a secret.
+    """
+    try:
+        raw = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ValueError(f"not TOML: {error}") from None
+    try:
+        _File.model_validate({key: {} if isinstance(value, dict) else value for key, value in raw.items()})
+    except ValidationError as error:
+        raise ValueError(explain(error)) from None
+    tables = Tables(tuple(raw.get("clusters", {})))
+    for kind, read in (("clusters", tables.clusters), ("launchers", tables.launchers)):
+        for name, table in raw.get(kind, {}).items():
+            _read_table(kind, name, table, read, tables.wrong)
+    return tables
+
+
+def _read_table(kind: str, name: str, table: Any, read: dict[str, Any], wrong: dict[str, str]) -> None:
+    try:
+        read[name] = getattr(_File.model_validate({kind: {name: table}}), kind)[name]
+    except ValidationError as error:
+        wrong[f"{kind}.{name}"] = explain(error)
+
+
+def same_endpoints(clusters: dict[str, ClusterTable]) -> dict[str, str]:
+    """
+    The clusters that share an endpoint with one before them, each with the reason why it is refused.
+
+    Two names of one etcd cluster would have two lines of turns, and so two changes at once.
+    """
+    owners: dict[tuple[str, int], str] = {}
+    refused: dict[str, str] = {}
+    for name, table in clusters.items():
+        for url in table.endpoints:
+            owner = owners.setdefault(parse_url(url).place, name)
+            if owner != name:
+                refused[name] = (
+                    f"clusters.{name}.endpoints: {url} is an endpoint of cluster {owner}, too; "
+                    "give an etcd cluster one name"
+                )
+    return refused
