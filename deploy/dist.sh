@@ -13,6 +13,7 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
 rm -f "$out"/memberflow-* "$out"/constraints.txt "$out"/SHA256SUMS
+rm -rf build # of an earlier version: setuptools would pack what was in it
 "$uv" build --quiet --wheel --out-dir "$out"
 "$uv" export --quiet --frozen --no-dev --no-emit-project --output-file "$work/locked.txt" >/dev/null
 "$uv" export --quiet --frozen --no-dev --no-emit-project --no-hashes --no-annotate --no-header \

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from provisioning import Host, Tools
 
-from console.setup import register
+from client.search_attributes import register
 from local.processes import free_port
 from local.temporal_server import DevServer
 from settings import quiet_runtime

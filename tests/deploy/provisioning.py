@@ -19,6 +19,7 @@ from support.parts.relayed_cluster import Cluster
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "deploy" / "provisioning"
+PAGE = (ROOT / "docs" / "provisioning.md").read_text()
 SECONDS = 120
 
 
@@ -35,6 +36,12 @@ def run(*command: str | Path, env: dict[str, str], cwd: Path | None = None, time
         stdin=subprocess.DEVNULL,
     )
     return Ended(ran.returncode, ran.stdout, ran.stderr)
+
+
+def page_line(start: str) -> str:
+    """The command of docs/provisioning.md that begins so."""
+    (line,) = [line for line in PAGE.splitlines() if line.startswith(start)]
+    return line
 
 
 def uv() -> str:

@@ -29,6 +29,7 @@ from settings import read_settings
 
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"
+GUIDE = ROOT / "docs" / "deploy.md"
 COMPOSE = yaml.safe_load((DEPLOY / "compose.yaml").read_text())
 KUBERNETES = {entry["kind"]: entry for entry in yaml.safe_load_all((DEPLOY / "kubernetes.yaml").read_text())}
 CONFIG_MAP, DEPLOYMENT = KUBERNETES["ConfigMap"], KUBERNETES["Deployment"]
@@ -46,10 +47,6 @@ def unit():
     return parser["Service"]
 
 
-def text_of(name):
-    return (DEPLOY / name).read_text()
-
-
 def commands():
     """Every `memberflow ...` that a file in deploy/ runs or tells a person to run."""
     image = json.loads(re.search(r"^CMD (.*)$", DOCKERFILE, re.MULTILINE)[1])
@@ -57,10 +54,10 @@ def commands():
     yield "compose.yaml", COMPOSE["services"]["worker"].get("command", image)
     yield "kubernetes.yaml", POD["containers"][0]["args"]
     yield "memberflow.service", shlex.split(unit()["ExecStart"])[1:]
-    told = "\n".join(re.findall(r"^```sh\n(.*?)^```", text_of("README.md"), re.MULTILINE | re.DOTALL))
-    told += "\n".join(re.findall(r"`(memberflow [^`]+)`", text_of("README.md")))
+    told = "\n".join(re.findall(r"^```sh\n(.*?)^```", GUIDE.read_text(), re.MULTILINE | re.DOTALL))
+    told += "\n".join(re.findall(r"`(memberflow [^`]+)`", GUIDE.read_text()))
     for command in re.findall(r"\bmemberflow ([^)>;\n]+)", told):
-        yield "README.md", shlex.split(command, comments=True)
+        yield GUIDE.name, shlex.split(command, comments=True)
 
 
 def environments():
@@ -70,8 +67,10 @@ def environments():
     yield from (("compose.yaml", name) for name in COMPOSE["services"]["worker"]["environment"])
     yield from (("kubernetes.yaml", entry["name"]) for entry in POD["containers"][0]["env"])
     yield "memberflow.service", unit()["Environment"].split("=")[0]
-    for name in ("README.md", "memberflow.service"):
-        yield from ((name, found) for found in re.findall(r"\b(?:TEMPORAL|MEMBERFLOW)_[A-Z_]+\b", text_of(name)))
+    for path in (GUIDE, DEPLOY / "memberflow.service"):
+        yield from (
+            (path.name, found) for found in re.findall(r"\b(?:TEMPORAL|MEMBERFLOW)_[A-Z_]+\b", path.read_text())
+        )
 
 
 @contextmanager
@@ -138,7 +137,7 @@ def test_the_spare_of_compose_gets_its_cluster_from_the_join_alone():
     spare = COMPOSE["services"]["etcd4"]
     handover = {"ETCD_NAME", "ETCD_INITIAL_CLUSTER", "ETCD_INITIAL_CLUSTER_STATE", "ETCD_INITIAL_ADVERTISE_PEER_URLS"}
     assert not handover & set(environment(spare))
-    assert f"> {spare['env_file'][0]['path']}" in text_of("README.md")
+    assert f"> {spare['env_file'][0]['path']}" in GUIDE.read_text()
     assert spare["profiles"]
 
 
@@ -214,7 +213,8 @@ def test_nobody_kills_a_worker_while_its_acts_may_still_end(file):
 
 def test_the_grace_in_the_texts_is_the_workers():
     """A comment or a page that tells the number of seconds tells the right one."""
-    told = [re.findall(r"up to (\d+) s\b", text_of(path.name)) for path in DEPLOY.iterdir() if path.is_file()]
+    files = [GUIDE, *(path for path in DEPLOY.iterdir() if path.is_file())]
+    told = [re.findall(r"up to (\d+) s\b", path.read_text()) for path in files]
     assert {int(number) for numbers in told for number in numbers} == {int(graceful_shutdown())}
 
 
