@@ -64,7 +64,14 @@ if [ -n "$(pick '.outcome.success // empty')" ]; then
     # Quoted for both readers: the shell, and systemd's EnvironmentFile=.
     pick '.outcome.success[0] | to_entries[] | "ETCD_\(.key | ascii_upcase)=\(.value | @sh)"' >"$env_file.new"
     mv "$env_file.new" "$env_file"
-    if [ "${UNTIL:-}" = added ]; then
+    # A voter has a handover, too. With UNTIL=added only a member that is awaited ends it here.
+    ask /query/progress '{"query": {}}'
+    case $(pick '.queryResult[0].stage') in
+    null | add | sync | promote) awaited=${UNTIL:-} ;;
+    *) awaited= ;;
+    esac
+    ask "?"
+    if [ "$awaited $(pick .workflowExecutionInfo.status)" = "added WORKFLOW_EXECUTION_STATUS_RUNNING" ]; then
         jq -n --argjson request "$wanted" '$request | {cluster, member: .name, outcome: "added"}'
         exit 0
     fi

@@ -25,6 +25,7 @@ def test_a_member_joins_with_curl_and_jq(host, lab):
     assert host.run(*command).answer["outcome"] == "promoted"
     assert new.name in host.voters(cluster)
     assert host.run(*command).answer["outcome"] == "already-voter"
+    assert host.run(*command, UNTIL="added").answer["outcome"] == "already-voter"
 
 
 def test_a_join_goes_on_when_the_script_is_killed(host, lab):
