@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import shlex
-import sys
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Self
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from console.app import CHANGE, app, examples, run
 from console.options import ChangeOutput, Cluster, Json, Launch, RequestedBy, Timeout
-from console.terminal.output import say
 
 if TYPE_CHECKING:
     from temporalio.client import Client
@@ -21,7 +19,6 @@ if TYPE_CHECKING:
     from client.requests import Handle
     from client.sight import Sight
     from console.members_file import Members
-    from console.terminal.tables import Part
     from messages.outcomes import Outcome
     from messages.requests import ChangeRequest
     from settings import Settings
@@ -196,18 +193,23 @@ async def _follow(client: Client, rows: list[Row], growth: Growth) -> None:
     from contextlib import aclosing
 
     from client.follow import Away, follow
+    from console.terminal.joins import JoinsDisplay
 
     by_id = {row.handle.id: row for row in rows}
-    with _Board(rows) as board:
+
+    def shown() -> list[tuple[str, str, str]]:
+        return [(row.request.subject, *row.cells) for row in rows]
+
+    with JoinsDisplay() as display:
         async with aclosing(follow(client, *(row.handle for row in rows), timeout=growth.timeout)) as sights:
             async for seen in sights:
                 if isinstance(seen, Away):
-                    board.show(seen.text)
+                    display.show(shown(), seen.text)
                     continue
                 row = by_id[seen.handle.id]
                 row.seen = seen
                 _write_env(row, growth)
-                board.show()
+                display.show(shown())
 
 
 def _write_env(row: Row, growth: Growth) -> None:
@@ -216,41 +218,3 @@ def _write_env(row: Row, growth: Growth) -> None:
     if growth.env_dir and row.seen and row.seen.handover and not row.wrote_env:
         write_env(growth.env_dir / f"{row.request.subject}.env", row.seen.handover, growth.cluster)
         row.wrote_env = True
-
-
-class _Board:
-    """Shows the joins: a table on a terminal, elsewhere a line when one of them comes further."""
-
-    def __init__(self, rows: list[Row]) -> None:
-        self._rows = rows
-        #: The stage that was last shown of each member; under an empty name the note.
-        self._shown: dict[str, str] = {}
-
-    def __enter__(self) -> Self:
-        from console.terminal.tables import Screen
-
-        self._screen = Screen(sys.stderr).__enter__() if sys.stderr.isatty() else None
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        if self._screen:
-            self._screen.__exit__(None, None, None)
-
-    def show(self, note: str = "") -> None:
-        from console.terminal.tables import make_table
-
-        if self._screen:
-            table = make_table(["MEMBER", "STAGE", "WAITS FOR"], [[r.request.subject, *r.cells] for r in self._rows])
-            parts: list[Part] = [table, note] if note else [table]
-            self._screen.show(parts)
-            return
-        self._say_news("", note, note)
-        for row in self._rows:
-            stage, waits_for = row.cells
-            text = f"{row.request.subject}: {stage}" + (f" · {waits_for}" if waits_for else "")
-            self._say_news(row.request.subject, stage, text)
-
-    def _say_news(self, key: str, state: str, text: str) -> None:
-        if self._shown.get(key, "") != state and text:
-            say(text)
-        self._shown[key] = state

@@ -141,7 +141,7 @@ def _parts(overview: Overview) -> list[Part]:
     if overview.changes:
         rows = [_change(change) for change in overview.changes]
         parts += ["", make_table(["TURN", "VERB", "MEMBER", "STAGE", "WAITS FOR"], rows)]
-    holder = seen.turns.holder.workflow_id if seen.turns.holder else "nobody"
+    holder = seen.turns.holder.workflow_id if seen.turns.holder else "free"
     waiting = ", ".join(ticket.workflow_id for ticket in seen.turns.waiting)
     parts += ["", f"turn: {holder}" + (f"; waiting: {waiting}" if waiting else "")]
     return parts + _problems(overview)

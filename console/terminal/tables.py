@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable, Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING, Self, TextIO
+from typing import TYPE_CHECKING, Self, TextIO, TypeAlias
 
 from console.terminal.output import print_line
 from membership.text import visible
@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from rich.live import Live
     from rich.table import Table
 
-    #: A line or a table.
-    Part = str | Table
+#: A line or a table.
+Part: TypeAlias = "str | Table"
 
 # Columns of a table that is not on a terminal.
 _PIPE = 500

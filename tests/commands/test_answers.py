@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
+from datetime import timedelta
+from pathlib import Path
+
 import grpc
 import yaml
 from gate import gate
 
+from client import follow
+from client.connection import connect
+from settings import Settings
 from support.parts.lab import eventually
 
 
@@ -81,7 +89,7 @@ def test_questions_that_stay_open_fail_alone(lab):
     cluster = lab.cluster()
     refused = {"ListWorkflowExecutions": grpc.StatusCode.UNAVAILABLE}
     refused["DescribeTaskQueue"] = grpc.StatusCode.PERMISSION_DENIED
-    with gate(lab.server.address, **refused) as address:
+    with gate(lab.server.address, **refused) as (address, _):
         env = {**lab.env, "TEMPORAL_ADDRESS": address}
         seen, table = lab.run("status", cluster.name, "--json", env=env), lab.run("status", cluster.name, env=env)
         doctor = lab.run("doctor", "--json", env=env)
@@ -91,3 +99,37 @@ def test_questions_that_stay_open_fail_alone(lab):
     assert "could not be checked" in table.stderr
     levels = {row["check"]: row["level"] for row in doctor.answer["checks"]}
     assert (doctor.code, levels["workers"], levels[f"cluster {cluster.name}"]) == (0, "warn", "ok"), doctor
+
+
+async def test_following_a_waiting_change_costs_little(lab, monkeypatch):
+    """At most one call in two seconds, the long poll for its end counted; and its end is seen at once."""
+    cluster = lab.cluster()
+    join = cluster.join(cluster.new_member())
+    join.handover()
+    monkeypatch.setattr(follow, "_PACES", ((0.0, 0.2),))  # as after the first half minute
+    with gate(lab.server.address) as (address, calls):
+        client = await connect(Settings("", Path(), {"target_host": address, "namespace": "default"}))
+        calls.clear()
+        handle = client.get_workflow_handle(cluster.workflow_id(join.new))
+        began = time.monotonic()
+        sights = [seen async for seen in follow.follow(client, handle, timeout=timedelta(seconds=20))]
+        assert calls.total() <= (time.monotonic() - began) / 2 + 2, calls
+        assert all(seen.view and not seen.silent for seen in sights)
+        following = asyncio.create_task(_last(follow.follow(client, handle)))
+        lab.cancel(cluster.workflow_id(join.new))
+        assert (await following).end.outcome.outcome == "cancelled"
+
+
+async def _last(sights):
+    return [seen async for seen in sights][-1]
+
+
+def test_status_that_is_watched(lab):
+    """Tables until Ctrl-C, and no object that would never end."""
+    cluster = lab.cluster()
+    watching = lab.command("status", cluster.name, "--watch")
+    eventually(lambda: "leader" in watching.wrote(), "the first table")
+    watching.interrupt()
+    end = watching.wait()
+    assert (end.code, "etcd-1" in end.stdout, "Traceback" in end.stderr) == (130, True, False), end
+    assert lab.run("status", cluster.name, "--watch", "--json").code == 2

@@ -22,7 +22,7 @@ def test_status(lab):
     assert seen["changes"] == []
     table = lab.run("status", cluster.name)
     assert table.code == 0
-    for word in ("etcd-1", "leader", "voter", "turn: nobody"):
+    for word in ("etcd-1", "leader", "voter", "turn: free"):
         assert word in table.stdout
     assert "TURN" not in table.stdout
     assert not set(table.stdout) & set("│┃─━┏┗")

@@ -116,6 +116,10 @@ class Command:
         """What it wrote to stderr up to now."""
         return self._err.read_text()
 
+    def wrote(self) -> str:
+        """Its stdout up to now."""
+        return self._out.read_text()
+
     def kill(self) -> None:
         self._process.kill()
         self._process.wait()
