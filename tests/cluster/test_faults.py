@@ -145,7 +145,7 @@ TABLE = [
     ),
     Row("50 MB to sync", filled(55), meanwhile=data_arrives(50)),
     # Under such a load an act may find the learner behind again, and send nothing.
-    Row("the heaviest put load", filled(20), meanwhile=under_puts(least=300), again=4),
+    Row("the heaviest put load", filled(20), meanwhile=under_puts(least=100), again=4),
     Row(
         "promoted by somebody else",
         args=("--hold-before", "promote"),
