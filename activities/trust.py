@@ -89,7 +89,7 @@ class Trust:
         _check_member_id(facts.member_id)
         for url in facts.peer_urls:
             _check_peer_url(url)
-        facts = self._limited(facts)
+        facts = self._limited(facts, verb)
         if act.step != "rollback":
             # What this change has added may be taken back, whatever the file says by now.
             urls = facts.peer_urls if verb in _NEWCOMERS else ()
@@ -154,9 +154,12 @@ class Trust:
         if ticket.run_id != original:
             raise NotTrusted(f"the ticket is that of another run of {info.workflow_id}")
 
-    def _limited(self, facts: Facts) -> Facts:
-        own = self._clusters.policy(facts.cluster)
-        return replace(facts, policy=own.with_limits_of(facts.policy))
+    def _limited(self, facts: Facts, verb: str) -> Facts:
+        """The facts without what would loosen the policy: only a replace has another half to count on."""
+        own = self._clusters.policy(facts.cluster).with_limits_of(facts.policy)
+        if verb != "replace":
+            return replace(facts, policy=own, returning=0, began_with=None)
+        return replace(facts, policy=own, returning=max(0, min(1, facts.returning)))
 
     def _check_allowed(self, cluster: str, asked: Asked) -> None:
         refused: Refuse | None = self._clusters.allow(cluster).objection(asked)

@@ -142,6 +142,16 @@ def test_the_stricter_policy_holds(own, told, expected):
     assert (policy.min_voters, policy.min_spare, policy.max_lag_entries) == expected
 
 
+def test_only_a_replace_has_another_half():
+    """A removal that says that voters will return, or that it began with one, would be judged by that."""
+    told = {"returning": 5, "began_with": (1, -1)}
+    remove, replacing = inside("remove_member", "remove"), inside("remove_member", "replace")
+    facts = asked(remove, "act", order(remove, **told)).facts
+    assert (facts.returning, facts.began_with) == (0, None)
+    facts = asked(replacing, "act", order(replacing, **told)).facts
+    assert (facts.returning, facts.began_with) == (1, (1, -1))
+
+
 @pytest.mark.parametrize(
     ("activity", "verb", "facts", "allow"),
     [
