@@ -82,7 +82,7 @@ async def workflow_pollers(client: Client, task_queue: str) -> list[str]:
 
 async def require_worker(client: Client, settings: Settings, hint: str = "") -> str:
     """
-    Raises CommandError with OUT_OF_REACH when no worker polls the task queue; `hint` says what that means.
+    Raises CommandError with OUT_OF_REACH when no worker polls the task queue; `hint` is added to the advice.
 
     Returns why this could not be checked, or nothing: a caller without the right to ask goes on without the answer.
     """

@@ -89,7 +89,7 @@ async def follow(client: Client, *handles: Handle, timeout: timedelta | None = N
     Yields each look at these changes until all have ended, across resets of them and restarts of the server.
 
     The last look at a change has its `end`. Stops early after `timeout`, but looks at each change once.
-    Of several changes, those in line are looked at more rarely than the one that has the turn.
+    Of several changes, a change in line is looked at more rarely than the change that has the turn.
     After half a minute this costs at most one call in two seconds, beside a long poll for the end of the change.
     Raises CommandError with OUT_OF_REACH when the server stays away.
     """

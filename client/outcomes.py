@@ -5,16 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from pydantic import ValidationError
 from temporalio.api.common.v1 import WorkflowExecution
 from temporalio.api.enums.v1 import EventType
 from temporalio.api.workflowservice.v1 import GetWorkflowExecutionHistoryReverseRequest
 from temporalio.client import Client, WorkflowExecutionStatus, WorkflowFailureError
 from temporalio.exceptions import ApplicationError
 
-from client.exit_codes import DONE, FAILED, OUT_OF_REACH, REFUSED, USAGE
+from client.exit_codes import DONE, FAILED, OUT_OF_REACH, REFUSED, USAGE, CommandError
 from client.requests import Handle
 from membership.failures import Failure
 from messages.outcomes import Outcome, OutcomeKind
+from messages.validation import explain
 from messages.views import ChangeView
 
 # Events. A longer rollback leaves the reason of a cancel to the history itself.
@@ -48,6 +50,15 @@ def with_name(failure: str, text: str) -> str:
     return f"{failure}: {text}" if failure and not text.startswith(f"{failure}:") else text
 
 
+def read_outcome(sent: Any) -> Outcome:
+    """The outcome that a change sent. A newer version may add fields, and one day a kind that this one cannot read."""
+    try:
+        return Outcome.model_validate(sent)
+    except ValidationError as error:
+        message = f"this version of memberflow cannot read the outcome of the change ({explain(error)}): {sent}"
+        raise CommandError(FAILED, message, "use the version of the worker; Temporal's UI shows the change") from None
+
+
 async def how_it_ended(
     client: Client, handle: Handle, status: WorkflowExecutionStatus, run_id: str, view: ChangeView | None = None
 ) -> Ended:
@@ -59,12 +70,12 @@ async def how_it_ended(
         return Outcome(cluster=cluster, member=member, outcome=kind, reason=reason, **ids, **more)
 
     try:
-        return Ended(Outcome.model_validate(await handle.result()))
+        return Ended(read_outcome(await handle.result()))
     except WorkflowFailureError as failure:
         error = failure.cause
         if isinstance(error, ApplicationError):
             if error.details:
-                return Ended(Outcome.model_validate(error.details[0]), error.type or "")
+                return Ended(read_outcome(error.details[0]), error.type or "")
             kind: OutcomeKind = "refused" if error.type == Failure.INVALID_REQUEST else "failed"
             return Ended(made_up(kind, error.message), error.type or "")
     if status is WorkflowExecutionStatus.CANCELED:

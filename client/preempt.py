@@ -19,9 +19,8 @@ async def stop_to_preempt(client: Client, running: Handle, request: ChangeReques
     """
     Cancels the running change if the request differs from it in `--preempt` alone, and nothing has been done yet.
 
-    True when it was cancelled: the caller starts the same change anew, which then may preempt. The new one has no
-    longer place in line to wait for than the held join that it passes. Raises CommandError when the cancel is too
-    late.
+    True when it was cancelled: the caller then starts the change again, with the right to preempt. Raises CommandError
+    when the cancel is too late.
     """
     preempts = isinstance(request, RemoveRequest | ReplaceRequest) and request.preempt
     if not preempts or len(different) != 1 or not different[0].startswith("preempt:"):

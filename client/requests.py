@@ -14,7 +14,7 @@ from messages.validation import explain
 
 Handle = WorkflowHandle[Any, Any]
 
-# Who asks, and where, is no part of what is asked.
+# Two requests for the same change may differ in these.
 _NOT_COMPARED = {"cluster", "requested_by"}
 
 
@@ -38,7 +38,7 @@ def summary(request: ChangeRequest) -> str:
 
 def differences(asked: ChangeRequest, running: Any) -> list[str]:
     """
-    The fields in which the running change's request differs from the one that is asked for.
+    The fields in which the running change's request differs from this request, with both values.
 
     A field that this version does not know counts as a difference when it has a value: no version sends defaults.
     """

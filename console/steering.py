@@ -22,7 +22,7 @@ async def open_change(cluster: str, name: str, verb: str | None) -> OpenChange:
 
 
 async def steer_change(update: str, cluster: str, name: str, verb: str | None, by: str) -> int:
-    """Sends `hold` or `resume` to the change, and says what it did."""
+    """Sends `hold` or `resume` to the change, and prints the result."""
     from client.connection import caller
     from client.exit_codes import DONE, OUT_OF_REACH, CommandError
     from client.steer import send

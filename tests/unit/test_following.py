@@ -7,9 +7,9 @@ from types import SimpleNamespace
 import pytest
 from temporalio.service import RPCError, RPCStatusCode
 
-from client.exit_codes import OUT_OF_REACH, CommandError
+from client.exit_codes import FAILED, OUT_OF_REACH, CommandError
 from client.follow import _due, _Followed, pause_after, still_bearable
-from client.outcomes import with_name
+from client.outcomes import read_outcome, with_name
 from client.requests import differences, make_request
 from client.sight import _HANDOVER, _VIEW, Sight
 from messages.outcomes import Outcome
@@ -67,6 +67,13 @@ def test_one_field_more_is_left_out():
     assert _VIEW.validate_python({"what": "w", "stage": "sync", "mood": "fine"}).stage == "sync"
     values = {"name": "n", "initial_cluster": "n=http://a:1", "initial_advertise_peer_urls": "http://a:1"}
     assert _HANDOVER.validate_python({**values, "mood": "fine"}).name == "n"
+
+
+def test_an_outcome_that_cannot_be_read_is_told_in_words():
+    """A kind of a newer version is no crash of this one, and nothing of it is lost."""
+    with pytest.raises(CommandError) as unread:
+        read_outcome({"cluster": "prod", "member": "n", "outcome": "moved", "workflow_id": "w", "run_id": "r"})
+    assert (unread.value.code, "moved" in unread.value.message) == (FAILED, True)
 
 
 # ---- following ----
