@@ -18,7 +18,8 @@ from local.processes import clean_environment
 from local.temporal_server import DevServer, temporal_cli
 from support.parts.command import Command, Ended, eventually
 from support.parts.executions import Executions
-from support.parts.relayed_cluster import LOOSE, Cluster, Join, dead_follower, ends, follower, once
+from support.parts.relayed_cluster import LOOSE, Cluster, dead_follower, ends, follower, once
+from support.parts.running_join import Join
 
 __all__ = [
     "LOOSE",

@@ -19,7 +19,8 @@ from local.etcd_cluster import LocalMember
 from local.processes import free_port
 from membership.model import RaftProgress
 from messages.requests import Verb, change_id
-from support.parts.command import Command, Ended, eventually
+from support.parts.command import Command, eventually
+from support.parts.running_join import Join
 
 if TYPE_CHECKING:
     from support.parts.lab import Lab
@@ -234,47 +235,6 @@ def _removed(client: Any, member_id: int) -> bool:
     except Exception:  # noqa: BLE001  (asked again)
         return False
     return True
-
-
-class Join:
-    """A running `memberflow join --json`, or `replace` of `old`, and the member that is new."""
-
-    def __init__(self, cluster: Cluster, new: LocalMember, *args: str, old: str = "") -> None:
-        self.cluster = cluster
-        self.new = new
-        self.env_file = new.folder.parent / f"{new.name}.env"
-        cluster.lab.write_clusters_file()
-        self.command = cluster.lab.command(
-            *(("replace", cluster.name, old, new.name) if old else ("join", cluster.name, new.name)),
-            *("--peer-url", new.peer_url, "--env-file", str(self.env_file), "--json"),
-            *args,
-        )
-
-    def handover(self, timeout: float = 60) -> dict[str, str]:
-        """The ETCD_* values, as soon as the learner is added."""
-
-        def added_or_ended() -> bool:
-            return self.env_file.exists() or not self.command.is_running()
-
-        eventually(added_or_ended, "the handover", timeout)
-        assert self.env_file.exists(), f"the join ended before the learner was added: {self.command.wait()}"
-        return dict(line.split("=", 1) for line in self.env_file.read_text().splitlines())
-
-    def start_member(self) -> None:
-        self.new.start(self.handover())
-
-    def wait_quietly(self, timeout: float = 120) -> None:
-        """Until it has ended; `wait` then tells how."""
-        eventually(lambda: not self.command.is_running(), "the end of the join", timeout)
-
-    def wait(self, timeout: float = 120) -> Ended:
-        try:
-            return self.command.wait(timeout)
-        except AssertionError as late:
-            process = self.new.process
-            if process:
-                late.add_note(f"the new member: exit code {process.exit_code()}, {process.last_lines()}")
-            raise
 
 
 def once(do: Callable[[], object]) -> Callable[[], None]:
