@@ -82,6 +82,9 @@ class ClustersFile:
     def allow(self, cluster: str) -> Allow:
         return self._entry(cluster).allow
 
+    def endpoints(self, cluster: str) -> tuple[str, ...]:
+        return self._entry(cluster).endpoints
+
     def cluster_id(self, cluster: str) -> str:
         return self._entry(cluster).cluster_id
 

@@ -52,7 +52,8 @@ class Observe:
             policy = await asyncio.to_thread(self._clusters.policy, cluster)
             task_queue = await asyncio.to_thread(self._clusters.task_queue, cluster)
             allow = await asyncio.to_thread(self._clusters.allow, cluster)
-        return ClusterProfile(policy, task_queue, await self._search_attributes(), allow)
+            endpoints = await asyncio.to_thread(self._clusters.endpoints, cluster)
+        return ClusterProfile(policy, task_queue, await self._search_attributes(), allow, endpoints)
 
     @activity.defn
     async def list_clusters(self, _: None = None) -> list[Reachability]:
@@ -66,7 +67,8 @@ class Observe:
     def _reachability(self, name: str) -> Reachability:
         problem = self._clusters.problem(name)
         try:
-            return Reachability(name, self._clusters.task_queue(name), problem=problem)
+            queue, endpoints = self._clusters.task_queue(name), self._clusters.endpoints(name)
+            return Reachability(name, queue, problem=problem, endpoints=endpoints)
         except InvalidConfiguration as error:
             return Reachability(name, "", problem=f"{error.name}: {problem or error}")
 

@@ -19,6 +19,8 @@ class ClusterProfile:
     task_queue: str
     search_attributes: tuple[str, ...] = ()
     allow: Allow = field(default_factory=Allow)
+    #: The client URLs that the clusters file has of the cluster.
+    endpoints: tuple[str, ...] = ()
 
 
 class Clusters(Protocol):
@@ -32,6 +34,9 @@ class Clusters(Protocol):
 
     def allow(self, cluster: str) -> Allow:
         """What callers may ask of a cluster; raises UnknownCluster or InvalidConfiguration."""
+
+    def endpoints(self, cluster: str) -> tuple[str, ...]:
+        """The client URLs that the file has of a cluster."""
 
     def cluster_id(self, cluster: str) -> str:
         """The ID that the file says the cluster has; empty where it does not say."""

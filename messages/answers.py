@@ -32,6 +32,8 @@ class Reachability:
     hint: str = ""
     #: The ID of the etcd cluster, in hex; empty where it was not reached.
     cluster_id: str = ""
+    #: The client URLs that the clusters file has of it.
+    endpoints: tuple[str, ...] = ()
     #: What is odd about a cluster that is reached.
     warnings: tuple[str, ...] = ()
 

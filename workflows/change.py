@@ -19,9 +19,10 @@ with workflow.unsafe.imports_passed_through():
     from membership.allow import check_allowed, check_line
     from membership.checks import Check
     from membership.duration import format_duration
+    from membership.endpoints import check_endpoints
     from membership.failures import Failure
     from membership.model import ClusterStatus, Handover
-    from membership.preflight import refusal, warnings
+    from membership.preflight import find_member, refusal, warnings
     from membership.record import NO_RECORD, check_identity
     from membership.verdicts import Facts
     from messages.learners import orphans_beside
@@ -166,7 +167,8 @@ class Change(Generic[R]):
         _refuse(check_identity(seen.status, self.record))
         checks = self.checks(seen.status.without(*orphans), self.cluster.facts)
         _refuse(checks)
-        return checks
+        leaving = find_member(seen.status, self.request.leaving) if self.request.leaving else None
+        return (*checks, *check_endpoints(seen.status, self.cluster.profile.endpoints, leaving))
 
     def _start_join_timeout(self) -> None:
         limit = self.cluster.facts.policy.join_timeout

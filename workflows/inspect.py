@@ -17,6 +17,7 @@ with workflow.unsafe.imports_passed_through():
     from activities.ports import ClusterProfile
     from activities.turns import Turns
     from membership.checks import check_cluster
+    from membership.endpoints import check_configured
     from messages.answers import ClusterList, Inspection, Reachability
     from messages.orders import Look
     from messages.requests import InspectRequest
@@ -62,6 +63,7 @@ async def _reach(cluster: Reachability) -> Reachability:
     except ActivityError as error:
         stop = stop_of(error, "failed")
         return replace(cluster, problem=f"{stop.error}: {stop.reason}", hint=stop.hint)
-    warnings = tuple(c.evidence for c in check_cluster(status) if c.verdict == "warn")
+    checks = (*check_cluster(status), *check_configured(status, cluster.endpoints))
+    warnings = tuple(c.evidence for c in checks if c.verdict == "warn")
     found = replace(cluster, members=len(status.members), leader=status.leader, cluster_id=status.cluster_id)
     return replace(found, warnings=(cluster.problem, *warnings) if cluster.problem else warnings, problem="")

@@ -18,8 +18,9 @@ with workflow.unsafe.imports_passed_through():
     from activities.ports import ClusterProfile
     from membership.allow import check_allowed, check_line
     from membership.checks import Check
+    from membership.endpoints import check_endpoints
     from membership.model import ClusterStatus
-    from membership.preflight import between_halves, check_join, check_remove, check_replace
+    from membership.preflight import between_halves, check_join, check_remove, check_replace, find_member
     from membership.record import Record, check_identity
     from membership.verdicts import Facts
     from messages.answers import Plan
@@ -51,10 +52,12 @@ class PlanChange:
             stop = stop_of(error, "failed")
             raise ApplicationError(stop.reason, stop.hint, type=stop.error, non_retryable=True) from error
         orphans = orphans_beside(request, seen)
+        leaving = find_member(seen.status, request.leaving) if request.leaving else None
         checks = (
             *check_allowed(profile.allow, request.asked),
             *check_identity(seen.status, seen.record),
             *_checks(seen.status.without(*learners_beside(request, seen)), facts, request, seen.record),
+            *check_endpoints(seen.status, profile.endpoints, leaving),
             _turn(seen.turns),
             *check_line(profile.allow, len(seen.turns.waiting)),
             *_tell(orphans.values()),

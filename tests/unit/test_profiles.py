@@ -31,6 +31,9 @@ class SlowFile:
     def allow(self, cluster):
         return self._slow(Allow(force=False))
 
+    def endpoints(self, cluster):
+        return self._slow(("http://10.0.0.1:2379",))
+
     def problem(self, cluster):
         return self._slow("")
 
@@ -54,6 +57,6 @@ async def test_a_slow_clusters_file_holds_up_nobody_else():
     observe = Observe(SlowFile(asyncio.get_running_loop()), SimpleNamespace(client=client))
     profile = await observe.read_profile("prod")
     assert (profile.policy, profile.task_queue) == (Policy(), "queue of prod")
-    assert profile.allow == Allow(force=False)
+    assert (profile.allow, profile.endpoints) == (Allow(force=False), ("http://10.0.0.1:2379",))
     [listed] = await observe.list_clusters()
     assert (listed.cluster, listed.task_queue) == ("prod", "queue of prod")

@@ -169,6 +169,9 @@ class MemoryClusters:
     def allow(self, cluster: str) -> Allow:
         return self.allows.get(cluster, Allow())
 
+    def endpoints(self, cluster: str) -> tuple[str, ...]:
+        return ()
+
     def cluster_id(self, cluster: str) -> str:
         return self.cluster_ids.get(cluster, "")
 

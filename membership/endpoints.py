@@ -1,0 +1,52 @@
+"""The configured endpoints of a cluster, and whether they still lead to its voters."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from membership.checks import Check
+from membership.model import ClusterStatus, Member
+from membership.names import find_address
+
+_HINT = "write client URLs of other voters into `endpoints` of the cluster's table in the clusters file"
+
+
+def check_endpoints(status: ClusterStatus, endpoints: Collection[str], leaving: Member | None) -> tuple[Check, ...]:
+    """
+    A check only where a removal takes a configured endpoint, and leaves one or none among the voters.
+
+    A worker that starts anew afterwards finds the cluster through its configured endpoints.
+    """
+    if leaving is None or not _leading_to(status, endpoints, leaving):
+        return ()
+    left = len(_leading_to(status, endpoints, *(m for m in status.voters if m.id != leaving.id)))
+    if left > 1:
+        return ()
+    what = "the last configured endpoint" if left == 0 else "the last but one of the configured endpoints"
+    return (Check("endpoints", "warn", f"{leaving.label} is {what}", _HINT),)
+
+
+def check_configured(status: ClusterStatus, endpoints: Collection[str]) -> tuple[Check, ...]:
+    """A check only where configured endpoints lead to no member of the cluster any more."""
+    stale = [url for url in endpoints if url not in _leading_to(status, endpoints, *status.members)]
+    # Names with several addresses, and proxies, lead somewhere although no member advertises them.
+    if not stale or len(stale) == len(endpoints):
+        return ()
+    evidence = f"configured endpoints lead to no member: {', '.join(stale)}"
+    return (Check("endpoints", "warn", evidence, _HINT),)
+
+
+def _leading_to(status: ClusterStatus, endpoints: Collection[str], *members: Member) -> list[str]:
+    """The endpoints at which these members advertise themselves, or answered."""
+    places = {_place(url) for member in members for url in _urls(status, member)}
+    return [url for url in endpoints if _place(url) in places]
+
+
+def _urls(status: ClusterStatus, member: Member) -> tuple[str, ...]:
+    own = status.statuses.get(member.id)
+    return (*member.client_urls, *(own.urls if own else ()))
+
+
+def _place(url: str) -> tuple[str, int] | None:
+    address = find_address(url)
+    return address.place if address else None

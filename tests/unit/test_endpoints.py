@@ -1,0 +1,44 @@
+"""Configured endpoints: a removal that takes the last ones says so, and stale ones are warned of."""
+
+from __future__ import annotations
+
+import pytest
+from made_up_looks import cluster, voter
+
+from membership.endpoints import check_configured, check_endpoints
+
+ONE, TWO, THREE = (f"http://10.0.0.{n}:2379" for n in (1, 2, 3))
+STALE = "http://10.0.0.9:2379"
+
+
+@pytest.mark.parametrize(
+    ("endpoints", "told"),
+    [
+        ((ONE, TWO, THREE), ""),
+        ((TWO, THREE), "etcd-3 (3) is the last but one of the configured endpoints"),
+        ((THREE,), "etcd-3 (3) is the last configured endpoint"),
+        ((THREE, STALE), "etcd-3 (3) is the last configured endpoint"),
+        ((THREE, "http://10.0.0.3:2379/"), "etcd-3 (3) is the last configured endpoint"),
+        ((ONE,), ""),
+        ((STALE,), ""),
+        ((), ""),
+    ],
+)
+def test_a_removal_that_takes_the_last_endpoints(endpoints, told):
+    """A worker that starts anew would not find the cluster: said before, and where there are others said not at all."""
+    assert "".join(c.evidence for c in check_endpoints(cluster(3), endpoints, voter(3))) == told
+    assert check_endpoints(cluster(3), endpoints, None) == ()
+
+
+@pytest.mark.parametrize(
+    ("endpoints", "told"),
+    [
+        ((ONE, TWO), ""),
+        ((ONE, STALE), f"configured endpoints lead to no member: {STALE}"),
+        (("http://etcd.example:2379",), ""),
+        ((), ""),
+    ],
+)
+def test_stale_endpoints(endpoints, told):
+    """A name or a proxy that no member advertises is no sign of it."""
+    assert "".join(c.evidence for c in check_configured(cluster(3), endpoints)) == told
