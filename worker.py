@@ -69,7 +69,8 @@ def make_workers(
         workflows = WORKFLOWS if queue == workflow_queue else []
         workers.append(_worker(client, queue, acts, _ACTS, workflows))
         watch = Watch(clusters, temporal, **waits)
-        waiting = [watch.wait_for_cluster, watch.wait_for_sync, watch.wait_for_verification]
+        waiting: list[Callable[..., Any]] = [watch.wait_for_cluster, watch.wait_for_sync, watch.wait_for_verification]
+        waiting.append(Turns(temporal).watch_holder)
         workers.append(_worker(client, waits_queue(queue), waiting, places, []))
     return workers
 
@@ -107,16 +108,17 @@ def _activities(clusters: Clusters, temporal: Temporal, waits: dict[str, Any]) -
     acts, observe = Acts(clusters, temporal), Observe(clusters, temporal)
     settling = Settling(clusters, temporal, **{name: value for name, value in waits.items() if name == "clock"})
     launching, snapshots = Launching(clusters, temporal), Snapshots(clusters, temporal)
-    turns = Turns(temporal, **{name: value for name, value in waits.items() if name not in ("clock", "places")})
+    turns = Turns(temporal)
     return [
         *(observe.read_profile, observe.list_clusters, observe.look_beforehand),
-        *(observe.check_status, observe.check_after_barrier),
+        *(observe.check_status, observe.check_status_and_turns, observe.check_after_barrier),
         settling.wait_until_settled,
         *(acts.add_learner, acts.promote_learner, acts.move_leader, acts.remove_learner, acts.remove_member),
         *(launching.check_launcher, launching.launch_member, launching.describe_launched, launching.stop_launched),
         snapshots.save_snapshot,
-        *(turns.request_turn, turns.keep_turn, turns.send_claim, turns.read_turns),
-        *(turns.watch_holder, turns.cancel_change, Past(temporal).began_with),
+        *(turns.ask_turn, turns.turns_run, turns.read_turns, turns.preempt, turns.cancel_change),
+        *(turns.ask_change, turns.find_changes),
+        Past(temporal).began_with,
     ]
 
 

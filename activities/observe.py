@@ -105,6 +105,13 @@ class Observe:
         return replace(record, cluster_id="") if self._clusters.cluster_id(look.cluster) else record
 
     @activity.defn(no_thread_cancel_exception=True)
+    def check_status_and_turns(self, look: Look) -> Beforehand:
+        """One look, and the turns: what a change is up against when it gets its turn."""
+        with named_failures(), beating(LOOK_BEAT):
+            turns = self._temporal.call(self._temporal.turns_state(look.cluster))
+            return Beforehand(self._look(self._clusters.connect(look.cluster), look), turns or TurnsState())
+
+    @activity.defn(no_thread_cancel_exception=True)
     def check_after_barrier(self, look: Look) -> ClusterStatus:
         """
         A look after one more raft entry has committed.

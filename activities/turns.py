@@ -1,15 +1,12 @@
 """
-Turns: activities that speak to a cluster's `ClusterTurns`.
+Turns: activities that speak to a cluster's `ClusterTurns`, and those with which it asks the changes.
 
-They run on the event loop and only talk to Temporal. Everything here may be repeated: a claim is the same claim
-however often it is sent, and the turn is held until the holder has closed, so there is no release to be lost.
+They run on the event loop and only talk to Temporal. Everything here may be repeated.
 """
 
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
-from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -23,103 +20,76 @@ from temporalio.client import (
 )
 from temporalio.service import RPCError, RPCStatusCode
 
-from activities.failures import again_later, moves_on_at_shutdown
+from activities.failures import moves_on_at_shutdown
 from activities.temporal import Temporal
-from messages.requests import turns_id
-from messages.turns import REPEAT, Cancel, Claim, Closed, Holding, Ticket, TurnsState
-from messages.views import ChangeView
+from messages.requests import WORKFLOWS, cluster_of_turns, turns_id, verb_of
+from messages.turns import Asking, Cancel, ChangeQuestion, Claim, Ticket, TurnsState, Word
 
-# Seconds between two questions whether the turn has come, and between two heartbeats.
-_POLL_FIRST = 0.05
-_POLL_LATER = 1.0
-_BEAT = 2.0
-
-_ORDERLY = {WorkflowExecutionStatus.COMPLETED, WorkflowExecutionStatus.FAILED, WorkflowExecutionStatus.CANCELED}
+# Seconds between two heartbeats of the watch of a holder.
+_BEAT = 20.0
+# A change has so long for its answer: Temporal may first have to find out that its worker is gone.
+_ANSWERS_WITHIN = timedelta(seconds=8)
+# A change that has closed is asked so often at most: its code may not be able to answer any more.
+_TRIES = 3
 
 
 class Turns:
-    """
-    Claims turns and watches who has them.
+    """Asks for turns, and asks the changes that want one."""
 
-    As with `Watch`, an attempt to keep a turn lasts `patience` seconds at most and is handed to the next one.
-    """
-
-    def __init__(self, temporal: Temporal, patience: float = 3600.0, pause: timedelta = timedelta(seconds=1)) -> None:
+    def __init__(self, temporal: Temporal) -> None:
         self._temporal = temporal
-        self._patience = patience
-        self._pause = pause
+
+    # ---- for a change ----
 
     @activity.defn
-    async def request_turn(self, claim: Claim) -> TurnsState:
-        """Claims the turn until it is there; the heartbeat tells who is ahead. Returns the turns as they are then."""
-        async with moves_on_at_shutdown():
-            return await self._until_granted(claim)
-
-    async def _until_granted(self, claim: Claim) -> TurnsState:
-        loop = asyncio.get_running_loop()
-        poll, claim_at = _POLL_FIRST, loop.time()
-        while True:
-            if loop.time() >= claim_at:
-                await self.send_claim(claim)
-                claim_at = loop.time() + REPEAT
-            state = await self._temporal.turns_state(claim.cluster)
-            if state is None:
-                claim_at = loop.time()  # the turns were ended from outside: claim anew
-            elif state.holder == claim.ticket:
-                return state
-            else:
-                activity.heartbeat(_place_in_line(state, claim.ticket))
-                if claim.preempt and state.holder and await self._preempt(claim, state.holder):
-                    claim = replace(claim, preempt=False)
-            await asyncio.sleep(poll)
-            poll = min(_POLL_LATER, poll * 1.5)
-
-    @activity.defn
-    async def keep_turn(self, claim: Claim) -> None:
-        """Repeats a holder's claim until cancelled, so that a ClusterTurns that starts anew learns of the holder."""
-        if claim.added or claim.gone:
-            await self.send_claim(claim)
-        # Cancelled is how this ends: the change has closed, or claims otherwise from now on.
-        with suppress(asyncio.CancelledError):
-            async with moves_on_at_shutdown():
-                await self._repeat(claim)
-
-    async def _repeat(self, claim: Claim) -> None:
-        loop = asyncio.get_running_loop()
-        claim_at = loop.time() + REPEAT
-        until = loop.time() + self._patience
-        while loop.time() < until:
-            activity.heartbeat()
-            await asyncio.sleep(_BEAT)
-            if loop.time() >= claim_at:
-                await self.send_claim(claim)
-                claim_at = loop.time() + REPEAT
-        raise again_later("StillKeeping", "the turn is kept in a new attempt", self._pause)
-
-    @activity.defn
-    async def send_claim(self, claim: Claim) -> None:
+    async def ask_turn(self, asking: Asking) -> TurnsState:
         """
-        Sends a claim once; starts ClusterTurns where nobody keeps the turns.
+        Asks for the turn once, and returns the turns of this moment, for a person.
 
-        One that was terminated may have left a holder behind, so its successor rests before it grants.
+        Starts ClusterTurns where it doesn't run. One that was ended from outside may have left a holder behind, so
+        its successor rests before it grants.
         """
-        turns = self._temporal.turns(claim.cluster)
+        turns = self._temporal.turns(asking.cluster)
         try:
-            await turns.signal("claim", claim)
+            await turns.signal("claim", asking.ticket)
         except RPCError as error:
             if error.status is not RPCStatusCode.NOT_FOUND:
                 raise
-            if claim.giving_back:
-                return
-            await self._temporal.client.start_workflow(
-                "ClusterTurns",
-                TurnsState(rest_first=await _ended_badly(turns)),
-                id=turns_id(claim.cluster),
-                task_queue=activity.info().task_queue,
-                start_signal="claim",
-                start_signal_args=[claim],
-                static_summary=f"Turns of cluster {claim.cluster}: one change at a time",
-            )
+        else:
+            return await self.read_turns(asking.cluster)
+        begin = TurnsState(rest_first=await _ended_badly(turns))
+        await self._temporal.client.start_workflow(
+            "ClusterTurns",
+            begin,
+            id=turns_id(asking.cluster),
+            task_queue=activity.info().task_queue,
+            start_signal="claim",
+            start_signal_args=[asking.ticket],
+            static_summary=f"Turns of cluster {asking.cluster}: one change at a time",
+        )
+        return begin
+
+    @activity.defn
+    async def turns_run(self, cluster: str) -> bool:
+        """Whether the cluster's ClusterTurns runs."""
+        return await _is_running(self._temporal.turns(cluster))
+
+    @activity.defn
+    async def read_turns(self, cluster: str) -> TurnsState:
+        """The turns as they are; empty when ClusterTurns doesn't run."""
+        return await self._temporal.turns_state(cluster) or TurnsState()
+
+    @activity.defn
+    async def preempt(self, asking: Asking) -> bool:
+        """Cancels the change that has the turn, if that is a join, and held at this moment; whether it was."""
+        holder = (await self.read_turns(asking.cluster)).holder
+        if holder is None or verb_of(asking.cluster, holder.workflow_id) != "join":
+            return False
+        run = await self._run_of(holder)
+        if run is None or run.status is not WorkflowExecutionStatus.RUNNING or not (await self._claim_of(run)).held:
+            return False
+        await self._cancel(holder, f"preempted by {asking.ticket.workflow_id}")
+        return True
 
     @activity.defn
     async def cancel_change(self, cancel: Cancel) -> None:
@@ -134,46 +104,77 @@ class Turns:
             if error.status is not RPCStatusCode.NOT_FOUND:
                 raise
 
-    async def _preempt(self, claim: Claim, holder: Ticket) -> bool:
-        """Cancels the holder if it is a held join; whether it was."""
-        try:
-            view = await self._change(holder.workflow_id).query("progress", result_type=ChangeView)
-        except (RPCError, WorkflowQueryFailedError):
-            return False
-        if not view.held or view.verb != "join":
-            return False
-        await self._cancel(holder, f"preempted by {claim.ticket.workflow_id}")
-        return True
+    # ---- for ClusterTurns ----
 
     @activity.defn
-    async def read_turns(self, cluster: str) -> TurnsState:
-        """The turns as they are; empty when nobody keeps them."""
-        return await self._temporal.turns_state(cluster) or TurnsState()
+    async def ask_change(self, question: ChangeQuestion) -> Word | None:
+        """
+        Asks Temporal how the change is, and the change itself what it holds and added.
+
+        None where there is no such change: not of this cluster, of another type, or not the ticket's first run.
+        """
+        cluster = cluster_of_turns(activity.info().workflow_id or "")
+        verb = verb_of(cluster, question.ticket.workflow_id)
+        run = await self._run_of(question.ticket)
+        if not verb or run is None or run.workflow_type != WORKFLOWS[verb]:
+            return None
+        status = (run.status or WorkflowExecutionStatus.TERMINATED).name
+        closed_at = run.close_time.timestamp() if run.close_time else None
+        if status == "COMPLETED" and not question.gone_matters:
+            return Word(status, closed_at)
+        return Word(status, closed_at, await self._claim_if_any(run), is_join=verb == "join")
 
     @activity.defn
-    async def watch_holder(self, holding: Holding) -> Closed:
-        """Waits until the change has closed, however it closed; a reset of it is the same change."""
+    async def find_changes(self, cluster: str) -> list[Ticket]:
+        """The running changes of this cluster, the oldest first; Temporal's list may lag behind by a moment."""
+        types = ", ".join(f"'{name}'" for name in WORKFLOWS.values())
+        of_cluster = f"WorkflowId STARTS_WITH '{turns_id(cluster)}:' AND WorkflowType IN ({types})"
+        query = f"{of_cluster} AND ExecutionStatus = 'Running'"
+        listed = [run async for run in self._temporal.client.list_workflows(query)]
+        listed.sort(key=lambda run: run.start_time)
+        runs = [await self._change(run.id).describe() for run in listed]
+        return [Ticket(run.id, _first_run(run)) for run in runs]
+
+    @activity.defn
+    async def watch_holder(self, ticket: Ticket) -> None:
+        """Returns when the change has closed, however it closed; a reset of it is the same change."""
         async with moves_on_at_shutdown():
-            return await self._until_change_closed(holding)
+            while (run := await self._run_of(ticket)) and run.status is WorkflowExecutionStatus.RUNNING:
+                await _until_closed(self._change(ticket.workflow_id, run.run_id))
 
-    async def _until_change_closed(self, holding: Holding) -> Closed:
-        ticket = holding.ticket
-        while True:
-            try:
-                latest = await self._change(ticket.workflow_id).describe()
-                if latest.raw_description.workflow_execution_info.first_run_id != ticket.run_id:
-                    latest = await self._change(ticket.workflow_id, ticket.run_id).describe()
-            except RPCError as error:
-                if error.status is RPCStatusCode.NOT_FOUND:
-                    return Closed("NOT_FOUND", orderly=False)
+    async def _run_of(self, ticket: Ticket) -> WorkflowExecutionDescription | None:
+        """The latest run of the change that has this ticket; None where Temporal knows none."""
+        try:
+            run = await self._change(ticket.workflow_id).describe()
+            if _first_run(run) != ticket.run_id:
+                run = await self._change(ticket.workflow_id, ticket.run_id).describe()
+        except RPCError as error:
+            # An ID that is none is answered by INVALID_ARGUMENT.
+            if error.status in (RPCStatusCode.NOT_FOUND, RPCStatusCode.INVALID_ARGUMENT):
+                return None
+            raise
+        return run if _first_run(run) == ticket.run_id else None
+
+    async def _claim_of(self, run: WorkflowExecutionDescription) -> Claim:
+        handle = self._change(run.id, run.run_id)
+        claim: Claim = await handle.query("claim", result_type=Claim, rpc_timeout=_ANSWERS_WITHIN)
+        return claim
+
+    async def _claim_if_any(self, run: WorkflowExecutionDescription) -> Claim | None:
+        """A change that runs is asked until it answers."""
+        try:
+            return await self._claim_of(run)
+        except (RPCError, WorkflowQueryFailedError):
+            if run.status is WorkflowExecutionStatus.RUNNING or activity.info().attempt < _TRIES:
                 raise
-            if latest.status is WorkflowExecutionStatus.RUNNING:
-                await _until_closed(self._change(ticket.workflow_id, latest.run_id))
-            else:
-                return _closed(latest, holding.since)
+            return None
 
     def _change(self, workflow_id: str, run_id: str | None = None) -> WorkflowHandle[Any, Any]:
         return self._temporal.client.get_workflow_handle(workflow_id, run_id=run_id)
+
+
+def _first_run(run: WorkflowExecutionDescription) -> str:
+    return run.raw_description.workflow_execution_info.first_run_id
 
 
 async def _until_closed(run: WorkflowHandle[Any, Any]) -> None:
@@ -190,10 +191,13 @@ async def _until_closed(run: WorkflowHandle[Any, Any]) -> None:
         close.cancel()
 
 
-def _closed(run: WorkflowExecutionDescription, since: float) -> Closed:
-    status = run.status or WorkflowExecutionStatus.TERMINATED
-    held = run.close_time is None or run.close_time.timestamp() >= since
-    return Closed(status.name, orderly=status in _ORDERLY, held=held)
+async def _is_running(workflow: WorkflowHandle[Any, Any]) -> bool:
+    try:
+        return (await workflow.describe()).status is WorkflowExecutionStatus.RUNNING
+    except RPCError as error:
+        if error.status is RPCStatusCode.NOT_FOUND:
+            return False
+        raise
 
 
 async def _ended_badly(turns: WorkflowHandle[Any, Any]) -> bool:
@@ -203,14 +207,3 @@ async def _ended_badly(turns: WorkflowHandle[Any, Any]) -> bool:
         if error.status is RPCStatusCode.NOT_FOUND:
             return False
         raise
-
-
-def _place_in_line(state: TurnsState, ticket: Ticket) -> str:
-    """Who is ahead, for a person."""
-    if state.resting:
-        return "the turns rest: a change that had the turn, or the turns themselves, ended from outside"
-    ids = [t.workflow_id for t in state.waiting]
-    place = next((i for i, t in enumerate(state.waiting) if t == ticket), None)
-    ahead = [state.holder.workflow_id] if state.holder else []
-    ahead += ids if place is None else ids[:place]
-    return f"waits for its turn behind {', '.join(ahead)}" if ahead else "waits for its turn"

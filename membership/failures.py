@@ -64,6 +64,8 @@ class Failure(StrEnum):
     UNVERIFIED = "Unverified"
     #: A member that was sent a call stayed silent for `settle_timeout`: the call may still take effect.
     UNSETTLED = "Unsettled"
+    #: The change was tried again and again, for as long as Temporal keeps the history of one workflow.
+    TOO_MANY_ATTEMPTS = "TooManyAttempts"
     #: An activity failed without a name of its own.
     ACTIVITY_FAILED = "ActivityFailed"
 

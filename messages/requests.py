@@ -16,7 +16,7 @@ from pydantic import (
 )
 
 from membership.allow import Asked
-from membership.names import Name, PeerUrl
+from membership.names import Name, PeerUrl, is_name
 
 Verb = Literal["join", "remove", "replace"]
 
@@ -187,6 +187,20 @@ def change_id(cluster: str, verb: Verb, member: str) -> str:
 def turns_id(cluster: str) -> str:
     """The workflow ID of a cluster's turns."""
     return f"memberflow:{cluster}"
+
+
+def cluster_of_turns(workflow_id: str) -> str:
+    """The cluster whose turns have this workflow ID; empty for any other ID."""
+    parts = workflow_id.split(":")
+    return parts[1] if len(parts) == 2 and parts[0] == "memberflow" and is_name(parts[1]) else ""
+
+
+def verb_of(cluster: str, workflow_id: str) -> str:
+    """The verb of the change of this cluster that has this workflow ID; empty for any other ID."""
+    parts = workflow_id.split(":")
+    if len(parts) != 4 or parts[:2] != ["memberflow", cluster] or not is_name(parts[3]):
+        return ""
+    return parts[2] if parts[2] in REQUESTS else ""
 
 
 # Keywords; registered by `memberflow setup`, never required.

@@ -1,11 +1,10 @@
-"""The turns of a cluster: who may change it now, who waits, and which learners were added by whom."""
+"""The turns of a cluster: which change may act on it now, which ones wait, and which learners they added."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from typing import Literal
 
-# Seconds. A waiting change repeats its claim this often, and a holder says as often that it holds.
-REPEAT = 30.0
 # Seconds within which an act has sent its call or never will, and within which that call has ended.
 SEND_WITHIN = 8.0
 CALL_DEADLINE = 10.0
@@ -38,30 +37,67 @@ class AddedLearner:
     ticket: Ticket
 
 
+# "apart": neither has the turn nor asks for it. "ended": the change closes in a moment.
+ClaimState = Literal["apart", "waits", "holds", "ended"]
+
+
 @dataclass(frozen=True)
 class Claim:
-    """
-    A change asks for the turn, or says that it has it.
+    """A change's answer to the question where it stands in its cluster's turns."""
 
-    Sent again and again; a claim replaces the earlier one of the same ticket.
-    """
+    state: ClaimState = "apart"
+    #: It waits for a turn that it had before and lost, because the turns themselves were lost.
+    had_turn: bool = False
+    #: IDs of the learners that the change added or took over, and that are still learners.
+    added: tuple[str, ...] = ()
+    #: IDs of the learners that the change saw to be gone, or voters.
+    gone: tuple[str, ...] = ()
+    #: The change is held, by a person or by a clock.
+    held: bool = False
+    #: While it waits: a held join that has the turn may be in its way, and is to be cancelled then.
+    preempt: bool = False
+    #: It ended as it should, so nothing of it is left behind.
+    succeeded: bool = False
+
+
+@dataclass(frozen=True)
+class Word:
+    """What ClusterTurns found out about a change, from Temporal and from the change itself."""
+
+    #: Temporal's status of the workflow: RUNNING, COMPLETED, TERMINATED, …
+    status: str
+    #: Seconds since the epoch; None while it runs.
+    closed_at: float | None = None
+    #: None where the change has closed and could not be asked.
+    claim: Claim | None = None
+    #: Only a held *join* can be preempted.
+    is_join: bool = False
+
+    @property
+    def is_open(self) -> bool:
+        return self.closed_at is None
+
+    @property
+    def orderly(self) -> bool:
+        """Whether it ended by its own code, or runs."""
+        return self.status in ("RUNNING", "COMPLETED", "FAILED", "CANCELED")
+
+
+@dataclass(frozen=True)
+class Asking:
+    """A change that asks for the turn of a cluster."""
 
     cluster: str
     ticket: Ticket
-    #: The member that the change is about, for the log.
-    member: str = ""
-    #: When the change made the claim, by its workflow's time. An earlier claim that comes late says nothing.
-    at: float = 0.0
-    #: The change has the turn.
-    holding: bool = False
-    #: The change has nothing of its own in the cluster, and queues again later.
-    giving_back: bool = False
-    #: IDs of the learners that the change added or took over.
-    added: tuple[str, ...] = ()
-    #: IDs of the learners that the change saw to be gone.
-    gone: tuple[str, ...] = ()
-    #: A held join that has the turn is to be cancelled.
-    preempt: bool = False
+
+
+@dataclass(frozen=True)
+class ChangeQuestion:
+    """A question of ClusterTurns about the change that has this ticket."""
+
+    ticket: Ticket
+    #: Whether it matters which learners a change that has ended well saw to be gone.
+    gone_matters: bool = False
 
 
 @dataclass(frozen=True)
@@ -71,39 +107,23 @@ class TurnsState:
     holder: Ticket | None = None
     waiting: tuple[Ticket, ...] = ()
     learners: tuple[AddedLearner, ...] = ()
-    #: When the latest claim of a change was made, by its original run ID.
-    heard: dict[str, float] = field(default_factory=dict)
-    #: Rest before the first grant: the turns were ended from outside.
-    rest_first: bool = False
+    #: Nothing is granted meanwhile: an act of a change that is gone may still reach etcd.
     resting: bool = False
+    #: When the rest ends, in seconds since the epoch; 0 where there is none.
+    rest_until: float = 0.0
+    #: A ClusterTurns before this one was ended from outside: rest before the first grant.
+    rest_first: bool = False
+    #: When the holder got its turn, in seconds since the epoch.
+    granted_at: float = 0.0
+    #: The holder is a join that is held.
+    holder_is_held: bool = False
+    #: Those of the waiting changes that may cancel a held join.
+    preempting: tuple[Ticket, ...] = ()
+    #: Only where ClusterTurns continues as new: tickets that were named to it, and that are to be asked.
+    unasked: tuple[Ticket, ...] = ()
 
     @property
     def orphans(self) -> tuple[AddedLearner, ...]:
         """Learners whose change is neither the holder nor waiting any more."""
         alive = {self.holder, *self.waiting}
         return tuple(learner for learner in self.learners if learner.ticket not in alive)
-
-
-@dataclass(frozen=True)
-class Holding:
-    """A turn that began at `since` (seconds since the epoch, by Temporal's clock)."""
-
-    ticket: Ticket
-    since: float
-
-
-@dataclass(frozen=True)
-class Closed:
-    """
-    How a change that had the turn came to its end: Temporal's status, and whether it ended by its own code.
-
-    One that `succeeded` left no learner behind. `held` is false when it had closed before the turn came to it.
-    """
-
-    status: str
-    orderly: bool
-    held: bool = True
-
-    @property
-    def succeeded(self) -> bool:
-        return self.status == "COMPLETED"

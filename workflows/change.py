@@ -146,15 +146,24 @@ class Change(Generic[R]):
             self.board.warn(warning)
         return seen.status
 
-    async def take_turn(self, *, preempt: bool = False) -> ClusterStatus:
+    async def take_turn(self, may_preempt: Callable[[], Awaitable[bool]] | None = None) -> ClusterStatus:
         """Waits in line; the look that was made with the turn, checked as the first one was."""
         self.board.enter("turn")
-        await self.turn.take(preempt=preempt)
+        await self.turn.take(may_preempt)
         self._start_join_timeout()
-        status = await self.cluster.look("look with the turn")
+        status = await self.look("look with the turn")
         self.turn.report(status)
         self._check(self.turn.beforehand(status))
         return status
+
+    async def look(self, why: str) -> ClusterStatus:
+        """One look; with a new turn it also shows what changes left behind that had the turn before."""
+        while self.turn.is_new:
+            seen = await self.cluster.look_with_turns(why)
+            if self.turn.learn(seen.turns):
+                return seen.status
+            await self.turn.take()
+        return await self.cluster.look(why)
 
     def end(self, kind: OutcomeKind, status: ClusterStatus, *, verified: bool | None = None) -> Outcome:
         self.board.enter("ended")

@@ -95,6 +95,13 @@ class Cluster:
 
     # ---- looks ----
 
+    async def look_with_turns(self, why: str) -> Beforehand:
+        """A look, and the turns as they are; repeated by Temporal until it succeeds."""
+        self._board.waits_for(f"a look at the cluster: {why}")
+        return await self._interruptions.interruptible(
+            lambda: self.start(Observe.check_status_and_turns, self._look(), LOOK, why)
+        )
+
     async def look(self, why: str) -> ClusterStatus:
         """One look, repeated by Temporal until it succeeds."""
         self._board.waits_for(f"a look at the cluster: {why}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import timedelta
 from typing import TypeVar
@@ -30,6 +30,8 @@ class Interruptions:
         self.clocks = Clocks(self.stop)
         self.unstoppable = False
         self._board = board
+        #: Called when a hold begins and when it ends; the board shows which.
+        self.on_hold: Callable[[], None] = lambda: None
         self._stop: Stop | None = None
         self._hold = ""
 
@@ -68,24 +70,22 @@ class Interruptions:
         if was_held:
             with self.clocks.paused():
                 self._board.held(self._hold)
+                self.on_hold()
                 await workflow.wait_condition(lambda: not self._hold or self._stop is not None)
                 self._board.held("")
+                self.on_hold()
         if self._stop is not None:
             stop, self._stop = self._stop, None
             raise stop
         return was_held
 
-    async def interruptible(
-        self, start: Callable[[], workflow.ActivityHandle[T]], on_hold: Callable[[], Awaitable[None]] | None = None
-    ) -> T:
+    async def interruptible(self, start: Callable[[], workflow.ActivityHandle[T]]) -> T:
         """
-        The result of an activity that only reads or waits; `on_hold` is called before it is held meanwhile.
+        The result of an activity that only reads or waits.
 
         When interrupted it is cancelled and has ended before this raises Stop; after a hold it starts again.
         """
         while True:
-            if on_hold and self._hold and self._stop is None:
-                await on_hold()
             await self.safe_point()
             handle = start()
             interrupted = await self._was_interrupted(handle)
@@ -95,8 +95,8 @@ class Interruptions:
 
     async def _was_interrupted(self, handle: workflow.ActivityHandle[T]) -> bool:
         """Waits for the end; an activity that was interrupted counts as such even if the hold is over by then."""
-        await workflow.wait_condition(lambda: handle.done() or self._interrupted())
-        interrupted = self._interrupted()
+        await workflow.wait_condition(lambda: handle.done() or self.pending)
+        interrupted = self.pending
         if not handle.done():
             handle.cancel()
             await workflow.wait_condition(handle.done)
@@ -110,7 +110,9 @@ class Interruptions:
         self._board.waits_for(why)
         timeout = timedelta(seconds=seconds)
         with suppress(TimeoutError):
-            await workflow.wait_condition(self._interrupted, timeout=timeout, timeout_summary=why[:200])
+            await workflow.wait_condition(lambda: self.pending, timeout=timeout, timeout_summary=why[:200])
 
-    def _interrupted(self) -> bool:
+    @property
+    def pending(self) -> bool:
+        """Whether the next safe point stops or holds the change."""
         return not self.unstoppable and bool(self._stop or self._hold)

@@ -63,7 +63,7 @@ class Joining:
         self._change.board.enter("rollback")
         self.learner.take_back_handover()
         status = await self._change.cluster.look("is there anything of ours to remove?")
-        await self.learner.forget_if_gone(status)
+        self.learner.forget_if_gone(status)
         if self.learner.became_voter(status) and stop.kind in ("cancelled", "clock"):
             return await self._too_late(status, stop, "the member is a voter by now")
         await self.container.explain(stop)

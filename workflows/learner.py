@@ -90,13 +90,13 @@ class Learner:
         self.note(status)
         status = await settle(self._change, ROLLBACK, status)
         self._change.rolled_back = True
-        await self._change.turn.forget(left.id)
+        self._change.turn.forget(left.id)
         return status
 
-    async def forget_if_gone(self, status: ClusterStatus) -> None:
+    def forget_if_gone(self, status: ClusterStatus) -> None:
         """Has the turns forget a member that is no learner any more."""
         if self._member_id not in {learner.id for learner in status.learners}:
-            await self._change.turn.forget(self._member_id)
+            self._change.turn.forget(self._member_id)
 
     # ---- handed over, and taken back ----
 

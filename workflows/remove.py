@@ -42,12 +42,16 @@ class Removal(Change[RemoveRequest]):
         if status.member(self._target.id) is None:
             return self.end("already-removed", status)
         self.board.knows_member(self._target.id)
-        status = await self.take_turn(preempt=self.request.preempt and is_down(status, self._target))
+        status = await self.take_turn(self._is_dead if self.request.preempt else None)
         status = await clear_orphans(self, status)
         was_gone = status.member(self._target.id) is None
         removing = Removing(self, self._target)
         status = await removing.run(status)
         return self.end("already-removed" if was_gone else "removed", status, verified=removing.verified)
+
+    async def _is_dead(self) -> bool:
+        status = await self.cluster.look("is the member still down?")
+        return self._target is not None and is_down(status, self._target)
 
     async def back(self, stop: Stop) -> ClusterStatus | None:
         return None

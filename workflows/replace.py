@@ -64,7 +64,7 @@ class Replacement(Change[ReplaceRequest]):
             status = await self.joining.find_voter(status)
             return self.end("replaced", status, verified=self._verified())
         await self.joining.container.check()
-        status = await self.take_turn(preempt=self.request.preempt and old is not None and is_down(status, old))
+        status = await self.take_turn(self._is_old_dead if self.request.preempt and old else None)
         self._begin(status, old)
         if first_half(status, old, self.request).half == "remove-first":
             status = await self._remove(status, returning=1)
@@ -73,6 +73,10 @@ class Replacement(Change[ReplaceRequest]):
             status = await self._join(status)
             status = await self._remove(status, returning=0)
         return self.end("replaced", status, verified=self._verified())
+
+    async def _is_old_dead(self) -> bool:
+        status = await self.cluster.look("is the old member still down?")
+        return self._old is not None and is_down(status, self._old)
 
     def _begin(self, status: ClusterStatus, old: Member | None) -> None:
         """Keeps what it began with, for itself after a hold, and for another run after a failure."""

@@ -59,8 +59,11 @@ REMOVE = Step("remove", Acts.remove_member, "remove", removes=True)
 # Seconds before another attempt, by the name of what came back; each further pause is longer by half.
 _PAUSES = {"NotSent": 0.5, "LearnerNotReady": 0.5, "Unhealthy": 2.0, "TooManyLearners": 5.0}
 _PAUSE = 1.0
-_LONGEST_PAUSE = 60.0
+_LONGEST_PAUSE = 300.0
 _LONGEST_AFTER = 20
+# Of what Temporal lets the history of a workflow grow to: where a change gives up, and where its way back does.
+_EVENTS, _BYTES = 51_200, 50 * 2**20
+_FORWARD, _BACK = 0.4, 0.8
 
 # Seconds before another look at what would be refused: right after an election a member that lives may not follow yet.
 _DOUBTS = (1.0, 2.0, 4.0, 8.0)
@@ -87,9 +90,10 @@ async def settle(
     """
     refusals = Refusals(change)
     while True:
+        check_history(change)
         was_held = await change.interruptions.safe_point()
         if status is None or was_held:
-            status = await change.cluster.look(f"look before {step.what or step.name}")
+            status = await change.look(f"look before {step.what or step.name}")
         if before:
             status = await before(status)
         match change.cluster.judge(step.name, status):
@@ -105,6 +109,15 @@ async def settle(
                 if effect := await _act(change, step, status):
                     return effect
                 status = None
+
+
+def check_history(change: Change[Any]) -> None:
+    """Raises Stop before Temporal would end the change for its long history, without its way back."""
+    info = workflow.info()
+    used = max(info.get_current_history_length() / _EVENTS, info.get_current_history_size() / _BYTES)
+    if used > (_BACK if change.interruptions.unstoppable else _FORWARD):
+        reason = f"the change has tried for too long ({info.get_current_history_length()} events in its history)"
+        raise Stop("failed", Failure.TOO_MANY_ATTEMPTS, reason, "look at its last attempts, then run it again")
 
 
 class Refusals:
@@ -189,7 +202,7 @@ async def _wait(change: Change[Any], step: Step, wait: Wait, launch: LaunchOrder
     change.board.waits_for(wait.reason)
     if not step.waits_without_turn:
         return await change.cluster.wait(step.wait, step.name, f"wait: {wait.reason}", launch)
-    await change.turn.give_back()
+    await change.turn.leave()
     clocks = change.interruptions.clocks
     if wait.foreign:
         limit = change.cluster.facts.policy.foreign_learner_timeout
@@ -219,7 +232,7 @@ async def _pause(change: Change[Any], step: Step, act: _NoEffect) -> None:
     seconds = min(_LONGEST_PAUSE, _PAUSES.get(report.error, _PAUSE) * 1.5 ** min(act.before, _LONGEST_AFTER))
     others_first = step.waits_without_turn and act.before > 0 and report.error in ("Unhealthy", "TooManyLearners")
     if others_first:
-        await change.turn.give_back()
+        await change.turn.leave()
     why = f"{seconds:.1f} s before another {step.what}: {report.reason or 'no effect seen'}"
     await change.interruptions.pause(act.ended + seconds, why)
     if others_first:

@@ -9,6 +9,7 @@ from temporalio import workflow
 from temporalio.exceptions import ApplicationError
 
 from workflows.change import Change
+from workflows.ends import invalid
 from workflows.timeouts import ASK, start
 
 with workflow.unsafe.imports_passed_through():
@@ -16,7 +17,8 @@ with workflow.unsafe.imports_passed_through():
     from membership.failures import Failure
     from membership.model import Handover
     from messages.outcomes import Outcome
-    from messages.turns import Cancel
+    from messages.requests import change_id
+    from messages.turns import Cancel, Claim, Ticket
     from messages.views import ChangeView
     from workflows.stop import Stop
 
@@ -29,6 +31,9 @@ class Steered:
 
     async def follow(self, change: Change[Any]) -> Outcome:
         """Runs the change to its end. A cancel stops it at its next safe point, and never tears it out of an act."""
+        request = change.request
+        if (wanted := change_id(request.cluster, request.verb, request.subject)) != change.ticket.workflow_id:
+            raise invalid(f"the workflow ID of this change is {wanted}, and not {change.ticket.workflow_id}")
         self._change = change
         body = asyncio.create_task(_to_end(change))
         try:
@@ -46,6 +51,20 @@ class Steered:
     @workflow.query(description="The ETCD_* values with which the new member must be started; null before the add")
     def handover(self) -> Handover | None:
         return self._change.handover if self._change else None
+
+    @workflow.query(description="How the change stands in its cluster's turns; ClusterTurns asks it")
+    def claim(self) -> Claim:
+        return self._change.turn.claim if self._change else Claim()
+
+    @workflow.signal(description="ClusterTurns gives the turn to the change that has this ticket")
+    def turn_granted(self, ticket: Ticket) -> None:
+        if self._change:
+            self._change.turn.grant(ticket)
+
+    @workflow.signal(description="ClusterTurns says that a held join has the turn for which this change waits")
+    def holder_is_held(self) -> None:
+        if self._change:
+            self._change.turn.note_held_holder()
 
     @workflow.update(description="Holds the change at its next safe point, until `resume` or a cancel")
     async def hold(self, by: str = "") -> ChangeView:
@@ -115,7 +134,9 @@ async def _to_end(change: Change[Any]) -> Outcome:
     try:
         outcome = await change.run()
     except (ApplicationError, asyncio.CancelledError):
+        await change.turn.end(succeeded=False)
         await workflow.wait_condition(workflow.all_handlers_finished)
         raise
+    await change.turn.end(succeeded=True)
     await workflow.wait_condition(workflow.all_handlers_finished)
     return outcome

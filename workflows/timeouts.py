@@ -63,6 +63,14 @@ SNAPSHOT = workflow.ActivityConfig(
     heartbeat_timeout=timedelta(seconds=15),
     retry_policy=RetryPolicy(initial_interval=timedelta(seconds=2), maximum_interval=timedelta(seconds=30)),
 )
+# The watch of a holder stands behind the holder's own word, so its worker's death may be noticed late.
+WATCH = workflow.ActivityConfig(
+    start_to_close_timeout=_FOREVER, heartbeat_timeout=timedelta(seconds=60), retry_policy=_PATIENT
+)
+# Temporal's list of workflows may be out of reach for longer than the rest of Temporal.
+SURVEY = workflow.ActivityConfig(
+    start_to_close_timeout=timedelta(seconds=10), schedule_to_close_timeout=timedelta(seconds=30), retry_policy=_PATIENT
+)
 # Short questions to Temporal.
 ASK = workflow.ActivityConfig(start_to_close_timeout=timedelta(seconds=10), retry_policy=_PATIENT)
 # A look for a person who waits for the answer: no worker at the site, or no cluster, is an answer too.

@@ -1,111 +1,216 @@
-"""A change's side of its turn: asking for it, keeping it, giving it back."""
+"""A change's side of its turn: asking for it, waiting in line, saying how it stands, giving it back."""
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 from temporalio import workflow
+from temporalio.exceptions import FailureError
 
 from workflows.board import Board
 from workflows.interruptions import Interruptions
-from workflows.timeouts import ASK, WAIT, start
+from workflows.timeouts import ASK, start
 
 with workflow.unsafe.imports_passed_through():
     from activities.turns import Turns
     from membership.model import ClusterStatus
     from messages.orders import Beforehand
-    from messages.turns import Claim, Ticket, TurnsState
-    from workflows.stop import Stop
+    from messages.requests import turns_id
+    from messages.turns import Asking, Claim, Ticket, TurnsState
+
+# A change in line waits for a signal, and sees to it this often that there is somebody to send one.
+_LOOKS_AFTER_TURNS = timedelta(hours=1)
 
 
 class Turn:
-    """The turn of one change; it ends by itself when the change's workflow has closed."""
+    """
+    The turn of one change.
+
+    `claim` is how the change stands; ClusterTurns asks for it by query. A signal to ClusterTurns only says that there
+    is something to ask, so a lost one costs time and nothing else.
+    """
 
     def __init__(self, board: Board, interruptions: Interruptions, cluster: str, member: str, ticket: Ticket) -> None:
+        self.claim = Claim()
+        #: The turn was granted, and the turns were not read since.
+        self.is_new = False
         self._board = board
         self._interruptions = interruptions
-        self._claim = Claim(cluster, ticket, member)
+        self._cluster = cluster
+        self._member = member
+        self._ticket = ticket
         self._state = TurnsState()
-        self._keeper: workflow.ActivityHandle[None] | None = None
+        self._holder_is_held = False
+        self._may_preempt: Callable[[], Awaitable[bool]] | None = None
+        self._signals: set[asyncio.Task[bool]] = set()
+        interruptions.on_hold = self._note_hold
 
-    async def take(self, *, preempt: bool = False) -> None:
+    # ---- what ClusterTurns tells ----
+
+    def grant(self, ticket: Ticket) -> None:
+        """ClusterTurns may have given the turn to this change; the next look asks it whether that is so."""
+        if ticket == self._ticket and self.claim.state == "waits":
+            self.claim = replace(self.claim, state="holds")
+            self.is_new = True
+
+    def note_held_holder(self) -> None:
+        """A held join has the turn for which this change waits."""
+        self._holder_is_held = True
+
+    # ---- in line ----
+
+    async def take(self, may_preempt: Callable[[], Awaitable[bool]] | None = None) -> None:
         """
         Waits in line until the turn is this change's; also after it was lost.
 
-        `preempt`: a held join that has the turn is cancelled, once.
+        `may_preempt` is asked when a held join has the turn: whether that join is to be cancelled.
         """
-        self._stop_keeping()
-        self._claim = self._renewed(preempt=preempt)
-        self._board.waits_for("its turn: one change of a cluster at a time")
-        what = self._named(f"the turn to change {self._claim.cluster}")
-        # A change that is held in line lets those behind it go first, and queues again afterwards. Not if a learner
-        # of its own is in the cluster: it would count as left behind.
-        try:
-            with self._interruptions.clocks.paused():
-                self._state = await self._interruptions.interruptible(
-                    lambda: start(Turns.request_turn, self._claim, WAIT, what),
-                    on_hold=None if self._claim.added else self.give_back,
-                )
-        except Stop as stop:
-            # A clock that rang in an act that had lost the turn: the change may be held now, and blocks no one.
-            if stop.kind == "clock" and not self._claim.added:
-                await self.give_back()
-            raise
-        self._claim = self._renewed(holding=True, preempt=False)
+        self._may_preempt = may_preempt or self._may_preempt
+        had_turn = self.claim.had_turn or self.claim.state == "holds"
+        self.claim = replace(self.claim, state="waits", had_turn=had_turn, preempt=self._may_preempt is not None)
+        with self._interruptions.clocks.paused():
+            await self._ask()
+            while self.claim.state == "waits":
+                await self._wait_for_news()
+                if self.claim.state != "waits":
+                    break
+                if self._interruptions.pending:
+                    await self._step_aside()
+                elif self._holder_is_held:
+                    self._holder_is_held = False
+                    await self._preempt()
         self._board.waits_for("")
-        self._keep()
 
-    async def give_back(self) -> None:
-        """Lets others go first. Only for a change that has nothing of its own in the cluster."""
-        self._stop_keeping()
-        self._claim = self._renewed(holding=False)
-        await start(Turns.send_claim, replace(self._claim, giving_back=True), ASK, self._named("give the turn back"))
+    async def _ask(self) -> None:
+        """Asks once. ClusterTurns answers by a signal, even before this ends."""
+        self._board.waits_for("its turn")
+        asking = Asking(self._cluster, self._ticket)
+        ask = start(Turns.ask_turn, asking, ASK, self._named(f"ask for the turn to change {self._cluster}"))
+        await workflow.wait_condition(lambda: ask.done() or self.claim.state == "holds")
+        if ask.done():
+            self._board.waits_for(_told(ask.result(), self._ticket))
 
-    def report(self, status: ClusterStatus, added: str = "") -> None:
-        """Has the turns know the learner that this change added or took over, and which are learners no more."""
-        present = {m.id for m in status.learners}
-        gone = tuple(i for i in self._known if i not in present)
-        added_now = (added,) if added else tuple(i for i in self._claim.added if i in present)
-        if (added_now, gone) != (self._claim.added, self._claim.gone):
-            self._claim = self._renewed(added=added_now, gone=gone)
-            self._keep()
+    async def _wait_for_news(self) -> None:
+        try:
+            await workflow.wait_condition(
+                lambda: self.claim.state != "waits" or self._interruptions.pending or self._holder_is_held,
+                timeout=_LOOKS_AFTER_TURNS,
+                timeout_summary="do the turns still run?",
+            )
+        except TimeoutError:
+            if not await workflow.execute_local_activity_method(
+                Turns.turns_run, self._cluster, start_to_close_timeout=timedelta(seconds=10)
+            ):
+                await self._ask()
 
-    async def forget(self, member_id: str) -> None:
-        """Has the turns forget a member that is no learner any more, whichever change added it."""
-        if member_id in self._known:
-            # Not by the keeper: the change may end before its claim is sent.
-            self._claim = self._renewed(added=tuple(x for x in self._claim.added if x != member_id), gone=(member_id,))
-            await start(Turns.send_claim, self._claim, ASK, self._named(f"learner {member_id} is gone"))
+    async def _step_aside(self) -> None:
+        """
+        The change is to stop or to be held: those behind it go first, and after a hold it asks again.
 
-    @property
-    def _known(self) -> tuple[str, ...]:
-        """The learners that the turns know of, as far as this change knows."""
-        return (*self._claim.added, *(x.member_id for x in self._state.learners))
+        Not with a learner of its own in the cluster, which would count as left behind.
+        """
+        if not self.claim.added:
+            await self.leave()
+        await self._interruptions.safe_point()
+        if self.claim.state == "apart":
+            self.claim = replace(self.claim, state="waits")
+            await self._ask()
 
-    def owns(self, member_id: str) -> bool:
-        """Whether the turns know the learner as this change's, or as left behind by a change that has ended."""
-        mine = any(x.member_id == member_id and x.ticket == self._claim.ticket for x in self._state.learners)
-        return mine or any(x.member_id == member_id for x in self._state.orphans)
+    async def _preempt(self) -> None:
+        """Whether the member is dead is judged at this moment, and not when the change began to wait."""
+        waits_for = self._board.view.waits_for
+        if self._may_preempt and await self._may_preempt():
+            asking = Asking(self._cluster, self._ticket)
+            await start(Turns.preempt, asking, ASK, self._named("cancel the held join that has the turn"))
+        self._board.waits_for(waits_for)
+
+    # ---- with the turn ----
+
+    def learn(self, state: TurnsState) -> bool:
+        """Takes the turns as they are since the turn was granted. Whether it was: a stranger can send a grant, too."""
+        self._state = state
+        self.is_new = False
+        if state.holder != self._ticket:
+            self.claim = replace(self.claim, state="waits")
+            return False
+        self.claim = replace(self.claim, had_turn=False, preempt=False)
+        return True
 
     def beforehand(self, status: ClusterStatus) -> Beforehand:
         """This look, and the turns as they were when this change got its own."""
         return Beforehand(status, self._state)
 
-    def _renewed(self, **changes: Any) -> Claim:
-        """A later claim; an earlier one that is still on its way then says nothing any more."""
-        return replace(self._claim, at=workflow.time(), **changes)
+    def owns(self, member_id: str) -> bool:
+        """Whether the turns know the learner as this change's, or as left behind by a change that has ended."""
+        mine = any(x.member_id == member_id and x.ticket == self._ticket for x in self._state.learners)
+        return mine or any(x.member_id == member_id for x in self._state.orphans)
+
+    def report(self, status: ClusterStatus, added: str = "") -> None:
+        """Has the turns know the learner that this change added or took over, and which are learners no more."""
+        present = {m.id for m in status.learners}
+        gone = tuple(i for i in self._known if i not in present)
+        self._say(added=(added,) if added else tuple(i for i in self.claim.added if i in present), gone=gone)
+
+    def forget(self, member_id: str) -> None:
+        """Has the turns forget a member that is no learner any more, whichever change added it."""
+        if member_id in self._known:
+            added = tuple(x for x in self.claim.added if x != member_id)
+            self._say(added=added, gone=(*self.claim.gone, member_id))
+
+    async def leave(self) -> None:
+        """Lets others go first. Only for a change that has nothing of its own in the cluster."""
+        self.claim = replace(self.claim, state="apart", had_turn=False, preempt=False)
+        await self._tell()
+
+    async def end(self, *, succeeded: bool) -> None:
+        """The last thing that a change does: others go on at once."""
+        before = self.claim.state
+        self.claim = replace(self.claim, state="ended", succeeded=succeeded, preempt=False)
+        if before in ("waits", "holds") and not await self._tell() and before == "holds":
+            # The turns were ended from outside, and changes may wait in line that nobody would tell.
+            await self._ask()
+
+    @property
+    def _known(self) -> tuple[str, ...]:
+        """The learners that the turns know of, as far as this change knows."""
+        return (*self.claim.added, *(x.member_id for x in self._state.learners))
+
+    # ---- saying how it stands ----
+
+    def _note_hold(self) -> None:
+        self._say(held=bool(self._board.view.held))
+
+    def _say(self, **changes: Any) -> None:
+        """How the change stands from now on; a change that is not in line tells nobody."""
+        claim = replace(self.claim, **changes)
+        if claim != self.claim:
+            self.claim = claim
+            if claim.state in ("waits", "holds"):
+                task = asyncio.create_task(self._tell())
+                self._signals.add(task)
+                task.add_done_callback(self._signals.discard)
+
+    async def _tell(self) -> bool:
+        """Has ClusterTurns ask this change; whether it runs."""
+        turns = workflow.get_external_workflow_handle(turns_id(self._cluster))
+        try:
+            await turns.signal("claim", self._ticket)
+        except FailureError:
+            return False
+        return True
 
     def _named(self, what: str) -> str:
-        return f"{self._claim.member}: {what}"
+        return f"{self._member}: {what}"
 
-    def _keep(self) -> None:
-        self._stop_keeping()
-        self._keeper = start(Turns.keep_turn, self._claim, WAIT, self._named("keep the turn"))
 
-    def _stop_keeping(self) -> None:
-        if self._keeper is not None:
-            # However it ends is fine; nothing waits for it.
-            self._keeper.add_done_callback(lambda keeper: keeper.cancelled() or keeper.exception())
-            self._keeper.cancel()
-            self._keeper = None
+def _told(state: TurnsState, ticket: Ticket) -> str:
+    """Who is ahead, for a person."""
+    if state.resting or state.rest_first:
+        return "its turn: the turns rest, since a change that had one, or the turns themselves, were ended from outside"
+    line = [t for t in (state.holder, *state.waiting) if t]
+    ahead = [t.workflow_id for t in (line[: line.index(ticket)] if ticket in line else line)]
+    return f"its turn behind {', '.join(ahead)}" if ahead else "its turn"

@@ -2,112 +2,197 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
 
 from temporalio import workflow
+from temporalio.common import RawValue
+from temporalio.exceptions import ActivityError, ApplicationError, FailureError
 
-from workflows.timeouts import WAIT, start
+from workflows.ends import NOTHING
+from workflows.line import Line
+from workflows.timeouts import ASK, SURVEY, WATCH, start
 
 with workflow.unsafe.imports_passed_through():
     from activities.turns import Turns
-    from messages.turns import ACT_DEADLINE, REPEAT, AddedLearner, Claim, Closed, Holding, Ticket, TurnsState
+    from membership.failures import Failure
+    from messages.queues import waits_queue
+    from messages.requests import cluster_of_turns, verb_of
+    from messages.turns import ACT_DEADLINE, ChangeQuestion, Ticket, TurnsState, Word
+
+# A change that does not answer for so long blocks nobody any more.
+_ANSWERS_WITHIN = timedelta(seconds=5)
 
 
 @workflow.defn
 class ClusterTurns:
     """
-    Grants the turn to the head of the line and keeps it granted until the holder has closed.
+    Grants the turn to the head of the line, and leaves it there until the holder has closed.
 
-    Claims come as signals, again and again; who has the turn is asked by query. It ends when nobody holds,
-    nobody waits and no learner of a change that ended unfinished is known.
+    A signal only names a change. What that change holds and added, ClusterTurns asks the change itself. It ends when
+    no change holds, none waits, and no learner of a change that ended unfinished is known.
     """
 
     @workflow.init
-    def __init__(self, state: TurnsState | None = None) -> None:
-        self._state = state or TurnsState()
+    def __init__(self, state: RawValue = NOTHING) -> None:
+        self._cluster = cluster_of_turns(workflow.info().workflow_id)
+        self._line = Line(TurnsState())
+        self._asks: dict[Ticket, asyncio.Task[None]] = {}
+        self._to_ask: set[Ticket] = set()
+        self._refusal = ""
+        try:
+            self._line = Line(self._accepted(state))
+        except ValueError as error:
+            self._refusal = str(error)
 
     @workflow.run
-    async def run(self, state: TurnsState | None = None) -> None:
-        if self._state.rest_first:
-            await self._rest(ACT_DEADLINE + REPEAT)
-            self._state = replace(self._state, rest_first=False)
-        while not self._idle():
+    async def run(self, state: RawValue = NOTHING) -> None:
+        if self._refusal:
+            raise ApplicationError(self._refusal, type=Failure.INVALID_REQUEST, non_retryable=True)
+        for ticket in self._line.state.unasked:
+            self._ask(ticket)
+        self._line.state = replace(self._line.state, unasked=())
+        if workflow.info().continued_run_id is None:
+            await self._begin()
+        while not (self._line.is_idle and not self._asks):
             if workflow.info().is_continue_as_new_suggested():
-                state = self._state
-                alive = {t.run_id for t in (state.holder, *state.waiting) if t}
-                heard = {run_id: at for run_id, at in state.heard.items() if run_id in alive}
-                workflow.continue_as_new(replace(state, heard=heard))
+                workflow.continue_as_new(replace(self._line.state, unasked=(*self._line.unasked, *self._asks)))
             self._show()
-            await workflow.wait_condition(lambda: bool(self._state.holder or self._state.waiting or self._idle()))
-            if self._state.holder is None and self._state.waiting:
-                self._grant()
-            if self._state.holder is not None:
-                await self._hold(self._state.holder)
+            await self._next()
 
-    @workflow.signal(description="A change asks for the turn, says that it holds it, or gives it back")
-    def claim(self, claim: Claim) -> None:
-        state = self._state
-        if claim.at < state.heard.get(claim.ticket.run_id, 0.0):
-            return
-        state = replace(state, heard={**state.heard, claim.ticket.run_id: claim.at})
-        kept = tuple(x for x in state.learners if x.member_id not in {*claim.added, *claim.gone})
-        state = replace(state, learners=kept + tuple(AddedLearner(i, claim.ticket) for i in claim.added))
-        if claim.giving_back:
-            waiting = tuple(t for t in state.waiting if t != claim.ticket)
-            holder = None if state.holder == claim.ticket else state.holder
-            state = replace(state, holder=holder, waiting=waiting)
-        elif claim.ticket not in (state.holder, *state.waiting):
-            # One that held before the turns were lost comes before those that only waited.
-            line = (claim.ticket, *state.waiting) if claim.holding else (*state.waiting, claim.ticket)
-            state = replace(state, waiting=line)
-        self._state = state
+    @workflow.signal(description="Names a change that asks for the turn, has other learners, is held, or has ended")
+    def claim(self, ticket: Ticket) -> None:
+        if verb_of(self._cluster, ticket.workflow_id):
+            self._line.enter(ticket)
+            self._ask(ticket)
 
     @workflow.query(description="Who holds the turn, who waits in which order, which learners were added by whom")
     def turns(self) -> TurnsState:
-        return self._state
+        return self._line.state
 
-    def _idle(self) -> bool:
-        return not (self._state.holder or self._state.waiting or self._state.learners)
+    # ---- beginning ----
 
-    def _grant(self) -> None:
-        head, *rest = self._state.waiting
-        self._state = replace(self._state, holder=head, waiting=tuple(rest))
+    def _accepted(self, argument: RawValue) -> TurnsState:
+        """The state to begin with. What a stranger starts has none: it is handed over by the run before only."""
+        if not self._cluster:
+            raise ValueError("the workflow ID of a cluster's turns is memberflow:<cluster>")
+        if argument is NOTHING:
+            return TurnsState()
+        try:
+            state: TurnsState = workflow.payload_converter().from_payload(argument.payload, TurnsState)
+        except Exception as error:  # noqa: BLE001  (whatever a converter raises for a payload that it can't read)
+            raise ValueError(f"the argument is no state of turns: {error}") from None
+        if workflow.info().continued_run_id is None and state != TurnsState(rest_first=state.rest_first):
+            raise ValueError("the turns begin without a state; only their own next run is handed one")
+        return state
 
-    async def _hold(self, ticket: Ticket) -> None:
-        """Returns when the holder has closed, gave the turn back, or this history has grown long."""
+    async def _begin(self) -> None:
+        """Finds the changes that run. Where one may have had the turn, a late act of it gets time to end."""
+        known = await self._survey()
+        if self._line.state.rest_first or self._line.has_lost_holder or not known:
+            self._line.rest(workflow.time() + ACT_DEADLINE)
+        if self._line.state.rest_until:
+            await self._rest()
+            await self._survey()
+
+    async def _survey(self) -> bool:
+        """Asks every running change of this cluster; whether Temporal could list them."""
+        try:
+            found = await start(Turns.find_changes, self._cluster, SURVEY, "find the running changes")
+        except ActivityError:
+            return False
+        for ticket in found:
+            if not self._line.knows(ticket):
+                self._line.enter(ticket)
+                self._ask(ticket)
+        if any(ticket in self._asks for ticket in found):
+            await self._until(lambda: not any(ticket in self._asks for ticket in found))
+        return True
+
+    # ---- one thing after the other ----
+
+    async def _next(self) -> None:
+        if self._line.state.rest_until:
+            await self._rest()
+        elif self._line.state.holder:
+            await self._watch(self._line.state.holder)
+        elif head := self._line.head:
+            await self._grant(head)
+        elif self._line.waits_to_be_asked:
+            if not await self._until(lambda: not self._line.waits_to_be_asked):
+                self._line.pass_over_unasked()
+        else:
+            await workflow.wait_condition(self._has_work)
+
+    def _has_work(self) -> bool:
+        line = self._line
+        return bool(line.head or line.waits_to_be_asked or line.state.rest_until or (line.is_idle and not self._asks))
+
+    async def _grant(self, ticket: Ticket) -> None:
+        self._line.grant(ticket, workflow.time())
         self._show()
-        holding = Holding(ticket, workflow.now().timestamp())
-        watch = start(Turns.watch_holder, holding, WAIT, f"the turn is with {ticket.workflow_id}")
+        if not await _signal(ticket, "turn_granted", ticket):
+            self._line.leave(ticket)
+
+    async def _watch(self, ticket: Ticket) -> None:
+        """Returns when the holder has closed, or has gone, or when this history has grown long."""
+        what = f"the turn is with {ticket.workflow_id}"
+        watch = start(Turns.watch_holder, ticket, WATCH, what, waits_queue(workflow.info().task_queue))
         await workflow.wait_condition(
-            lambda: watch.done() or self._state.holder != ticket or workflow.info().is_continue_as_new_suggested()
+            lambda: watch.done() or self._line.state.holder != ticket or workflow.info().is_continue_as_new_suggested()
         )
-        if not watch.done():
+        if watch.done():
+            self._ask(ticket)
+            await workflow.wait_condition(lambda: ticket not in self._asks)
+        else:
             watch.cancel()
-            return
-        await self._settle(ticket, watch.result())
 
-    async def _settle(self, ticket: Ticket, closed: Closed) -> None:
-        """
-        After the holder: late acts get time to end, and its learners are orphans.
-
-        One that succeeded has none. One that failed, or was cancelled, has told which ones it took back.
-        """
-        learners = self._state.learners
-        if closed.succeeded:
-            learners = tuple(x for x in learners if x.ticket != ticket)
-        self._state = replace(self._state, holder=None, learners=learners)
-        if closed.held and not closed.orderly:
-            await self._rest(ACT_DEADLINE)
-
-    async def _rest(self, seconds: float) -> None:
-        self._state = replace(self._state, resting=True)
+    async def _rest(self) -> None:
         self._show()
-        await workflow.sleep(timedelta(seconds=seconds))
-        self._state = replace(self._state, resting=False)
+        seconds = self._line.state.rest_until - workflow.time()
+        if seconds > 0:
+            await workflow.sleep(timedelta(seconds=seconds), summary="a late act ends")
+        self._line.end_rest()
+
+    async def _until(self, condition: Callable[[], bool]) -> bool:
+        """Whether it comes true soon."""
+        with suppress(TimeoutError):
+            await workflow.wait_condition(condition, timeout=_ANSWERS_WITHIN, timeout_summary="a change to answer")
+        return condition()
+
+    # ---- asking changes ----
+
+    def _ask(self, ticket: Ticket) -> None:
+        """Asks a change; once more where it is named again meanwhile, since it may have changed."""
+        self._to_ask.add(ticket)
+        if ticket not in self._asks:
+            self._asks[ticket] = asyncio.create_task(self._ask_until_known(ticket))
+
+    async def _ask_until_known(self, ticket: Ticket) -> None:
+        try:
+            while ticket in self._to_ask:
+                self._to_ask.discard(ticket)
+                others = any(x.ticket != ticket for x in self._line.state.learners)
+                question = ChangeQuestion(ticket, gone_matters=others)
+                await self._learn(ticket, await start(Turns.ask_change, question, ASK, f"ask {ticket.workflow_id}"))
+        finally:
+            del self._asks[ticket]
+
+    async def _learn(self, ticket: Ticket, word: Word | None) -> None:
+        was_held = self._line.state.holder_is_held
+        self._line.learn(ticket, word, workflow.time())
+        state = self._line.state
+        if ticket == state.holder and word and word.claim and word.claim.state == "waits":
+            await _signal(ticket, "turn_granted", ticket)  # it was reset, or missed the first one
+        if state.holder_is_held and (not was_held or ticket in state.preempting):
+            for waiting in state.preempting:
+                await _signal(waiting, "holder_is_held")
 
     def _show(self) -> None:
-        state = self._state
+        state = self._line.state
         holder = "nobody (resting)" if state.resting else state.holder.workflow_id if state.holder else "nobody"
         lines = [f"**Turn:** {holder}", "", f"**Waiting:** {len(state.waiting)}"]
         lines += [f"1. {ticket.workflow_id}" for ticket in state.waiting]
@@ -115,3 +200,13 @@ class ClusterTurns:
             lines += ["", "**Learners left by changes that ended unfinished:**"]
             lines += [f"- {x.member_id}, added by {x.ticket.workflow_id}" for x in state.orphans]
         workflow.set_current_details("\n".join(lines))
+
+
+async def _signal(ticket: Ticket, name: str, *arguments: Ticket) -> bool:
+    """Whether the change could be told."""
+    change = workflow.get_external_workflow_handle(ticket.workflow_id)
+    try:
+        await change.signal(name, args=arguments)
+    except FailureError:
+        return False
+    return True

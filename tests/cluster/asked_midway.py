@@ -39,7 +39,7 @@ def waits_before_another(lab: Lab, verb: Verb, cluster: Cluster, name: str, act:
 
 
 def waits_in_line(lab: Lab, workflow_id: str) -> None:
-    eventually(lambda: "waits for its turn" in lab.heartbeat(workflow_id), "the change to wait in line")
+    eventually(lambda: "its turn behind" in lab.waits_for(workflow_id), "the change to wait in line")
 
 
 # ---- stages of a join: how to bring one there and keep it there, and what lets it go on ----
@@ -69,7 +69,7 @@ def queued(lab: Lab, cluster: Cluster) -> Stage:
     holder.handover()
     join = cluster.join(cluster.new_member())
     workflow_id = cluster.workflow_id(join.new)
-    eventually(lambda: "waits for its turn" in lab.heartbeat(workflow_id), "the second join to wait in line")
+    eventually(lambda: "its turn behind" in lab.waits_for(workflow_id), "the second join to wait in line")
 
     def let_go() -> None:
         holder.start_member()

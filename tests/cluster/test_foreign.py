@@ -217,7 +217,7 @@ def test_it_removes_the_member_while_the_removal_is_in_line(lab, etcdctl):
     target_id = cluster.id_of(target)
     removal = cluster.remove(target.name)
     workflow_id = change_id(cluster.name, "remove", target.name)
-    eventually(lambda: "waits for its turn" in lab.heartbeat(workflow_id), "the removal to wait in line")
+    eventually(lambda: "its turn behind" in lab.waits_for(workflow_id), "the removal to wait in line")
     etcdctl.remove(cluster, target_id)
     assert lab.run("cancel", cluster.name, holder.new.name).code == 0
     end = removal.wait()

@@ -29,10 +29,10 @@ def failed_join(lab: Lab, cluster: Cluster) -> Join:
 
 
 def waits_behind(lab: Lab, cluster: Cluster, removal: Command, target: LocalMember, join: Join) -> None:
-    """In the heartbeat, and for the one at the command line."""
-    behind = f"waits for its turn behind {cluster.workflow_id(join.new)}"
+    """In the change's own view, and at the command line."""
+    behind = f"its turn behind {cluster.workflow_id(join.new)}"
     workflow_id = change_id(cluster.name, "remove", target.name)
-    eventually(lambda: behind in lab.heartbeat(workflow_id), "the removal to wait in line")
+    eventually(lambda: behind in lab.waits_for(workflow_id), "the removal to wait in line")
     eventually(lambda: behind in removal.said(), "the removal to say so")
     assert removal.is_running()
     assert lab.status(cluster.workflow_id(join.new)) == "WORKFLOW_EXECUTION_STATUS_RUNNING"

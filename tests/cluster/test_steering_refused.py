@@ -79,7 +79,7 @@ def test_several_changes_of_one_name(lab):
     name = stage.join.new.name
     removal = cluster.remove(name)
     removal_id = change_id(cluster.name, "remove", name)
-    eventually(lambda: "waits for its turn" in lab.heartbeat(removal_id), "the removal to wait in line")
+    eventually(lambda: "its turn behind" in lab.waits_for(removal_id), "the removal to wait in line")
     for verb in ("hold", "resume", "cancel"):
         end = lab.run(verb, cluster.name, name)
         assert end.code == 2, end

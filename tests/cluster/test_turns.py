@@ -8,7 +8,7 @@ from support.parts.lab import LOOSE, eventually, follower
 
 
 def waits_behind(lab, workflow_id):
-    return "waits for its turn" in lab.heartbeat(workflow_id)
+    return "its turn behind" in lab.waits_for(workflow_id)
 
 
 def finish(joins):

@@ -134,7 +134,7 @@ def test_a_replace_that_finds_another_member_at_the_new_peer_url_removes_nothing
     ours = cluster.new_member(peer=theirs.peer_url)
     replace = cluster.replace(follower(cluster).name, ours)
     workflow_id = change_id(cluster.name, "replace", ours.name)
-    eventually(lambda: "waits for its turn" in lab.heartbeat(workflow_id), "the replace to wait in line")
+    eventually(lambda: "its turn behind" in lab.waits_for(workflow_id), "the replace to wait in line")
     join.start_member()
     assert join.wait().answer["outcome"] == "promoted"
     end = replace.wait()
@@ -153,7 +153,7 @@ def test_what_is_refused_with_the_turn_moved_no_leadership(lab):
     leader, dead = cluster.leader(), follower(cluster)
     removal = cluster.remove(leader.name)
     workflow_id = change_id(cluster.name, "remove", leader.name)
-    eventually(lambda: "waits for its turn" in lab.heartbeat(workflow_id), "the removal to wait in line")
+    eventually(lambda: "its turn behind" in lab.waits_for(workflow_id), "the removal to wait in line")
     dead.kill()
     lab.cancel(cluster.workflow_id(join.new))
     end = removal.wait()

@@ -65,7 +65,7 @@ def in_line(lab: Lab, cluster: Cluster) -> Stay:
         assert ahead.wait(GOES_ON_WITHIN).code == 0
         join.start_member()
 
-    return Stay(join, lambda: "waits for its turn" in lab.heartbeat(cluster.workflow_id(join.new)), let_go, ahead)
+    return Stay(join, lambda: "its turn behind" in lab.waits_for(cluster.workflow_id(join.new)), let_go, ahead)
 
 
 def waiting_for_the_member(lab: Lab, cluster: Cluster) -> Stay:

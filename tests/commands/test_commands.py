@@ -243,7 +243,7 @@ async def test_activities_run_at_the_clusters_site(lab, temporal, tmp_path):
     assert {"add_learner": queue, "promote_learner": queue, "check_status": queue} == {
         name: queues[name] for name in ("add_learner", "promote_learner", "check_status")
     }
-    assert queues["request_turn"] == own
+    assert queues["ask_turn"] == own
     central.stop()
     site.stop()
 

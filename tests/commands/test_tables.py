@@ -50,7 +50,7 @@ def test_status_tells_of_every_change(lab):
     learner = next(m for m in seen["status"]["members"] if m["role"] == "learner")
     assert learner["lag"] is None
     table = lab.run("status", cluster.name).stdout
-    for word in ("holder", "has not started", "asked for by alice", "waits for its turn behind"):
+    for word in ("holder", "has not started", "asked for by alice", "its turn behind"):
         assert word in table, table
 
 
@@ -64,7 +64,7 @@ def _in_line(cluster):
             joins[0].handover()
             eventually(lambda i=workflow_id: "has not started" in cluster.lab.waits_for(i), "the wait for the member")
         else:
-            eventually(lambda i=workflow_id: "waits for its turn" in cluster.lab.heartbeat(i), "it to wait in line")
+            eventually(lambda i=workflow_id: "its turn behind" in cluster.lab.waits_for(i), "it to wait in line")
     return joins
 
 
@@ -130,7 +130,7 @@ def test_a_handover_that_can_not_be_written_any_more(lab, tmp_path):
     folder.mkdir()
     args = ("--peer-url", new.peer_url, "--env-file", str(folder / "join.env"), "--json")
     command = lab.command("join", cluster.name, new.name, *args)
-    eventually(lambda: "waits for its turn" in lab.heartbeat(cluster.workflow_id(new)), "the second join to wait")
+    eventually(lambda: "its turn behind" in lab.waits_for(cluster.workflow_id(new)), "the second join to wait")
     folder.rmdir()
     lab.cancel(cluster.workflow_id(first.new))
     end = command.wait()

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from membership.errors import PermissionDenied
-from messages.requests import change_id, turns_id
-from messages.turns import Claim, Ticket, TurnsState
 from support.memory.etcd import Process
 from support.memory.faulty import Trouble
 from support.memory.scenes import LOOSE, cancelled, failure, held, looked, misconfigured, until, url, view, waits
@@ -124,25 +122,20 @@ async def test_a_learner_left_behind_while_others_had_the_turn(scene):
     made.cluster.kill(down.id)
     join = await made.join()
     await waits(join, "add")
-    gone = Ticket(change_id(made.name, "join", "gone"), "00000000-0000-0000-0000-000000000000")
-    left = made.cluster._new((url("gone"),), is_learner=True)
-    await made.client.start_workflow(
-        "ClusterTurns",
-        TurnsState(),
-        id=turns_id(made.name),
-        task_queue=made.queue,
-        start_signal="claim",
-        start_signal_args=[Claim(made.name, gone, holding=True, added=(left.id,))],
-    )
+    await join.execute_update("hold")
+    made.cluster.revive(down.id)
+    other = await made.join("gone")
+    await other.execute_update("wait_until_added")
+    await other.terminate()
 
     async def orphaned():
         return (await made.turns()).orphans
 
     await until(orphaned, "the orphan")
     made.starts_at_once()
-    made.cluster.revive(down.id)
+    await join.execute_update("resume")
     end = await join.result()
-    assert (end.outcome, made.applied) == ("promoted", ["remove", "add", "promote"])
+    assert (end.outcome, made.applied) == ("promoted", ["add", "remove", "add", "promote"])
     assert any("was removed first" in warning for warning in end.warnings)
 
 

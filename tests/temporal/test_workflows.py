@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from datetime import timedelta
 from pathlib import Path
@@ -73,7 +74,7 @@ async def joined(temporal, memory, starts_after: float, syncs_for: float) -> tup
     """
     A join whose member starts so many seconds after its add, and then takes so many for its sync.
 
-    Gives the number of events in its history, and how often it claimed its turn.
+    Gives the number of events in its history, and how often it had something to say to the turns.
     """
     clusters, queue = memory
     name = f"c-{uuid4()}"
@@ -107,13 +108,12 @@ async def test_history_does_not_grow_with_the_wait(temporal, memory):
     """
     At most 100 events, and hardly more when start and sync take ten minutes (by the watch's clock).
 
-    They last long enough by Temporal's own clock for the turn to be claimed again meanwhile, as every 30 s. The quick
-    one lasts for the two seconds in which the first claim hears that another has taken its place.
+    The turns don't hear of it at all.
     """
     (quick, claims), (slow, more) = await asyncio.gather(
-        joined(temporal, memory, 3, 0.07), joined(temporal, memory, 19, 19)
+        joined(temporal, memory, 1, 0.07), joined(temporal, memory, 19, 19)
     )
-    assert more > claims, "the turn was not claimed again"
+    assert more == claims
     assert max(quick, slow) <= 100
     assert abs(slow - quick) <= 12 + HANDED_ON, (quick, slow)
 
@@ -122,13 +122,16 @@ async def test_history_does_not_grow_with_the_wait(temporal, memory):
 async def test_saved_histories_replay(temporal, file):
     """Workflows that began under this release go on under the next one."""
     replayer = Replayer(workflows=WORKFLOWS, data_converter=temporal.data_converter)
-    await replayer.replay_workflow(WorkflowHistory.from_json(file.stem, file.read_text()))
+    history = json.loads(file.read_text())
+    # What a change does depends on its workflow ID: its turns accept it under its own alone.
+    workflow_id = history["events"][0]["workflowExecutionStartedEventAttributes"]["workflowId"]
+    await replayer.replay_workflow(WorkflowHistory.from_json(workflow_id, history))
 
 
 def test_every_kind_of_join_has_a_saved_history():
     """And the turns as well."""
     kinds = {"promoted", "lost-answer", "rolled-back", "cancelled", "already-voter", "refused", "turns"}
-    kinds |= {"held", "held-by-a-clock", "launched", "preempted", "adopted", "cleared"}
+    kinds |= {"held", "held-by-a-clock", "launched", "preempted", "adopted", "cleared", "turns-continued"}
     kinds |= {"foreign-learner", "removed-by-others", "unverified"}
     assert kinds <= {file.stem.removeprefix("join-") for file in HISTORIES}
 

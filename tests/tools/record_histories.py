@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from temporalio.client import Client, WorkflowFailureError, WorkflowHandle
+from temporalio.client import Client, WorkflowFailureError, WorkflowHandle, WorkflowHistory
 
 from client.search_attributes import register
 from local.temporal_server import DevServer
@@ -30,6 +30,7 @@ from worker import make_workers, running
 
 FOLDER = Path(__file__).parents[1] / "histories"
 QUEUE = "histories"
+SUGGEST = "limit.historyCount.suggestContinueAsNew"
 URL = "http://etcd-4:2380"
 LOOSE = Policy(min_voters=1, min_spare=0)
 HASTY = LOOSE.model_copy(update={"start_timeout": parse_duration("1s")})
@@ -88,13 +89,16 @@ class Scene:
         except WorkflowFailureError as failure:
             end = getattr(failure.cause, "type", None) or "cancelled"
         assert ends == end, f"{name} ended as {end}"
-        history = await handle.fetch_history()
-        # Stack traces name folders of whoever recorded them, identities a machine; replay never looks at them.
-        text = re.sub(r'"(stackTrace|identity)": "(?:[^"\\]|\\.)*"', r'"\1": ""', history.to_json())
-        (FOLDER / f"{name}.json").write_text(text + "\n")
+        write(await handle.fetch_history(), name)
 
     async def saved(self, request: ChangeRequest, name: str, ends: str) -> None:
         await self.save(await self.begin(request), name, ends)
+
+
+def write(history: WorkflowHistory, name: str) -> None:
+    """Stack traces name folders of whoever recorded them, identities a machine; replay never looks at them."""
+    text = re.sub(r'"(stackTrace|identity)": "(?:[^"\\]|\\.)*"', r'"\1": ""', history.to_json())
+    (FOLDER / f"{name}.json").write_text(text + "\n")
 
 
 Set = Callable[..., Scene]
@@ -106,7 +110,10 @@ Set = Callable[..., Scene]
 async def promoted(scene: Set) -> None:
     one = scene("promoted")
     await one.save(await one.join(), "join-promoted", "promoted")
-    await one.save(one.client.get_workflow_handle(turns_id(one.name)), "turns", "completed")
+    await one.save(one.client.get_workflow_handle(turns_id(one.name)), "turns-continued", "completed")
+    last = await one.client.get_workflow_handle(turns_id(one.name)).fetch_history()
+    first = last.events[0].workflow_execution_started_event_attributes.first_execution_run_id
+    write(await one.client.get_workflow_handle(turns_id(one.name), run_id=first).fetch_history(), "turns")
 
 
 async def lost_answer(scene: Set) -> None:
@@ -288,7 +295,8 @@ KINDS = (
 async def recording() -> AsyncIterator[Set]:
     """Makes scenes, on a server and a worker of their own."""
     with tempfile.TemporaryDirectory() as folder:
-        server = DevServer(Path(folder))
+        # So few events that the turns continue as new in the middle of a join.
+        server = DevServer(Path(folder), extra_args=("--dynamic-config-value", f"{SUGGEST}=25"))
         client = await server.start()
         await register(client)
         clusters = MemoryClusters(QUEUE)

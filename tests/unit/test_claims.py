@@ -1,43 +1,202 @@
-"""The line of changes: what a claim says, and when it says nothing any more."""
+"""The line of changes: a name gets a place, and only a change's own word gets anything else."""
 
 from __future__ import annotations
 
-from messages.turns import Claim, Ticket, TurnsState
-from workflows.turns import ClusterTurns
+from dataclasses import replace
 
-MINE, OTHER = Ticket("memberflow:prod:join:etcd-4", "run-1"), Ticket("memberflow:prod:join:etcd-5", "run-2")
+import pytest
 
+from messages.requests import cluster_of_turns, verb_of
+from messages.turns import ACT_DEADLINE, AddedLearner, Claim, Ticket, TurnsState, Word
+from workflows.line import Line
 
-def turns(*claims: Claim) -> TurnsState:
-    """The line after these claims."""
-    line = ClusterTurns()
-    for claim in claims:
-        line.claim(claim)
-    return line.turns()
+ONE, TWO, THREE = (Ticket(f"memberflow:prod:join:etcd-{n}", f"run-{n}") for n in (4, 5, 6))
+NOW = 1000.0
 
 
-def claim(ticket: Ticket = MINE, at: float = 1.0, **more) -> Claim:
-    return Claim("prod", ticket, at=at, **more)
+def runs(state="waits", **more) -> Word:
+    return Word("RUNNING", claim=Claim(state, **more), is_join=True)
+
+
+def closed(status: str, at: float = NOW, claim: Claim | None = None) -> Word:
+    return Word(status, at, claim, is_join=True)
+
+
+def line(*said: tuple[Ticket, Word | None], state: TurnsState | None = None) -> Line:
+    """The line after these words, in this order."""
+    made = Line(state or TurnsState())
+    for ticket, word in said:
+        made.enter(ticket)
+        made.learn(ticket, word, NOW)
+    return made
+
+
+def holding(*waiting: Ticket, **more) -> Line:
+    """The first has the turn; these wait."""
+    made = line((ONE, runs()), *((ticket, runs()) for ticket in waiting))
+    made.grant(ONE, NOW)
+    made.learn(ONE, runs("holds", **more), NOW)
+    return made
 
 
 def test_changes_wait_in_the_order_in_which_they_asked():
-    """However often they ask."""
-    assert turns(claim(), claim(OTHER), claim(at=2.0)).waiting == (MINE, OTHER)
+    """However often they ask, and whichever of them is heard first."""
+    made = Line(TurnsState())
+    made.enter(ONE)
+    made.enter(TWO)
+    made.learn(TWO, runs(), NOW)
+    assert made.head is None, "the first may still want its place"
+    made.learn(ONE, runs(), NOW)
+    made.enter(ONE)
+    assert (made.state.waiting, made.head) == ((ONE, TWO), ONE)
 
 
-def test_who_held_comes_before_those_who_only_waited():
+def test_a_name_alone_changes_nothing():
+    """A stranger may name any change, and none at all."""
+    made = holding(TWO, added=("a",))
+    before = made.state
+    made.enter(ONE)
+    made.enter(THREE)
+    assert made.state == before
+    made.learn(THREE, None, NOW)
+    assert (made.state, made.unasked) == (before, ())
+
+
+def test_a_change_that_does_not_answer_blocks_nobody_for_long():
+    """It has its place again as soon as it answers."""
+    made = Line(TurnsState())
+    made.enter(ONE)
+    made.enter(TWO)
+    made.learn(TWO, runs(), NOW)
+    made.pass_over_unasked()
+    assert made.head == TWO
+    made.learn(ONE, runs(), NOW)
+    assert made.head == ONE
+
+
+@pytest.mark.parametrize("word", [runs("holds"), runs(had_turn=True)])
+def test_who_held_comes_before_those_who_only_waited(word):
     """After the turns were lost."""
-    assert turns(claim(OTHER), claim(holding=True)).waiting == (MINE, OTHER)
+    assert line((TWO, runs()), (ONE, word)).state.waiting == (ONE, TWO)
 
 
-def test_a_claim_that_comes_late_says_nothing():
-    """A keeper's last claim may overtake nothing: the turn was given back, and must not come again unasked."""
-    holding = claim(holding=True)
-    given_back = claim(at=2.0, giving_back=True)
-    assert turns(holding, given_back, holding).waiting == ()
-    assert turns(holding, given_back, claim(at=3.0)).waiting == (MINE,)
+@pytest.mark.parametrize("word", [None, runs("apart"), runs("ended"), closed("CANCELED"), closed("TERMINATED")])
+def test_whatever_ends_leaves_the_line_at_once(word):
+    """Also without a sound; the turn stays where it is."""
+    made = holding(TWO, THREE)
+    made.learn(TWO, word, NOW)
+    assert (made.state.holder, made.state.waiting, made.state.rest_until) == (ONE, (THREE,), 0)
 
 
-def test_a_change_that_was_reset_is_heard_again():
-    """Its time goes on, though its workflow began anew."""
-    assert turns(claim(at=5.0, giving_back=True), claim(at=9.0)).waiting == (MINE,)
+@pytest.mark.parametrize(
+    ("word", "rests"),
+    [
+        (runs("apart"), False),
+        (runs("ended"), False),
+        (closed("COMPLETED"), False),
+        (closed("FAILED"), False),
+        (closed("CANCELED"), False),
+        (closed("TERMINATED"), True),
+        (closed("TIMED_OUT"), True),
+        (None, True),
+        # It had closed before the turn came to it.
+        (closed("TERMINATED", NOW - 1), False),
+        # Nothing of it can be on its way any more.
+        (closed("TERMINATED", NOW + 1 - ACT_DEADLINE), False),
+    ],
+)
+def test_after_a_holder_that_was_ended_from_outside_the_turn_rests(word, rests):
+    """For as long as an act of it may reach etcd."""
+    made = holding(TWO)
+    made.learn(ONE, word, NOW)
+    assert made.state.holder is None
+    assert made.state.resting == rests
+    if rests:
+        assert NOW < made.state.rest_until <= NOW + ACT_DEADLINE
+
+
+def test_a_change_that_ended_from_outside_with_its_turn_as_the_turns_did():
+    """New turns know no holder; the change's own last word says that it was one."""
+    assert line((ONE, closed("TERMINATED", claim=Claim("holds")))).state.resting
+    assert not line((ONE, closed("TERMINATED", claim=Claim("waits")))).state.resting
+
+
+def test_a_rest_under_way_is_finished_by_the_next_run():
+    """And what was named and not yet asked is asked by it."""
+    made = holding(TWO)
+    made.learn(ONE, closed("TERMINATED"), NOW)
+    made.enter(THREE)
+    after = Line(replace(made.state, unasked=(TWO, *made.unasked)))
+    assert (after.state.rest_until, after.unasked, after.is_idle) == (made.state.rest_until, (THREE,), False)
+    assert after.state.waiting == (TWO,)
+    after.end_rest()
+    assert (after.state.resting, after.head) == (False, TWO)
+
+
+def test_learners_are_those_of_the_change_s_last_word():
+    """Another change may say that one is gone."""
+    made = holding(TWO, added=("a",))
+    assert made.state.learners == (AddedLearner("a", ONE),)
+    made.learn(ONE, runs("holds", added=("b",), gone=("a",)), NOW)
+    assert made.state.learners == (AddedLearner("b", ONE),)
+    made.learn(ONE, runs("holds"), NOW)
+    assert made.state.learners == (AddedLearner("b", ONE),), "it was reset, and still has it"
+    made.learn(TWO, runs(gone=("b",)), NOW)
+    assert made.state.learners == ()
+
+
+@pytest.mark.parametrize("word", [closed("TERMINATED"), closed("FAILED", claim=Claim("ended", added=("a",))), None])
+def test_a_learner_whose_change_ended_unfinished_is_an_orphan(word):
+    """It is remembered, whatever becomes of the line."""
+    made = holding(added=("a",))
+    made.learn(ONE, word, NOW)
+    made.end_rest()
+    assert made.state.orphans == (AddedLearner("a", ONE),)
+    assert not made.is_idle
+
+
+@pytest.mark.parametrize("word", [closed("COMPLETED"), runs("ended", added=("a",), succeeded=True)])
+def test_a_change_that_ended_well_leaves_no_learner(word):
+    """What it added is a voter."""
+    made = holding(added=("a",))
+    made.learn(ONE, word, NOW)
+    assert made.state.learners == ()
+
+
+def test_a_held_join_may_be_preempted_by_those_who_asked_for_it():
+    """A held removal may not, nor a join that goes on."""
+    made = holding(TWO, held=True)
+    made.enter(THREE)
+    made.learn(THREE, runs(preempt=True), NOW)
+    assert (made.state.holder_is_held, made.state.preempting) == (True, (THREE,))
+    made.learn(ONE, runs("holds"), NOW)
+    assert not made.state.holder_is_held
+    made.learn(ONE, replace(runs("holds", held=True), is_join=False), NOW)
+    assert not made.state.holder_is_held
+    made.leave(THREE)
+    assert made.state.preempting == ()
+
+
+@pytest.mark.parametrize(
+    ("workflow_id", "verb"),
+    [
+        ("memberflow:prod:join:etcd-4", "join"),
+        ("memberflow:prod:replace:8e9e05c52164694d", "replace"),
+        ("memberflow:other:join:etcd-4", ""),
+        ("memberflow:prod:drop:etcd-4", ""),
+        ("memberflow:prod:join:", ""),
+        ("memberflow:prod:join:a b", ""),
+        ("memberflow:prod:join:a:b", ""),
+        ("memberflow:prod", ""),
+        ("", ""),
+    ],
+)
+def test_only_a_change_of_this_cluster_is_asked(workflow_id, verb):
+    """By its workflow ID, before anything else."""
+    assert verb_of("prod", workflow_id) == verb
+
+
+@pytest.mark.parametrize(("workflow_id", "cluster"), [("memberflow:prod", "prod"), ("memberflow:", ""), ("x:y", "")])
+def test_turns_are_those_of_the_cluster_in_their_workflow_id(workflow_id, cluster):
+    """Nothing else says which cluster they keep."""
+    assert cluster_of_turns(workflow_id) == cluster

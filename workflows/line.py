@@ -1,0 +1,150 @@
+"""The line of a cluster's changes: which one has the turn, and which ones wait. Pure: no clock, no Temporal."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from temporalio import workflow
+
+with workflow.unsafe.imports_passed_through():
+    from messages.turns import ACT_DEADLINE, AddedLearner, Claim, Ticket, TurnsState, Word
+
+
+class Line:
+    """
+    Who has the turn, who waits, and which learners their changes added.
+
+    A ticket that was only named (`enter`) has a place and gets no turn. Only a `Word` about its change, which
+    ClusterTurns found out by itself, changes anything else.
+    """
+
+    def __init__(self, state: TurnsState) -> None:
+        self.state = state
+        self._order = list(state.waiting)
+        for ticket in state.unasked:
+            self.enter(ticket)
+        self._passed_over: set[Ticket] = set()
+        #: A change says that it has the turn, and these turns did not grant it.
+        self.has_lost_holder = False
+
+    # ---- what it says ----
+
+    @property
+    def unasked(self) -> tuple[Ticket, ...]:
+        """Tickets whose change has not been asked yet."""
+        return tuple(t for t in self._order if t not in self.state.waiting)
+
+    @property
+    def is_idle(self) -> bool:
+        return not (self.state.holder or self._order or self.state.learners or self.state.rest_until)
+
+    @property
+    def head(self) -> Ticket | None:
+        """The change whose turn comes next; None where there is none, or one before it has not been asked yet."""
+        first = next((t for t in self._order if t not in self._passed_over), None)
+        return first if first in self.state.waiting else None
+
+    @property
+    def waits_to_be_asked(self) -> bool:
+        """Whether a change could have the turn, if it were known whether it wants it."""
+        return self.state.holder is None and self.head is None and bool(self._order)
+
+    def knows(self, ticket: Ticket) -> bool:
+        return ticket == self.state.holder or ticket in self._order
+
+    # ---- what happens ----
+
+    def enter(self, ticket: Ticket) -> None:
+        """A change is named: it has a place in line, if it turns out to want one."""
+        if not self.knows(ticket):
+            self._order.append(ticket)
+
+    def pass_over_unasked(self) -> None:
+        """Changes that don't answer block nobody; they have their place again as soon as they do."""
+        self._passed_over.update(self.unasked)
+
+    def grant(self, ticket: Ticket, now: float) -> None:
+        self._leave(ticket)
+        self.state = replace(self.state, holder=ticket, granted_at=now, holder_is_held=False)
+
+    def leave(self, ticket: Ticket) -> None:
+        """The change neither has the turn nor waits for it any more."""
+        self._leave(ticket)
+        if ticket == self.state.holder:
+            self.state = replace(self.state, holder=None, holder_is_held=False)
+
+    def end_rest(self) -> None:
+        self.state = replace(self.state, resting=False, rest_until=0.0, rest_first=False)
+
+    def rest(self, until: float) -> None:
+        self.state = replace(self.state, resting=True, rest_until=max(until, self.state.rest_until))
+
+    def learn(self, ticket: Ticket, word: Word | None, now: float) -> None:
+        """Takes what was found out about a change; None: there is no such change."""
+        if word is None:
+            self._end(ticket, None, now)
+            return
+        if word.claim is not None:
+            self._learn_learners(ticket, word.claim)
+        if not word.is_open or (word.claim and word.claim.state == "ended"):
+            if word.status == "COMPLETED" or (word.claim and word.claim.succeeded):
+                self._forget_learners(ticket)
+            self._end(ticket, word, now)
+        elif word.claim is not None:
+            self._place(ticket, word, word.claim)
+
+    # ---- parts ----
+
+    def _place(self, ticket: Ticket, word: Word, claim: Claim) -> None:
+        """An open change gets the place that it asks for."""
+        if claim.state == "apart":
+            self.leave(ticket)
+        elif ticket == self.state.holder:
+            self.state = replace(self.state, holder_is_held=claim.held and word.is_join)
+        else:
+            self.enter(ticket)
+            self._passed_over.discard(ticket)
+            if claim.state == "holds" or claim.had_turn:
+                self.has_lost_holder = True
+                # It had the turn before the turns were lost, and comes before those that only waited.
+                self._order.remove(ticket)
+                self._order.insert(0, ticket)
+            self._wait(ticket, preempts=claim.preempt)
+
+    def _wait(self, ticket: Ticket, *, preempts: bool) -> None:
+        known = {*self.state.waiting, ticket}
+        waiting = tuple(t for t in self._order if t in known)
+        preempting = tuple(
+            t for t in waiting if (t in self.state.preempting and t != ticket) or (t == ticket and preempts)
+        )
+        self.state = replace(self.state, waiting=waiting, preempting=preempting)
+
+    def _leave(self, ticket: Ticket) -> None:
+        self._order = [t for t in self._order if t != ticket]
+        self._passed_over.discard(ticket)
+        waiting = tuple(t for t in self.state.waiting if t != ticket)
+        preempting = tuple(t for t in self.state.preempting if t != ticket)
+        self.state = replace(self.state, waiting=waiting, preempting=preempting)
+
+    def _end(self, ticket: Ticket, word: Word | None, now: float) -> None:
+        """The change is over. After one that was ended from outside with its turn, a late act gets time to end."""
+        held_turn = ticket == self.state.holder and (
+            word is None or word.closed_at is None or word.closed_at >= self.state.granted_at
+        )
+        lost_turn = word is not None and word.claim is not None and word.claim.state == "holds"
+        self.leave(ticket)
+        if word is not None and word.orderly:
+            return
+        closed_at = word.closed_at if word and word.closed_at else now
+        if (held_turn or lost_turn) and closed_at + ACT_DEADLINE > now:
+            self.rest(closed_at + ACT_DEADLINE)
+
+    def _learn_learners(self, ticket: Ticket, claim: Claim) -> None:
+        """A change that was reset names fewer; those that it does not call gone are still known."""
+        told = {*claim.added, *claim.gone}
+        kept = tuple(x for x in self.state.learners if x.member_id not in told)
+        added = tuple(AddedLearner(member_id, ticket) for member_id in claim.added)
+        self.state = replace(self.state, learners=kept + added)
+
+    def _forget_learners(self, ticket: Ticket) -> None:
+        self.state = replace(self.state, learners=tuple(x for x in self.state.learners if x.ticket != ticket))
