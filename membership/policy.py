@@ -29,6 +29,9 @@ class Policy(BaseModel):
         description="for a member that was sent a call to be heard, before a change that goes back or fails has ended",
     )
     on_failure: Literal["rollback", "hold"] = Field("rollback", description="what to do when a clock runs out")
+    newcomer: Literal["hold", "warn"] = Field(
+        "hold", description="what to do before the promote of a new member whose own settings endanger the cluster"
+    )
     snapshot_before_removal: str = Field(
         "",
         description="where the worker saves a snapshot before a voter is removed; {cluster} and {time} are filled in",

@@ -13,6 +13,7 @@ with workflow.unsafe.imports_passed_through():
     from membership.failures import Failure
     from membership.judge_join import contradicts
     from membership.model import ClusterStatus, Member, SyncProgress
+    from membership.newcomer import check_newcomer
     from membership.verdicts import Done
     from messages.requests import JoinRequest, ReplaceRequest
     from messages.views import Stage
@@ -39,6 +40,7 @@ class Joining:
         #: It was too late to go back: the member is a voter.
         self.is_in = False
         self._was_held_before_promote = False
+        self._was_judged = False
 
     async def run(self, status: ClusterStatus) -> ClusterStatus:
         """From the look with the turn to the look at the new voter."""
@@ -119,11 +121,24 @@ class Joining:
     async def _promote(self, status: ClusterStatus) -> ClusterStatus:
         if not self.learner.is_voter(status):
             self._change.board.enter("promote")
+            await self._judge_newcomer(status)
             await self._hold_before_promote()
             status = await settle(self._change, PROMOTE, status)
         if not self._change.cluster.did(PROMOTE.what):
             self._change.board.warn("the member was promoted, and not by this change")
         return status
+
+    async def _judge_newcomer(self, status: ClusterStatus) -> None:
+        """Warns of settings that endanger the cluster once the member votes; the policy may hold the join for them."""
+        found = check_newcomer(status, self._change.cluster.facts.member_id)
+        for check in found:
+            self._change.board.warn(check.evidence)
+        if not found or self._change.cluster.facts.policy.newcomer == "warn" or self._was_judged:
+            return
+        self._was_judged = True
+        told = "; ".join(f"{check.evidence} ({check.hint})" for check in found)
+        self._change.interruptions.hold(f"the new member is not fit to vote yet: {told}; resume promotes it as it is")
+        await self._change.interruptions.safe_point()
 
     async def _hold_before_promote(self) -> None:
         if self._request.hold_before == "promote" and not self._was_held_before_promote:
@@ -137,6 +152,9 @@ class Joining:
         self._change.interruptions.end_clocks()
         self._change.board.enter("verify")
         status, self.verified = await verify(self._change, "verify", status, "verify the new voter")
+        # Of a learner that a second witness spoke for, only now its settings can be seen.
+        for check in check_newcomer(status, self._change.cluster.facts.member_id):
+            self._change.board.warn(check.evidence)
         return status
 
     async def _too_late(self, status: ClusterStatus, stop: Stop, why: str) -> ClusterStatus:
