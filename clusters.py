@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from threading import Lock
+from typing import Protocol
 
 from cluster_tables import ClusterTable, Tables, read_tables, same_endpoints
 from file_states import FileStates, state_of
@@ -33,6 +34,13 @@ class _Trouble:
         return f"{self.text} (since {self.since})"
 
 
+class Client(Etcd, Protocol):
+    """A client of one cluster whose connections can be closed."""
+
+    def close(self) -> None:
+        """Closes them, each at the latest when its last call ends."""
+
+
 class ClustersFile:
     """
     `activities.ports.Clusters`, from a TOML file. Threads may share it.
@@ -48,7 +56,7 @@ class ClustersFile:
     def __init__(
         self,
         path: Path,
-        connect: Callable[[Access], Etcd],
+        connect: Callable[[Access], Client],
         launch: Callable[[LauncherConfig], Launcher],
         serves: Collection[str] = (TASK_QUEUE,),
         default_queue: str = TASK_QUEUE,
@@ -63,7 +71,7 @@ class ClustersFile:
         self._tables = Tables()
         self._is_good = False
         self._troubles: dict[str, _Trouble] = {}
-        self._clients: dict[str, tuple[object, Etcd]] = {}
+        self._clients: dict[str, tuple[object, Client]] = {}
         self._ids: dict[str, str] = {}
         self._files = FileStates()
 
@@ -99,9 +107,11 @@ class ClustersFile:
             return self._last_client(cluster, error)
         with self._lock:
             self._over(f"files of {cluster}")
-            # A renewed certificate is a new client; the old one is left to the calls that still use it.
+            # A renewed certificate is a new client. The old one closes its connections as its calls end.
             state = (access, files)
             if cluster not in self._clients or self._clients[cluster][0] != state:
+                if cluster in self._clients:
+                    self._clients[cluster][1].close()
                 self._clients[cluster] = (state, self._connect(access))
             return self._clients[cluster][1]
 

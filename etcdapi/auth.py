@@ -1,14 +1,16 @@
 """
 The auth token of one cluster.
 
-The password goes to endpoints that are known to be the cluster's, and to no URL that a member merely advertises;
-and not more often than need be: each Authenticate is a raft entry and a slow hash.
+The password goes to the configured endpoints. With TLS, which proves a server to be of the cluster's authority, it also
+goes to voters through which the last look had this cluster's list and to those that a change remembers. It is sent as
+rarely as possible: each Authenticate is a raft entry and a slow hash.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Iterable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from threading import Lock
 
@@ -32,9 +34,11 @@ _HOPELESS = (*NO_ACCESS, InvalidConfiguration)
 
 @dataclass(frozen=True)
 class Token:
-    """What Authenticate gave, and when; the text is empty where the cluster uses no auth."""
+    """The answer of an Authenticate."""
 
+    #: The token itself; empty where the cluster uses no auth.
     text: str
+    #: When it came, on the monotonic clock.
     since: float
 
     @property
@@ -49,9 +53,9 @@ class Auth:
     `verified`: URLs through which the last look had this cluster's list; set by whoever looks.
     """
 
-    def __init__(self, access: Access, connect: Callable[[str], Connection]) -> None:
+    def __init__(self, access: Access, use: Callable[[str], AbstractContextManager[Connection]]) -> None:
         self._access = access
-        self._connect = connect
+        self._use = use
         self._renewing = Lock()
         self._refused_new: dict[str, float] = {}
         self.verified: tuple[str, ...] = ()
@@ -59,7 +63,7 @@ class Auth:
 
     @property
     def metadata(self) -> list[tuple[str, str]]:
-        """What goes with every call."""
+        """The token, as metadata of a call."""
         token = self.token
         return [("token", token.text)] if token and token.text else []
 
@@ -69,21 +73,22 @@ class Auth:
         token = self.token
         return bool(token and token.text and token.age < NEW_FOR)
 
-    def authenticate(self, avoid: Collection[str] = ()) -> None:
-        """Returns with a token at most GOOD_FOR seconds old, where auth is used; raises what Authenticate said."""
+    def authenticate(self, avoid: Collection[str] = (), also: Collection[str] = ()) -> None:
+        """Returns with a token at most GOOD_FOR seconds old, where auth is used; raises the error of Authenticate."""
         token = self.token
         if self._access.username is None or (token and token.age < GOOD_FOR):
             return
-        if failure := self._renew(token, [url for url in self._trusted() if url not in avoid]):
+        if failure := self._renew(token, [url for url in self._trusted(also) if url not in avoid]):
             raise failure
 
     def after_read(
-        self, used: Token | None, refused: Collection[str], answered: Collection[str]
+        self, used: Token | None, refused: Collection[str], answered: Collection[str], also: Collection[str] = ()
     ) -> dict[str, MemberflowError]:
         """
-        Renews the token that a read `used`, if what came back asks for it; gives the errors to take for answers.
+        Renews the token that a read `used`, if the answers ask for it; returns errors that replace answers.
 
-        Without a token it is also asked for where all answered: etcd 3.5.0 to 3.5.27 let reads pass and refuse changes.
+        Without a token one is also asked for where all answered: etcd 3.5.0 to 3.5.27 let reads pass and refuse
+        changes. `also`: URLs of voters that a change remembers, which get the password only with TLS.
         """
         if self._access.username is None:
             return {}
@@ -92,8 +97,8 @@ class Auth:
         elif used.text and used.age < NEW_FOR:
             return {}
         else:
-            concerned = [url for url in refused if self._may_be_mended(url, used)]
-        trusted = self._trusted()
+            concerned = [url for url in refused if self._may_help(url, used, also)]
+        trusted = self._trusted(also)
         places = [url for url in concerned if url in trusted]
         if refused:
             places += [url for url in trusted if url not in places]
@@ -104,20 +109,21 @@ class Auth:
         return dict.fromkeys(spoilt, failure)
 
     def note_refusals(self, urls: Iterable[str]) -> None:
-        """These refuse even a new token: another one won't mend it."""
+        """Notes that these refuse even a new token, so another one would not help."""
         self._refused_new |= dict.fromkeys(urls, time.monotonic())
 
     def drop(self, used: Token | None) -> None:
-        """A change was refused with this token: the next read or change has a new one."""
+        """Forgets a token with which a change was refused; the next read or change gets a new one."""
         if self.token is used:
             self.token = None
 
-    def _trusted(self) -> tuple[str, ...]:
-        return tuple(dict.fromkeys((*self.verified, *self._access.endpoints)))
+    def _trusted(self, also: Collection[str]) -> tuple[str, ...]:
+        known = dict.fromkeys((*self.verified, *self._access.endpoints, *also))
+        return tuple(url for url in known if url in self._access.endpoints or url.startswith("https://"))
 
-    def _may_be_mended(self, url: str, used: Token) -> bool:
-        """Whether this URL may want no more than another token. Somebody else's server always wants one."""
-        if url in self._trusted():
+    def _may_help(self, url: str, used: Token, also: Collection[str]) -> bool:
+        """Whether a new token may be all that this URL wants. A stranger's server wants one for ever."""
+        if url in self._trusted(also):
             return True
         return bool(used.text) and time.monotonic() - self._refused_new.get(url, -GOOD_FOR) >= GOOD_FOR
 
@@ -131,7 +137,7 @@ class Auth:
                 try:
                     self.token = Token(self._ask(url), time.monotonic())
                 except AuthFailed as error:
-                    return error  # all would say so
+                    return error  # every member would say so
                 except MemberflowError as error:
                     failure = error
                 else:
@@ -149,7 +155,9 @@ class Auth:
         # Without a leader it would hang.
         metadata = [("hasleader", "true")]
         try:
-            return str(self._connect(url).auth.Authenticate(request, timeout=AUTH_DEADLINE, metadata=metadata).token)
+            with self._use(url) as connection:
+                answer = connection.auth.Authenticate(request, timeout=AUTH_DEADLINE, metadata=metadata)
+            return str(answer.token)
         except grpc.RpcError as error:
             named = from_rpc(error, url)
             if isinstance(named, AuthNotEnabled):

@@ -1,18 +1,28 @@
-"""Calls to the endpoints of one cluster: many at once when reading, one and only once when changing."""
+"""Calls to the endpoints of one cluster: reads to many at once, and a change to one, once."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
-from threading import Lock
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, ExitStack
 from typing import Any
 
 import grpc
 
 from etcdapi.auth import Auth
+from etcdapi.causes import Causes, check_name
 from etcdapi.connection import Connection
+from etcdapi.connections import Connections
 from etcdapi.errors import from_rpc
-from membership.errors import InvalidAuthToken, InvalidConfiguration, MemberflowError, Unreachable, UserEmpty
+from membership.errors import (
+    InvalidAuthToken,
+    InvalidConfiguration,
+    MemberflowError,
+    Unreachable,
+    Untrusted,
+    UserEmpty,
+)
 from membership.ports import Access
 
 # A new token reaches the other members through raft: within milliseconds, but after the answer.
@@ -24,59 +34,69 @@ Answers = dict[str, Any | MemberflowError]
 
 
 class Calls:
-    """Connections and the auth token of one cluster; threads may share it."""
+    """
+    Connections and the auth token of one cluster; threads may share it.
+
+    The token goes with calls to the configured endpoints and to addresses with TLS. Another address is merely
+    advertised by a member: it is asked without a token, and its wish for one is an Untrusted error.
+    """
 
     def __init__(self, access: Access) -> None:
         self._access = access
-        self._lock = Lock()
-        self._connections: dict[str, Connection] = {}
-        self.auth = Auth(access, self.connection)
+        self._connections = Connections(access)
+        self._causes = Causes(access)
+        self.auth = Auth(access, self.use)
         self._tls_only = access.username is not None and all(map(_is_https, access.endpoints))
 
-    def connection(self, url: str) -> Connection:
+    def use(self, url: str) -> AbstractContextManager[Connection]:
         """
-        The one connection to an endpoint.
+        The connection to an endpoint, for a `with` block.
 
-        Raises Unreachable for what is no client URL, or would be told a token without TLS although the configured
-        endpoints have it; InvalidConfiguration for certificate files that can't be used.
+        Raises Untrusted for an address without TLS where users and all configured endpoints have it, Unreachable for
+        a malformed client URL, InvalidConfiguration for unusable certificate files.
         """
         if self._tls_only and not _is_https(url):
-            raise Unreachable("not connected to: neither token nor password is sent without TLS", endpoint=url)
-        with self._lock:
-            if url not in self._connections:
-                self._connections[url] = Connection(url, self._access)
-            return self._connections[url]
+            raise Untrusted(
+                "it is not connected to, since it has no TLS and the endpoints of this cluster have it", endpoint=url
+            )
+        return self._connections.use(url)
 
-    def read(self, urls: Iterable[str], method: str, request: Any, deadline: float) -> Answers:
+    def read(
+        self, urls: Iterable[str], method: str, request: Any, deadline: float, also: Collection[str] = ()
+    ) -> Answers:
         """
-        What each endpoint answers to a read, or the error that it got; all are asked at once.
+        The answer of each endpoint to a read, or its error; all are asked at once.
 
         A token that is missing or expired is renewed, once, and the read repeated where it was refused: it was
-        certainly not executed.
+        certainly not executed. `also`: see `Auth.after_read`.
         """
-        used = self.auth.token
+        used, until = self.auth.token, time.monotonic() + deadline
         answers = self._ask_all(list(urls), method, request, deadline)
         answered = [url for url, a in answers.items() if not isinstance(a, MemberflowError)]
-        answers |= self.auth.after_read(used, _refused(answers), answered)
+        answers |= self.auth.after_read(used, _refused(answers), answered, also)
         if self.auth.is_new:
             for pause in TOKEN_SPREAD:
-                if refused := _refused(answers):
+                refused, left = _refused(answers), until - time.monotonic() - pause
+                if refused and left > 0:
                     time.sleep(pause)
-                    answers |= self._ask_all(refused, method, request, deadline)
+                    answers |= self._ask_all(refused, method, request, left)
             self.auth.note_refusals(_refused(answers))
-        return answers
+        return answers | self._causes.explain(answers, until)
 
     def send(self, url: str, method: str, request: Any, deadline: float) -> Any:
         """
-        Sends a change, once and at once; raises the named error of whatever comes back.
+        Sends a change, once and at once; raises the named error of any failure.
 
-        It never authenticates: what was checked before it must not grow old. After a token that was refused the
-        next read or `auth.authenticate` asks for a new one.
+        It never authenticates: what was checked before it must not grow old. After a refused token the next read or
+        `auth.authenticate` asks for a new one.
         """
         used = self.auth.token
-        future = self._start(url, method, request, deadline)
+        if used and used.text and not self._may_have_token(url):
+            raise _untrusted(url)
         try:
-            return future.result()
+            with self.use(url) as connection:
+                self._check_name(connection, deadline)
+                return self._start(connection, method, request, deadline).result()
         except grpc.RpcError as error:
             named = from_rpc(error, url)
             if isinstance(named, _TOKEN_REFUSED):
@@ -84,13 +104,14 @@ class Calls:
             raise named from error
 
     def stream(self, url: str, method: str, request: Any, deadline: float) -> Iterator[Any]:
-        """What comes of a streamed read; raises the named error of whatever breaks it."""
+        """The pieces of a streamed read; raises the named error of a broken stream."""
         for attempt in range(2):
             used = self.auth.token
             try:
-                yield from getattr(self.connection(url).maintenance, method)(
-                    request, timeout=deadline, metadata=self.auth.metadata
-                )
+                with self.use(url) as connection:
+                    yield from getattr(connection.maintenance, method)(
+                        request, timeout=deadline, metadata=self._token_for(url)
+                    )
             except grpc.RpcError as error:
                 named = from_rpc(error, url)
                 # A token that is too old is said before the first piece.
@@ -102,27 +123,44 @@ class Calls:
                 return
 
     def close(self) -> None:
-        with self._lock:
-            for connection in self._connections.values():
-                connection.close()
-            self._connections.clear()
+        """Closes every connection, at the latest when its last call ends."""
+        self._connections.retire()
 
-    def _start(self, url: str, method: str, request: Any, deadline: float) -> Any:
-        connection = self.connection(url)
+    def _start(self, connection: Connection, method: str, request: Any, deadline: float) -> Any:
         # A member without a leader then says so at once instead of hanging; Status must answer without one.
         metadata = [] if method == "Status" else [("hasleader", "true")]
-        metadata += self.auth.metadata
+        metadata += self._token_for(connection.url)
         stub = connection.cluster if hasattr(connection.cluster, method) else connection.maintenance
         return getattr(stub, method).future(request, timeout=deadline, metadata=metadata)
 
     def _ask_all(self, urls: Sequence[str], method: str, request: Any, deadline: float) -> Answers:
         started: Answers = {}
-        for url in urls:
-            try:
-                started[url] = self._start(url, method, request, deadline)
-            except (Unreachable, InvalidConfiguration) as error:
-                started[url] = error
-        return {url: self._result(url, future) for url, future in started.items()}
+        until = time.monotonic() + deadline
+        with ExitStack() as stack:
+            for url in urls:
+                try:
+                    started[url] = stack.enter_context(self.use(url))
+                except (Unreachable, Untrusted, InvalidConfiguration) as error:
+                    started[url] = error
+            started |= self._misnamed([c for c in started.values() if isinstance(c, Connection)], deadline)
+            for url, connection in started.items():
+                if isinstance(connection, Connection):
+                    started[url] = self._start(connection, method, request, max(0.0, until - time.monotonic()))
+            return {url: self._result(url, future) for url, future in started.items()}
+
+    def _misnamed(self, connections: Sequence[Connection], within: float) -> Answers:
+        """The errors of those whose certificates do not name them; each connection is checked once."""
+        doubtful = [c for c in connections if not c.name_checked]
+        if not doubtful:
+            return {}
+        with ThreadPoolExecutor(len(doubtful)) as pool:
+            checks = {c.url: pool.submit(self._check_name, c, within) for c in doubtful}
+        errors = {url: check.exception() for url, check in checks.items()}
+        return {url: error for url, error in errors.items() if isinstance(error, MemberflowError)}
+
+    def _check_name(self, connection: Connection, within: float) -> None:
+        if not connection.name_checked:
+            connection.name_checked = check_name(connection.url, self._access, within)
 
     def _result(self, url: str, future: Any) -> Any | MemberflowError:
         if isinstance(future, MemberflowError):
@@ -130,7 +168,22 @@ class Calls:
         try:
             return future.result()
         except grpc.RpcError as error:
-            return from_rpc(error, url)
+            named = from_rpc(error, url)
+            wants_token = isinstance(named, _TOKEN_REFUSED) and self._access.username is not None
+            return _untrusted(url) if wants_token and not self._may_have_token(url) else named
+
+    def _token_for(self, url: str) -> list[tuple[str, str]]:
+        return self.auth.metadata if self._may_have_token(url) else []
+
+    def _may_have_token(self, url: str) -> bool:
+        return url in self._access.endpoints or _is_https(url)
+
+
+def _untrusted(url: str) -> Untrusted:
+    return Untrusted(
+        "it wants a token and gets none, since it has no TLS and is not among the endpoints in the clusters file",
+        endpoint=url,
+    )
 
 
 def _refused(answers: Answers) -> list[str]:

@@ -1,14 +1,17 @@
-"""One endpoint: one gRPC channel, opened by etcd3's client and kept."""
+"""One endpoint: a gRPC channel, opened by etcd3's client, and an HTTP connection, both kept while they are used."""
 
 from __future__ import annotations
 
 import socket
 import ssl
-from http.client import HTTPConnection, HTTPException, HTTPSConnection, RemoteDisconnected
-from threading import Lock
+import time
+from http.client import HTTPException
+from typing import Any
 from urllib.parse import urlsplit
 
 from etcdapi import stubs
+from etcdapi.http import HttpAnswer, HttpEndpoint
+from etcdapi.resolving import is_address, resolve
 from membership.errors import InvalidConfiguration, Unreachable
 from membership.ports import Access
 
@@ -16,9 +19,13 @@ stubs.install()
 
 import etcd3  # noqa: E402  (its own stubs must not load)
 
+# Bytes. The largest answer is a member list, some kB; a piece of a snapshot has 32 kB.
+MOST_MESSAGE_BYTES = 1024 * 1024
+
 # Retries are the workflow's alone; a member that comes up must be noticed within a second, not after gRPC's 120.
 _OPTIONS = (
     ("grpc.enable_retries", 0),
+    ("grpc.max_receive_message_length", MOST_MESSAGE_BYTES),
     ("grpc.initial_reconnect_backoff_ms", 50),
     ("grpc.min_reconnect_backoff_ms", 1000),
     ("grpc.max_reconnect_backoff_ms", 500),
@@ -34,6 +41,7 @@ _OPTIONS = (
     ("grpc.http2.max_pings_without_data", 0),
 )
 
+# Seconds.
 HTTP_DEADLINE = 1.0
 
 
@@ -41,7 +49,7 @@ class Connection:
     """
     The calls of one endpoint. Not for use after `close`.
 
-    Making one raises Unreachable for what is no client URL, and InvalidConfiguration for files that can't be used.
+    Making one raises Unreachable for a malformed client URL, and InvalidConfiguration for unusable certificate files.
     """
 
     def __init__(self, url: str, access: Access) -> None:
@@ -51,11 +59,13 @@ class Connection:
         except ValueError:
             port = None
         if not port or not parts.hostname:
-            raise Unreachable(f"no client URL: {url!r}", endpoint=url)
+            raise Unreachable(f"{url!r} is no client URL", endpoint=url)
         self.url = url
         tls = parts.scheme == "https"
+        #: Whether the certificate need not be checked for the host's name, or was.
+        self.name_checked = not tls or is_address(parts.hostname)
         host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
-        self._http = _http(parts.hostname, port, access if tls else None)
+        self._http = HttpEndpoint(parts.hostname, port, tls_context(access) if tls else None)
         files = {"ca_cert": access.ca, "cert_cert": access.cert, "cert_key": access.key} if tls else {}
         try:
             client = etcd3.client(host=host, port=port, grpc_options=_OPTIONS, **files)
@@ -65,68 +75,70 @@ class Connection:
         self.maintenance: stubs.rpc_pb2_grpc.MaintenanceStub = client.maintenancestub
         self.auth = stubs.rpc_pb2_grpc.AuthStub(client.channel)  # type: ignore[no-untyped-call]  # generated
         self._channel = client
-        self._http_lock = Lock()
 
     def close(self) -> None:
         self._channel.close()
         self._http.close()
 
-    def get(self, path: str) -> bytes:
-        """As `get_dated`, without the date."""
-        return self.get_dated(path)[0]
-
-    def get_dated(self, path: str) -> tuple[bytes, str]:
+    def get(self, path: str, within: float = HTTP_DEADLINE) -> HttpAnswer:
         """
-        The body and the server's date of a plain HTTP GET on the client port, over one connection that is kept.
+        The answer to a plain HTTP GET on the client port, within that many seconds in all.
 
-        Raises Unreachable for anything but an answer of 200 within a second.
+        Raises Unreachable for anything but an answer of 200.
         """
-        with self._http_lock:
-            try:
-                try:
-                    status, body, date = self._exchange(path)
-                except (RemoteDisconnected, ConnectionError):
-                    self._http.close()  # the server closed a kept connection; a new one tells how it is now
-                    status, body, date = self._exchange(path)
-            except (OSError, HTTPException) as error:
-                self._http.close()
-                raise Unreachable(f"GET {path}: {error}", endpoint=self.url) from error
-        if status != 200:
-            raise Unreachable(f"GET {path}: HTTP {status}", endpoint=self.url)
-        return body, date
-
-    def _exchange(self, path: str) -> tuple[int, bytes, str]:
-        self._http.request("GET", path)
-        answer = self._http.getresponse()
-        return answer.status, answer.read(), answer.headers.get("Date", "")
+        try:
+            answer = self._http.get(path, within)
+        except (OSError, HTTPException) as error:
+            raise Unreachable(f"GET {path}: {reason_of(error)}", endpoint=self.url) from error
+        if answer.status != 200:
+            raise Unreachable(f"GET {path}: HTTP {answer.status}", endpoint=self.url)
+        return answer
 
 
 def refuses(url: str) -> bool:
     """Whether the host of a client URL says, at each of its addresses, that no process listens there."""
-    parts = urlsplit(url)
+    parts, until = urlsplit(url), time.monotonic() + HTTP_DEADLINE
     try:
-        socket.create_connection((parts.hostname, parts.port), timeout=HTTP_DEADLINE, all_errors=True).close()
-    except ExceptionGroup as errors:
-        return all(isinstance(error, ConnectionRefusedError) for error in errors.exceptions)
-    except OSError:
+        addresses = resolve(parts.hostname or "", parts.port or 0, until)
+    except (OSError, ValueError):
         return False  # the name has no address
+    return bool(addresses) and all(_refuses(family, address, until) for family, address in addresses)
+
+
+def _refuses(family: socket.AddressFamily, address: tuple[Any, ...], until: float) -> bool:
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        probe.settimeout(max(0.001, until - time.monotonic()))
+        try:
+            probe.connect(address)
+        except ConnectionRefusedError:
+            return True
+        except OSError:
+            return False
     return False
 
 
-def _http(host: str, port: int, access: Access | None) -> HTTPConnection:
-    if access is None:
-        return HTTPConnection(host, port, timeout=HTTP_DEADLINE)
-    return HTTPSConnection(host, port, timeout=HTTP_DEADLINE, context=_context(access))
-
-
-def _context(access: Access) -> ssl.SSLContext:
+def tls_context(access: Access) -> ssl.SSLContext:
+    """TLS with the files of a cluster; raises InvalidConfiguration, naming key and file, where one is unusable."""
     try:
         context = ssl.create_default_context(cafile=access.ca)
     except (OSError, ValueError) as error:
-        raise InvalidConfiguration(f"ca {access.ca}: {error}") from error
+        raise InvalidConfiguration(f"ca {access.ca}: {reason_of(error)}") from error
+    # etcd's own clients accept a host name in the CN no more.
+    context.hostname_checks_common_name = False
     if access.cert:
         try:
             context.load_cert_chain(access.cert, access.key)
         except (OSError, ValueError) as error:
-            raise InvalidConfiguration(f"cert {access.cert} with key {access.key}: {error}") from error
+            raise InvalidConfiguration(f"cert {access.cert} with key {access.key}: {reason_of(error)}") from error
     return context
+
+
+def reason_of(error: Exception) -> str:
+    """The system's or OpenSSL's words for an error, without its numbers and the place in Python's source."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return error.verify_message
+    if isinstance(error, ssl.SSLError) and error.reason:
+        return error.reason.lower().replace("_", " ")
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror.lower()
+    return str(error) or type(error).__name__

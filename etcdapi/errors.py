@@ -55,7 +55,12 @@ TEXTS: dict[str, type[e.EtcdError]] = {
     "auth: permission denied": e.PermissionDenied,
 }
 
-_NEVER_SENT = ("failed to connect to all addresses", "connections to all backends failing", "DNS resolution failed")
+_NEVER_SENT = (
+    "failed to connect to all addresses",
+    "connections to all backends failing",
+    "DNS resolution failed",
+    "errors resolving",
+)
 
 # gRPC's own words for a connection that was taken and on which no byte came.
 _MUTE = "timed out before receiving SETTINGS frame"

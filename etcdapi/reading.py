@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from etcdapi.stubs import rpc_pb2
-from membership.errors import DeadlineExceeded, EtcdError, Hung, MemberflowError, WrongCluster, WrongMember
+from membership.errors import Contradicted, DeadlineExceeded, Hung, MemberflowError, WrongCluster
 from membership.model import Alarm, Member, MemberStatus
+from membership.verdicts import quorum
 
 # The text differs in white space between 3.6 and 3.7: "memberID:123  alarm:NOSPACE".
 _ALARM = re.compile(r"memberID:(\d+)\s+alarm:(\w+)")
@@ -52,10 +54,45 @@ def read_status(answer: rpc_pb2.StatusResponse, urls: tuple[str, ...] = ()) -> M
 
 
 def agree_on_leader(statuses: Iterable[MemberStatus]) -> tuple[str, int]:
-    """The leader (empty for none) that the members of the highest term know, and that term."""
+    """
+    The leader that the voters of the highest term know, and that term.
+
+    No leader (an empty ID) when they know none or different ones, or when as many voters know another one of an earlier
+    term. Between honest members that passes within an election; a member that lies finds no belief.
+    """
     answers = list(statuses)
     term = max((s.term for s in answers), default=0)
-    return next((s.leader for s in answers if s.term == term and s.leader), ""), term
+    claims = Counter(s.leader for s in answers if s.term == term and s.leader)
+    if not claims:
+        return "", term
+    (leader, votes), *others = claims.most_common(2)
+    against = sum(s.term < term and s.leader not in ("", leader) for s in answers)
+    if against >= votes or any(count == votes for _, count in others):
+        return "", term
+    return leader, term
+
+
+def refuted(statuses: Mapping[str, MemberStatus], voters: int) -> dict[str, Contradicted]:
+    """
+    By URL, an error for each voter whose term the others refute.
+
+    A term begins with the votes of a quorum. Where too many voters are still at earlier terms, there was none.
+    """
+    errors: dict[str, Contradicted] = {}
+    for one in statuses.values():
+        behind = sum(other.term < one.term for other in statuses.values())
+        if voters - behind < quorum(voters):
+            claim = f"raft term {one.term} and leader {one.leader or 'none'}"
+            told = f"claims {claim}, and {behind} of {voters} voters are at earlier terms"
+            errors |= {url: Contradicted(f"{url} {told}") for url in one.urls}
+    return errors
+
+
+def common_list(lists: Mapping[str, tuple[str, tuple[Member, ...]]]) -> tuple[Member, ...]:
+    """The list that most voters give, the first of these where several do; `lists` as for `agree_on_members`."""
+    by_voter = dict(lists.values())
+    counts = Counter(frozenset(_shape(members)) for members in by_voter.values())
+    return max((members for _, members in lists.values()), key=lambda members: counts[frozenset(_shape(members))])
 
 
 def agree_on_members(lists: Mapping[str, tuple[str, tuple[Member, ...]]]) -> tuple[tuple[Member, ...], tuple[str, ...]]:
@@ -89,7 +126,7 @@ def agree_on_cluster(answers: Mapping[str, Any], seeds: Collection[str], expecte
     told = {
         url: answer.header.cluster_id
         for url, answer in answers.items()
-        if not isinstance(answer, MemberflowError) and (expected or url in seeds)
+        if not isinstance(answer, MemberflowError) and answer.header.cluster_id and (expected or url in seeds)
     }
     found = set(told.values())
     if expected and (not found or int(expected, 16) in found):
@@ -103,21 +140,35 @@ def agree_on_cluster(answers: Mapping[str, Any], seeds: Collection[str], expecte
 def of_cluster(answers: Mapping[str, Any], cluster_id: int) -> dict[str, Any]:
     """The same answers, but those of another cluster's members are a WrongCluster error: never evidence."""
     return {
-        url: WrongCluster(f"{url} answers for cluster {a.header.cluster_id:x}")
+        url: WrongCluster(_why_wrong(url, a.header.cluster_id))
         if not isinstance(a, MemberflowError) and a.header.cluster_id != cluster_id
         else a
         for url, a in answers.items()
     }
 
 
+def _why_wrong(url: str, cluster_id: int) -> str:
+    if cluster_id == 0:
+        return f"{url} is a gRPC proxy and no member: name the client URLs of the members themselves"
+    return f"{url} answers for cluster {cluster_id:x}"
+
+
 def identify(
     members: tuple[Member, ...], answers: Mapping[str, Any], avoid: Collection[str]
 ) -> tuple[dict[str, MemberStatus], dict[str, str]]:
-    """Statuses by member, of those that answered as themselves, and the reason for every other one's silence."""
+    """
+    Statuses by member, of those that answered as themselves, and the reason for every other one's silence.
+
+    An answer counts at a URL that the member advertises, or that no member does, such as a configured DNS name.
+    """
     own: dict[str, MemberStatus] = {}
+    advertised = {(url, m.id) for m in members for url in m.client_urls}
+    taken = {url for url, _ in advertised}
     for url, a in answers.items():
-        if not isinstance(a, MemberflowError):
-            who = hex_id(a.header.member_id)
+        if isinstance(a, MemberflowError):
+            continue
+        who = hex_id(a.header.member_id)
+        if (url, who) in advertised or url not in taken:
             own[who] = read_status(a, (*(own[who].urls if who in own else ()), url))
     statuses = {m.id: own[m.id] for m in members if m.id in own and m.id not in avoid}
     silent = {m.id: _why(m, answers, avoid) for m in members if m.id not in statuses}
@@ -142,5 +193,5 @@ def _what_came(url: str, answer: Any) -> str:
     if answer is None:
         return f"{url} was not asked"
     if not isinstance(answer, MemberflowError):
-        answer = WrongMember(f"{url} answers as member {answer.header.member_id:x}")
-    return str(answer) if isinstance(answer, EtcdError) else f"{answer.name}: {answer}"
+        return f"{url} answers as member {answer.header.member_id:x}"
+    return str(answer)

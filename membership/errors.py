@@ -4,20 +4,16 @@ The errors that memberflow names (those of launchers are in `launching.py`).
     MemberflowError                     has a hint for the operator
     ├── EtcdError                       an RPC failed; keeps gRPC code, full text and endpoint
     │   ├── Refused                     certainly not applied by this call
-    │   │   ├── MemberExist, PeerURLExist, TooManyLearners, MemberBadURLs
-    │   │   ├── MemberNotFound, MemberNotLearner, LearnerNotReady
-    │   │   ├── MemberNotEnoughStarted, Unhealthy, NotLeader, BadLeaderTransferee
-    │   │   ├── NoLeader, NotSupportedForLearner, NotCapable, TimeoutWaitAppliedIndex, ...
-    │   │   ├── UserEmpty, UserNotFound, AuthFailed, InvalidAuthToken, PermissionDenied, ...
+    │   │   ├── MemberExist, MemberNotLearner, NoLeader, Untrusted, ...
     │   │   └── Unreachable             no connection was made
     │   │       └── Hung                it was taken, and nobody spoke
     │   └── Ambiguous                   it may have been applied, or still be
     │       ├── DeadlineExceeded, Canceled, ConnectionLost, Stopped
-    │       ├── Timeout, TimeoutDueToLeaderFail, TimeoutDueToConnectionLost
-    │       ├── TimeoutLeaderTransfer, LeaderChanged
+    │       ├── Timeout, TimeoutDueToLeaderFail, TimeoutDueToConnectionLost, TimeoutLeaderTransfer, LeaderChanged
     │       └── UnknownEtcdError        a text that this table doesn't know
     ├── WrongCluster                    the answer came from another cluster
     ├── WrongMember                     the answer came from another member
+    ├── Contradicted                    the other voters refute the answer
     ├── ClusterUnreachable              no voter answered a linearizable read
     └── InvalidConfiguration            of the worker
         └── UnknownCluster, UnknownLauncher
@@ -29,6 +25,8 @@ prefix. An error says how long to wait and what to tell a person; what to *do* i
 from __future__ import annotations
 
 from typing import Literal
+
+from membership.grpc_texts import plain
 
 
 class MemberflowError(Exception):
@@ -54,8 +52,7 @@ class EtcdError(MemberflowError):
         self.endpoint = endpoint
 
     def __str__(self) -> str:
-        where = f" from {self.endpoint}" if self.endpoint else ""
-        return f"{self.name}: {self.text} ({self.code}{where})"
+        return f"{self.endpoint}: {plain(self.text)}" if self.endpoint else plain(self.text)
 
 
 class Refused(EtcdError):
@@ -193,6 +190,10 @@ class PermissionDenied(Refused):
     hint = "membership changes need a user with etcd's role root"
 
 
+class Untrusted(Refused):
+    """The address has no TLS and is not in the clusters file, so it gets no token."""
+
+
 # What no waiting mends.
 NO_ACCESS = (UserEmpty, UserNotFound, AuthFailed, PermissionDenied)
 
@@ -255,6 +256,9 @@ class LeaderChanged(Ambiguous):
 class UnknownEtcdError(Ambiguous):
     """A text that this version of memberflow doesn't know; code and text are kept."""
 
+    def __str__(self) -> str:
+        return f"{super().__str__()} ({self.code})" if self.code else super().__str__()
+
 
 # ---- the answer is no evidence ----
 
@@ -269,6 +273,10 @@ class WrongMember(MemberflowError):
     """A client URL is answered by another member than the one that advertises it."""
 
     hint = "give the member its own --advertise-client-urls (etcd's default is http://localhost:2379)"
+
+
+class Contradicted(MemberflowError):
+    """A member claims a raft term that the other voters refute."""
 
 
 class ClusterUnreachable(MemberflowError):

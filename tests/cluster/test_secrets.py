@@ -44,7 +44,7 @@ def test_a_user_who_may_not_change_the_cluster(lab, tmp_path):
     cluster.access = credentials(tmp_path, "reader", PASSWORD)
     end = cluster.join(cluster.new_member()).wait(60)
     assert (end.code, end.answer["outcome"]) == (1, "failed"), end
-    assert "PermissionDenied" in end.answer["reason"]
+    assert "etcdserver: permission denied" in end.answer["reason"]
     assert "role root" in end.answer["hint"]
     assert len(cluster.sent("MemberAdd")) == 1
 
@@ -58,8 +58,10 @@ def test_the_password_stays_with_the_worker(lab, tmp_path):
     cluster.policy = LOOSE
     secret.write_text(WRONG)
     new = cluster.new_member()
+    # Without TLS a token goes to configured endpoints alone, and this etcd answers no status without one.
+    cluster.named = [new.advertised]
     refused = cluster.join(new).wait()
-    assert (refused.code, "AuthFailed" in refused.answer["reason"]) == (5, True), refused
+    assert (refused.code, "authentication failed" in refused.answer["reason"]) == (5, True), refused
     secret.write_text(PASSWORD)
     join = cluster.join(new)
     join.start_member()

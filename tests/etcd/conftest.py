@@ -28,6 +28,7 @@ def tls(etcd_binary, tmp_path_factory):
     folder = tmp_path_factory.mktemp("tls")
     authority = trustme.CA()
     authority.cert_pem.write_to_path(folder / "ca.crt")
+    authority.private_key_pem.write_to_path(folder / "ca.key")
     for name in ("server", "client"):
         issued = authority.issue_cert("127.0.0.1", "localhost", common_name=name)
         issued.cert_chain_pems[0].write_to_path(folder / f"{name}.crt")

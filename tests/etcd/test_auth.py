@@ -47,7 +47,10 @@ def test_a_token_lost_by_a_restart(guarded, tmp_path):
 
 @pytest.mark.parametrize(
     ("password", "error", "told"),
-    [("wrong", e.AuthFailed, "AuthFailed"), (None, e.InvalidConfiguration, "cannot read")],
+    [
+        ("wrong", e.AuthFailed, "authentication failed, invalid user ID or password"),
+        (None, e.InvalidConfiguration, "cannot read"),
+    ],
 )
 def test_wrong_credentials_are_named_and_kept_secret(guarded, tmp_path, password, error, told):
     """The error says what to check, and never what the password was."""
@@ -97,21 +100,45 @@ def neighbour(guarded, root, etcd_binary, tmp_path):
     server.close()
 
 
-def test_the_password_goes_to_no_url_that_is_merely_advertised(guarded, root, neighbour, monkeypatch):
-    """Nor does its refusal cost the cluster an Authenticate per look; after a minute it may, at the cluster's own."""
+def test_an_advertised_url_without_tls_gets_neither_password_nor_token(guarded, root, neighbour, monkeypatch):
+    """The operator learns why the member is silent. Its refusal costs the cluster no Authenticate for each look."""
     before = authenticated(guarded)
     with client(guarded.client_url, **root) as etcd:
         for _ in range(3):
-            assert len(etcd.look().silent) == 1
-        assert authenticated(guarded) == before + 1
+            [reason] = etcd.look().silent.values()
         monkeypatch.setattr(auth, "NEW_FOR", 0)
-        etcd.look()
-        assert authenticated(guarded) == before + 1
         monkeypatch.setattr(auth, "GOOD_FOR", 0)
         etcd.look()
-        assert authenticated(guarded) == before + 2
+    wanted = "it wants a token and gets none, since it has no TLS and is not among the endpoints in the clusters file"
+    assert reason == f"{neighbour.url}: {wanted}"
+    assert authenticated(guarded) == before + 1
     assert neighbour.count("Status") >= 4
+    assert {token for _, token in neighbour.asked} == {""}
     assert neighbour.count("Authenticate") == 0
+
+
+def test_a_change_is_not_sent_with_a_token_to_an_advertised_url_without_tls(root):
+    """The leader is not among the configured endpoints: the call would say the token to whatever listens there."""
+    leader = lenient(rpc_pb2.AuthenticateResponse(token="good"))
+    calls = Calls(Access(("http://127.0.0.1:1",), **root))
+    calls.auth.token = auth.Token("good", time.monotonic())
+    with pytest.raises(e.Untrusted):
+        calls.send(leader.url, "MemberPromote", rpc_pb2.MemberPromoteRequest(ID=1), 2)
+    assert leader.asked == []
+    calls.close()
+    leader.close()
+
+
+def test_remembered_urls_get_the_password_only_with_tls(root):
+    """A change carries them, and a forged request could name any."""
+    calls = Calls(Access(("http://127.0.0.1:1",), **root))
+    server = lenient(rpc_pb2.AuthenticateResponse(token="good"))
+    with pytest.raises(e.Unreachable):
+        calls.auth.authenticate(also=[server.url])
+    assert server.count("Authenticate") == 0
+    assert calls.auth._trusted(["https://10.0.0.1:1", server.url]) == ("http://127.0.0.1:1", "https://10.0.0.1:1")
+    calls.close()
+    server.close()
 
 
 def test_a_change_never_authenticates(guarded, root, monkeypatch):
@@ -190,7 +217,7 @@ def test_a_read_renews_once(root):
     """However often the new token is refused too."""
     told = {"Authenticate": rpc_pb2.AuthenticateResponse(token="good for nothing")}
     server = Seeming(lambda method, _: told.get(method, INVALID_TOKEN))
-    with client(server.url, **root) as etcd, pytest.raises(e.ClusterUnreachable, match="InvalidAuthToken"):
+    with client(server.url, **root) as etcd, pytest.raises(e.ClusterUnreachable, match="invalid auth token"):
         etcd.look()
     assert (server.count("Authenticate"), server.count("Status")) == (1, 4)
     server.close()
@@ -203,8 +230,8 @@ def test_without_tls_nobody_is_told_anything(root):
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
         calls = Calls(Access(("https://127.0.0.1:1",), **root))
         answer = calls.read([url], "Status", rpc_pb2.StatusRequest(), 1)[url]
-        assert isinstance(answer, e.Unreachable)
-        assert "without TLS" in str(answer)
+        assert isinstance(answer, e.Untrusted)
+        assert "it has no TLS" in str(answer)
         with pytest.raises(BlockingIOError):
             listener.accept()
         calls.close()

@@ -26,6 +26,10 @@ class Client:
 
     def __init__(self, access):
         self.access = access
+        self.closed = False
+
+    def close(self):
+        self.closed = True
 
 
 class Worker:
@@ -325,6 +329,7 @@ def test_a_renewed_file_or_entry_makes_a_new_client(worker, name):
     second = clusters.connect("prod")
     assert second is not first
     assert clusters.connect("prod") is second
+    assert (first.closed, second.closed) == (True, False)
 
 
 def test_a_certificate_file_that_vanishes_later_is_named(worker):

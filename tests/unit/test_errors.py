@@ -67,7 +67,7 @@ def test_an_unknown_text_keeps_code_and_text():
     error = translate(grpc.StatusCode.DATA_LOSS, "etcdserver: something new", "http://a:1")
     assert isinstance(error, errors.UnknownEtcdError)
     assert (error.code, error.text, error.applied) == ("DATA_LOSS", "etcdserver: something new", "maybe")
-    assert str(error) == "UnknownEtcdError: etcdserver: something new (DATA_LOSS from http://a:1)"
+    assert str(error) == "http://a:1: etcdserver: something new (DATA_LOSS)"
 
 
 @pytest.mark.parametrize(

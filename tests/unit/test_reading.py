@@ -93,17 +93,71 @@ def test_alarms_are_read_from_texts(texts, alarms):
     [
         ((), "", 0),
         (((1, 1, 5), (2, 1, 5), (3, 1, 5)), "1", 5),
-        (((1, 1, 5), (2, 1, 5), (3, 3, 6)), "3", 6),
-        (((3, 3, 6), (1, 1, 5)), "3", 6),
+        (((1, 1, 5), (2, 2, 6), (3, 2, 6)), "2", 6),
+        (((2, 2, 6), (3, 2, 6), (1, 1, 5)), "2", 6),
+        (((1, 1, 5), (2, 1, 5), (3, 3, 6)), "", 6),
+        (((3, 3, 6), (1, 1, 5)), "", 6),
+        (((1, 1, 5), (2, 2, 5)), "", 5),
+        (((1, 1, 5), (2, 1, 5), (3, 3, 5)), "1", 5),
         (((1, 1, 5), (2, 0, 6)), "", 6),
         (((2, 0, 6), (3, 3, 6)), "3", 6),
         (((1, 0, 5), (2, 0, 5)), "", 5),
     ],
-    ids=["nobody", "agreed", "a deposed one still votes", "order", "election", "one knows it already", "none"],
+    ids=[
+        "nobody",
+        "agreed",
+        "a deposed one still votes",
+        "order",
+        "more know another one of an earlier term",
+        "as many know another one",
+        "two leaders of one term",
+        "the others know another one of this term",
+        "election",
+        "one knows it already",
+        "none",
+    ],
 )
 def test_the_highest_term_decides_who_leads(said, leader, term):
-    """However many still believe in the leader of an earlier one."""
+    """Unless as many voters know another leader: within an election that passes, and otherwise one of them lies."""
     assert reading.agree_on_leader(status(*one) for one in said) == (leader, term)
+
+
+@pytest.mark.parametrize(
+    ("terms", "voters", "liars"),
+    [
+        ({}, 3, ""),
+        ({"a": 5, "b": 5, "c": 5}, 3, ""),
+        ({"a": 5, "b": 5, "c": 2**63}, 3, "c"),
+        ({"a": 5, "b": 6, "c": 6}, 3, ""),
+        ({"a": 5, "c": 2**63}, 3, ""),
+        ({"a": 5, "c": 6}, 2, "c"),
+        ({"a": 5, "b": 5, "c": 6, "d": 6, "f": 6}, 5, ""),
+        ({"a": 5, "b": 5, "c": 5, "d": 9, "f": 9}, 5, "df"),
+        ({"a": 5, "b": 5, "c": 9}, 4, "c"),
+        ({"c": 9}, 1, ""),
+    ],
+)
+def test_a_term_without_a_quorum_is_refuted(terms, voters, liars):
+    """It began with the votes of a quorum, so too many voters at earlier terms prove that it never did."""
+    told = {who: reading.read_status(answer(int(who, 16), raftTerm=term), (who,)) for who, term in terms.items()}
+    assert set(reading.refuted(told, voters)) == set(liars)
+
+
+def test_the_list_of_most_voters():
+    """Each voter counts once, however many client URLs it has; the first list wins a tie."""
+    one, other = members(row(1), row(2)), members(row(1))
+    assert reading.common_list(listed(a=other, b=one, c=one)) == one
+    assert reading.common_list(listed(a=other, b=one)) == other
+    lists = {"u1": ("a", other), "u2": ("a", other), "u3": ("b", one), "u4": ("c", one)}
+    assert reading.common_list(lists) == one
+
+
+def test_an_answer_at_anothers_url_is_none_of_a_member():
+    """A member that lies could speak for a dead one."""
+    rows = members(row(1, clients=["http://a"]), row(2, clients=["http://b"]))
+    statuses, silent = reading.identify(rows, {"http://a": LATE, "http://b": answer(1)}, ())
+    assert statuses == {}
+    assert silent == {"1": str(LATE), "2": "http://b answers as member 1"}
 
 
 def listed(**lists):
@@ -179,8 +233,8 @@ LATE = DeadlineExceeded("too late", "DEADLINE_EXCEEDED", URL)
     [
         ({}, f"{URL} was not asked"),
         ({URL: LATE}, str(LATE)),
-        ({URL: answer(1)}, f"WrongMember: {URL} answers as member 1"),
-        ({URL: answer(9, cluster=OTHER)}, f"WrongCluster: {URL} answers for cluster bad"),
+        ({URL: answer(1)}, f"{URL} answers as member 1"),
+        ({URL: answer(9, cluster=OTHER)}, f"{URL} answers for cluster bad"),
     ],
     ids=["not asked", "late", "a neighbour", "a namesake of another cluster"],
 )
@@ -198,7 +252,7 @@ def test_every_client_url_has_its_own_reason():
     rows = members(row(1, clients=["http://a", "http://b"]), row(2, ""))
     _, silent = reading.identify(rows, {"http://a": answer(3), "http://b": LATE}, ())
     assert silent == {
-        "1": f"WrongMember: http://a answers as member 3; {LATE}",
+        "1": f"http://a answers as member 3; {LATE}",
         "2": "has published no client URL yet",
     }
 

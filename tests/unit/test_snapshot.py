@@ -203,7 +203,7 @@ def test_what_passes_is_tried_again(tmp_path):
     _, beats = saved(etcd, tmp_path, "x.db")
     assert (tmp_path / "x.db").read_bytes() == WHOLE
     assert [beat.reason[:39] for beat in beats[:2]] == [f"the snapshot failed; try {n} of 3 follows" for n in (2, 3)]
-    assert "ConnectionLost: reset" in beats[0].reason
+    assert "reset" in beats[0].reason
 
 
 def test_a_worker_that_stops_uses_up_no_try(tmp_path):

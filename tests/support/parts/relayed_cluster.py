@@ -43,6 +43,8 @@ class Cluster:
     single_use: bool = False  # nothing for later tests: full, locked or old
     access: dict[str, str] = field(default_factory=dict)
     policy: dict[str, Any] = field(default_factory=dict)
+    #: Client URLs that the clusters file names although their members do not run yet.
+    named: list[str] = field(default_factory=list)
     numbers: Any = field(default_factory=lambda: count(1))
     at_end: list[Callable[[], None]] = field(default_factory=list)
 
@@ -150,7 +152,7 @@ class Cluster:
     # ---- commands ----
 
     def endpoints(self) -> list[str]:
-        return [m.advertised for m in self.members if m.process is not None][:3]
+        return [m.advertised for m in self.members if m.process is not None][:3] + self.named
 
     def join(self, new: LocalMember, *args: str) -> Join:
         """Starts `memberflow join` for a new member."""
