@@ -1,5 +1,5 @@
 """
-What etcd tells over plain HTTP: raft's view of its followers, and how long a member has been up.
+Reads etcd's pages of plain HTTP: raft's view of its followers, and how long a member has been up.
 
 `raft.status` is in the leader's `GET /debug/vars` (etcd 3.4 and later).
 """
@@ -7,6 +7,7 @@ What etcd tells over plain HTTP: raft's view of its followers, and how long a me
 from __future__ import annotations
 
 import json
+import math
 import re
 from email.utils import parsedate_to_datetime
 
@@ -29,10 +30,18 @@ def parse_view(body: bytes) -> RaftView | None:
     try:
         raft = json.loads(body)["raft.status"]
         rows = raft["progress"].items()
-        progress = {str(key): RaftProgress(int(row["match"]), str(row["state"])) for key, row in rows}
-        return RaftView(str(raft["id"]), str(raft["lead"]), int(raft["term"]), int(raft["commit"]), progress)
-    except (ValueError, KeyError, TypeError, AttributeError):
+        progress = {str(key): RaftProgress(_uint64(row["match"]), str(row["state"])[:40]) for key, row in rows}
+        return RaftView(str(raft["id"]), str(raft["lead"]), _uint64(raft["term"]), _uint64(raft["commit"]), progress)
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
+
+
+def _uint64(value: object) -> int:
+    """A number as raft has it; raises ValueError for a larger one, with which no lag could be computed."""
+    number = int(str(value))
+    if not 0 <= number < 2**64:
+        raise ValueError(f"{number} is no index of raft")
+    return number
 
 
 _START = re.compile(rb"^process_start_time_seconds (\S+)$", re.MULTILINE)
@@ -42,9 +51,9 @@ def uptime_of(metrics: bytes, date: str) -> float:
     """
     Seconds since the start of the process that answered with these metrics at this date, all by its own clock.
 
-    Raises ValueError when it doesn't tell.
+    Raises ValueError when the metrics do not say it.
     """
     started = _START.search(metrics)
-    if started is None:
+    if started is None or not math.isfinite(float(started[1])):
         raise ValueError("no process_start_time_seconds in the metrics")
     return parsedate_to_datetime(date).timestamp() - float(started[1])

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from etcdapi import reading
-from etcdapi.raft import parse_progress, parse_view
+from etcdapi.raft import parse_progress, parse_view, uptime_of
 from etcdapi.stubs import rpc_pb2
 from membership.errors import DeadlineExceeded, WrongCluster
 from membership.model import Alarm, Member, RaftProgress
@@ -311,8 +311,19 @@ def test_the_leaders_progress():
         b'{"raft.status": {"progress": {"a": {"match": 1}}}}',
         b'{"raft.status": {"progress": {"a": {"match": "x", "state": "StateReplicate"}}}}',
         b'{"raft.status": {"progress": {"a": 5}}}',
+        b"[" * 100_000,
+        b'{"raft.status": {"id": "b", "lead": "b", "term": 1, "commit": 1, "progress": {"a": {"match": 1'
+        + b"0" * 400
+        + b', "state": "StateReplicate"}}}}',
     ],
 )
 def test_a_page_of_another_shape_tells_nothing(body):
     """A debug page is optional evidence: a member that isn't the leader has no progress, a later etcd another page."""
     assert parse_progress(body) == {}
+
+
+@pytest.mark.parametrize("started", [b"nan", b"inf", b"soon", b""])
+def test_an_uptime_that_is_no_number(started):
+    """A member that lies has been up for no time at all."""
+    with pytest.raises(ValueError):  # noqa: PT011  (Python's own, of several texts)
+        uptime_of(b"process_start_time_seconds " + started + b"\n", "Sat, 01 Jun 2030 00:00:00 GMT")
