@@ -23,7 +23,7 @@ check: $(UV)
 	$(RUN) ruff format --check .
 	$(RUN) ruff check .
 	$(RUN) mypy
-	$(RUN) pytest -q tests/unit
+	$(RUN) pytest -q -n 2 tests/unit
 
 format: $(UV)
 	$(RUN) ruff check --fix .

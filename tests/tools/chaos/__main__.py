@@ -11,6 +11,7 @@ import asyncio
 import sys
 import tempfile
 import time
+from collections import Counter
 from pathlib import Path
 
 from client.search_attributes import register
@@ -51,25 +52,39 @@ def start_lab(server: DevServer) -> Lab:
     return lab
 
 
-def run_steps(lab: Lab, seed: int, changes: int) -> int:
-    """The number of changes that broke a promise; each of those is followed by a fresh cluster."""
-    bad = 0
+def run_steps(lab: Lab, seed: int, changes: int) -> list[Row]:
+    """All rows. A change that broke a promise is followed by a fresh cluster."""
+    rows = []
     world = World(lab)
     print_row(*HEADS)
     print_row(*("---" for _ in HEADS))
     for step in draw(seed, changes):
         row = run_step(world, step)
+        rows.append(row)
         print_row(*cells(step, row))
         if row.broken:
-            bad += 1
             (lab.folder / f"change-{step.number}.txt").write_text(row.details)
             world.close()
             world = World(lab)
-    lost = world.writes.lost()
+    if lost := world.writes.lost():
+        rows[-1].broken.append(f"{len(lost)} acknowledged writes are lost, the first {lost[0]}")
+        print(rows[-1].broken[-1])
     world.close()
-    if lost:
-        print(f"{len(lost)} acknowledged writes are lost, the first {lost[0]}", file=sys.stderr)
-    return bad + bool(lost)
+    return rows
+
+
+def print_summary(seed: int, rows: list[Row]) -> None:
+    """One row of the table in docs/benchmarks.md."""
+    verbs = Counter(row.change.split()[0] for row in rows)
+    ends = Counter(outcome for row in rows for outcome in row.outcome.split())
+    print("\nseed, joins, removals, replacements, ends, longest write gap, broken promises:")
+    print_row(
+        seed,
+        *(verbs[verb] for verb in ("join", "remove", "replace")),
+        ", ".join(f"{count} {outcome}" for outcome, count in ends.most_common()),
+        f"{max(row.gap for row in rows):.1f} s",
+        sum(len(row.broken) for row in rows) or "none",
+    )
 
 
 def main() -> int:
@@ -84,13 +99,15 @@ def main() -> int:
     lab = start_lab(server)
     began = time.monotonic()
     try:
-        bad = run_steps(lab, options.seed, options.changes)
+        rows = run_steps(lab, options.seed, options.changes)
     finally:
         lab.close()
         loop.run_until_complete(server.stop())
+    bad = sum(bool(row.broken) for row in rows)
+    print_summary(options.seed, rows)
     minutes = (time.monotonic() - began) / 60
     verdict = f"{bad} broke a promise (logs: {folder})" if bad else "no promise was broken"
-    print(f"\nseed {options.seed}: {options.changes} changes in {minutes:.0f} minutes, {verdict}")
+    print(f"\nseed {options.seed}: {len(rows)} changes in {minutes:.0f} minutes, {verdict}")
     return 1 if bad else 0
 
 
