@@ -285,7 +285,7 @@ def test_what_is_done_already(lab):
     assert end.code == 0, end
     end = plan(cluster, "remove", "nobody")
     assert end.code == 0, end
-    assert "removed already" in check(end, "member")["evidence"]
+    assert "no member has the name or ID nobody" in check(end, "member")["evidence"]
     unknown = lab.run("plan", "join", "nowhere", "a", "--peer-url", "http://127.0.0.1:1")
     assert unknown.code == 2, unknown
     assert "no cluster 'nowhere'" in unknown.stderr
