@@ -61,6 +61,18 @@ def test_the_sbom_lists_what_is_in_the_self_contained_file(dist):
     assert {entry for entry in packed if entry[0] != "memberflow"} <= listed
 
 
+def test_make_sbom_lists_every_dependency_with_its_hashes():
+    """Each component names the SHA-256 of every file that an index offers of it."""
+    made = run("make", "sbom", env={**os.environ, "UV": uv()}, cwd=ROOT)
+    assert made.code == 0, made
+    components = json.loads((ROOT / "sbom.cdx.json").read_text())["components"]
+    assert {"temporalio", "grpcio"} <= {component["name"] for component in components}
+    for component in components:
+        files = [file for file in component["externalReferences"] if file["type"] == "distribution"]
+        assert files, component["name"]
+        assert all(file["hashes"][0]["alg"] == "SHA-256" for file in files), component["name"]
+
+
 def field(metadata, name):
     return next(line.split(": ", 1)[1] for line in metadata.splitlines() if line.startswith(f"{name}: "))
 
