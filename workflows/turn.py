@@ -22,6 +22,8 @@ with workflow.unsafe.imports_passed_through():
     from messages.requests import turns_id
     from messages.turns import Asking, Claim, Ticket, TurnsState
 
+# A change that asked before the line was known looks once more who is ahead, for a person.
+_LOOKS_AGAIN = timedelta(seconds=1)
 # A change in line waits for a signal, and sees to it this often that there is somebody to send one.
 _LOOKS_AFTER_TURNS = timedelta(hours=1)
 
@@ -45,6 +47,7 @@ class Turn:
         self._ticket = ticket
         self._state = TurnsState()
         self._holder_is_held = False
+        self._knows_line = False
         self._may_preempt: Callable[[], Awaitable[bool]] | None = None
         self._signals: set[asyncio.Task[bool]] = set()
         interruptions.on_hold = self._note_hold
@@ -92,20 +95,27 @@ class Turn:
         ask = start(Turns.ask_turn, asking, ASK, self._named(f"ask for the turn to change {self._cluster}"))
         await workflow.wait_condition(lambda: ask.done() or self.claim.state == "holds")
         if ask.done():
-            self._board.waits_for(_told(ask.result(), self._ticket))
+            self._show_line(ask.result())
 
     async def _wait_for_news(self) -> None:
         try:
             await workflow.wait_condition(
                 lambda: self.claim.state != "waits" or self._interruptions.pending or self._holder_is_held,
-                timeout=_LOOKS_AFTER_TURNS,
-                timeout_summary="do the turns still run?",
+                timeout=_LOOKS_AFTER_TURNS if self._knows_line else _LOOKS_AGAIN,
+                timeout_summary="do the turns still run?" if self._knows_line else "who is ahead?",
             )
         except TimeoutError:
-            if not await workflow.execute_local_activity_method(
+            if not self._knows_line:
+                self._show_line(await start(Turns.read_turns, self._cluster, ASK, self._named("who is ahead?")))
+                self._knows_line = True
+            elif not await workflow.execute_local_activity_method(
                 Turns.turns_run, self._cluster, start_to_close_timeout=timedelta(seconds=10)
             ):
                 await self._ask()
+
+    def _show_line(self, state: TurnsState) -> None:
+        self._knows_line = bool(state.holder)
+        self._board.waits_for(_told(state, self._ticket))
 
     async def _step_aside(self) -> None:
         """
