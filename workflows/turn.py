@@ -38,7 +38,7 @@ class Turn:
 
     def __init__(self, board: Board, interruptions: Interruptions, cluster: str, member: str, ticket: Ticket) -> None:
         self.claim = Claim()
-        #: The turn was granted, and the turns were not read since.
+        #: A grant came, and ClusterTurns was not asked since whether it is one; until then the claim stays "waits".
         self.is_new = False
         self._board = board
         self._interruptions = interruptions
@@ -57,7 +57,6 @@ class Turn:
     def grant(self, ticket: Ticket) -> None:
         """ClusterTurns may have given the turn to this change; the next look asks it whether that is so."""
         if ticket == self._ticket and self.claim.state == "waits":
-            self.claim = replace(self.claim, state="holds")
             self.is_new = True
 
     def note_held_holder(self) -> None:
@@ -74,12 +73,13 @@ class Turn:
         """
         self._may_preempt = may_preempt or self._may_preempt
         had_turn = self.claim.had_turn or self.claim.state == "holds"
+        self.is_new = False
         self.claim = replace(self.claim, state="waits", had_turn=had_turn, preempt=self._may_preempt is not None)
         with self._interruptions.clocks.paused():
             await self._ask()
-            while self.claim.state == "waits":
+            while not self.is_new:
                 await self._wait_for_news()
-                if self.claim.state != "waits":
+                if self.is_new:
                     break
                 if self._interruptions.pending:
                     await self._step_aside()
@@ -93,14 +93,14 @@ class Turn:
         self._board.waits_for("its turn")
         asking = Asking(self._cluster, self._ticket)
         ask = start(Turns.ask_turn, asking, ASK, self._named(f"ask for the turn to change {self._cluster}"))
-        await workflow.wait_condition(lambda: ask.done() or self.claim.state == "holds")
+        await workflow.wait_condition(lambda: ask.done() or self.is_new)
         if ask.done():
             self._show_line(ask.result())
 
     async def _wait_for_news(self) -> None:
         try:
             await workflow.wait_condition(
-                lambda: self.claim.state != "waits" or self._interruptions.pending or self._holder_is_held,
+                lambda: self.is_new or self._interruptions.pending or self._holder_is_held,
                 timeout=_LOOKS_AFTER_TURNS if self._knows_line else _LOOKS_AGAIN,
                 timeout_summary="do the turns still run?" if self._knows_line else "who is ahead?",
             )
@@ -145,9 +145,8 @@ class Turn:
         self._state = state
         self.is_new = False
         if state.holder != self._ticket:
-            self.claim = replace(self.claim, state="waits")
             return False
-        self.claim = replace(self.claim, had_turn=False, preempt=False)
+        self.claim = replace(self.claim, state="holds", had_turn=False, preempt=False)
         return True
 
     def beforehand(self, status: ClusterStatus) -> Beforehand:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from membership.errors import PermissionDenied
 from support.memory.etcd import Process
 from support.memory.faulty import Trouble
-from support.memory.scenes import LOOSE, cancelled, failure, held, looked, misconfigured, until, url, view, waits
+from support.memory.scenes import LOOSE, Scene, cancelled, failure, held, looked, misconfigured, until, url, view, waits
 
 # ---- blind ----
 
@@ -139,6 +139,15 @@ async def test_a_learner_left_behind_while_others_had_the_turn(scene):
     assert any("was removed first" in warning for warning in end.warnings)
 
 
+def forgotten(made: Scene):
+    """Whether the turns know no learner any more; they ask a change after its end."""
+
+    async def condition():
+        return (await made.turns()).learners == ()
+
+    return condition
+
+
 async def test_a_learner_that_others_removed_is_forgotten(scene):
     """The join fails, and nobody has anything in the cluster that the turns must remember."""
     made = scene(3)
@@ -146,7 +155,7 @@ async def test_a_learner_that_others_removed_is_forgotten(scene):
     await waits(join, "sync")
     made.cluster.remove(made.added().id)
     assert (await failure(join))[0] == "RemovedByOthers"
-    assert (await made.turns()).learners == ()
+    await until(forgotten(made), "the turns to forget the learner")
 
 
 async def test_a_learner_whose_peer_url_was_mended_is_still_ours(scene):
@@ -164,7 +173,7 @@ async def test_a_learner_whose_peer_url_was_mended_is_still_ours(scene):
             assert (error, end.outcome) == ("PeerURLsChanged", "rolled-back")
             assert url(mended) in end.reason
     assert made.applied == ["add", "remove"] * 2
-    assert (await made.turns()).learners == ()
+    await until(forgotten(made), "the turns to forget the learner")
 
 
 async def test_a_replacement_is_judged_again_with_its_turn(scene):
