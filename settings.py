@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,12 +20,22 @@ CLUSTERS_FILES = (Path("clusters.toml"), Path("/etc/memberflow/clusters.toml"))
 
 
 @dataclass(frozen=True)
+class Deployment:
+    """The Temporal worker deployment that a worker belongs to, and its version in there."""
+
+    name: str
+    build_id: str
+
+
+@dataclass(frozen=True)
 class Settings:
     """Everything that comes from outside the command line."""
 
     task_queue: str
     clusters_file: Path
     temporal: dict[str, Any]
+    #: Of workers only; None where they belong to no deployment.
+    deployment: Deployment | None = None
 
     @property
     def address(self) -> str:
@@ -35,9 +46,11 @@ class Settings:
         return str(self.temporal.get("namespace", "default"))
 
 
-def read_settings() -> Settings:
+def read_settings(deployment: str = "") -> Settings:
     """
     Settings from the environment; Temporal's own variables and profiles for the connection.
+
+    `deployment` comes before its variable.
 
     Raises InvalidConfiguration, naming the variable or file, for a configuration that can't be read.
     """
@@ -45,7 +58,24 @@ def read_settings() -> Settings:
         task_queue=os.environ.get("MEMBERFLOW_TASK_QUEUE") or TASK_QUEUE,
         clusters_file=_clusters_file(),
         temporal=_temporal(),
+        deployment=_deployment(deployment or os.environ.get("MEMBERFLOW_DEPLOYMENT", "")),
     )
+
+
+def build_id() -> str:
+    """The version of this program, or what MEMBERFLOW_BUILD_ID says of a build of one's own."""
+    return os.environ.get("MEMBERFLOW_BUILD_ID") or version("memberflow")
+
+
+def _deployment(name: str) -> Deployment | None:
+    if not name:
+        return None
+    if len(name) > 255 or "." in name or name.startswith("__"):
+        raise InvalidConfiguration(
+            f"{name!r} is no name of a worker deployment: Temporal allows 255 characters, no '.', and no '__' in front "
+            "(--deployment or MEMBERFLOW_DEPLOYMENT)"
+        )
+    return Deployment(name, build_id())
 
 
 def quiet_runtime() -> Runtime:

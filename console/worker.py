@@ -10,7 +10,10 @@ from console.app import SET_UP, app, examples
 
 
 @app.command(
-    rich_help_panel=SET_UP, epilog=examples("memberflow worker", "memberflow worker --serve memberflow-site-a")
+    rich_help_panel=SET_UP,
+    epilog=examples(
+        "memberflow worker", "memberflow worker --serve memberflow-site-a", "memberflow worker --deployment memberflow"
+    ),
 )
 def worker(
     serve: Annotated[
@@ -19,8 +22,16 @@ def worker(
             "--serve", metavar="QUEUE", help="Activity queue to poll; repeatable (default: the workflow queue alone)."
         ),
     ] = None,
+    deployment: Annotated[
+        str,
+        typer.Option(
+            "--deployment",
+            metavar="NAME",
+            help="Temporal worker deployment that this worker belongs to; its build ID is memberflow's version.",
+        ),
+    ] = "",
 ) -> None:
     """Run the worker: it reads the clusters file, runs the workflows and speaks to etcd."""
     from worker import main as run_worker
 
-    run_worker(serve or [])
+    run_worker(serve or [], deployment)

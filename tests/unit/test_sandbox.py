@@ -8,7 +8,7 @@ from temporalio import workflow
 from temporalio.worker import Replayer
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
-from worker import WORKFLOWS
+from workflows.register import WORKFLOWS, turns_of
 
 OWN_PACKAGE = "workflows."
 
@@ -25,7 +25,7 @@ async def test_nothing_is_imported_into_the_sandbox_by_accident():
             workflow.SandboxImportNotificationPolicy.WARN_ON_UNINTENTIONAL_PASSTHROUGH
         )
     )
-    replayer = Replayer(workflows=WORKFLOWS, workflow_runner=strict)
+    replayer = Replayer(workflows=[*WORKFLOWS, turns_of(None)], workflow_runner=strict)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         await replayer.replay_workflows(_no_histories())

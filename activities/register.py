@@ -1,0 +1,47 @@
+"""Every activity of a worker: the short ones, and the waits, which have a task queue of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from activities.acts import Acts
+from activities.launch import Launching
+from activities.observe import Observe
+from activities.past import Past
+from activities.ports import Clusters
+from activities.settling import Settling
+from activities.snapshot import Snapshots
+from activities.temporal import Temporal
+from activities.turns import Turns
+from activities.watch import Watch
+
+Activities = list[Callable[..., Any]]
+
+
+def short_activities(clusters: Clusters, temporal: Temporal, **clock: Any) -> Activities:
+    """Looks, acts, launches and questions; `clock` is that of the wait for a silent member."""
+    acts, observe = Acts(clusters, temporal), Observe(clusters, temporal)
+    settling = Settling(clusters, temporal, **clock)
+    launching, snapshots = Launching(clusters, temporal), Snapshots(clusters, temporal)
+    turns = Turns(temporal)
+    return [
+        *(observe.read_profile, observe.list_clusters, observe.look_beforehand),
+        *(observe.check_status, observe.check_status_and_turns, observe.check_after_barrier),
+        settling.wait_until_settled,
+        *(acts.add_learner, acts.promote_learner, acts.move_leader, acts.remove_learner, acts.remove_member),
+        *(launching.check_launcher, launching.launch_member, launching.describe_launched, launching.stop_launched),
+        snapshots.save_snapshot,
+        *(turns.ask_turn, turns.turns_run, turns.read_turns, turns.preempt, turns.cancel_change),
+        *(turns.ask_change, turns.find_changes),
+        Past(temporal).began_with,
+    ]
+
+
+def waits(clusters: Clusters, temporal: Temporal, **limits: Any) -> Activities:
+    """The waits; `limits` are those of `Watch`."""
+    watch = Watch(clusters, temporal, **limits)
+    return [
+        *(watch.wait_for_cluster, watch.wait_for_sync, watch.wait_for_verification),
+        Turns(temporal).watch_holder,
+    ]
