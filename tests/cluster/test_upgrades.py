@@ -1,14 +1,15 @@
-"""Upgrades: changes that are under way when another version of the worker comes end well, with and without deployments."""
+"""Upgrades: changes under way when another version of the worker comes end well, with and without deployments."""
 
 from __future__ import annotations
 
 import pytest
-from support.parts.lab import Lab, eventually
 
+from client.search_attributes import register
 from local.deployment import WorkerProcess
 from local.temporal_server import DevServer
 from messages.requests import turns_id
 from settings import quiet_runtime
+from support.parts.lab import Lab, eventually
 
 DEPLOYMENT = "memberflow"
 
@@ -17,7 +18,7 @@ DEPLOYMENT = "memberflow"
 async def own_lab(tmp_path_factory, etcd_binary):
     """A laboratory with a Temporal of its own: a current version concerns every worker of a task queue."""
     server = DevServer(tmp_path_factory.mktemp("temporal"))
-    await server.start(quiet_runtime())
+    await register(await server.start(quiet_runtime()))
     lab = Lab(tmp_path_factory.mktemp("upgrade"), etcd_binary, server)
     lab.write_clusters_file()
     yield lab
