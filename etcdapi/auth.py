@@ -1,9 +1,9 @@
 """
 The auth token of one cluster.
 
-The password goes to the configured endpoints. With TLS, which proves a server to be of the cluster's authority, it also
-goes to voters through which the last look had this cluster's list and to those that a change remembers. It is sent as
-rarely as possible: each Authenticate is a raft entry and a slow hash.
+The password goes to the configured endpoints. With TLS, which proves that a server belongs to the cluster's authority,
+it also goes to two more kinds of voters: those through which the last look read this cluster's list, and those that a
+change remembers. It is sent as rarely as possible: each Authenticate is a raft entry and a slow hash.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from membership.ports import Access
 
 # Seconds.
 AUTH_DEADLINE = 2.0
-# A younger token may not have come through raft to every member yet: it is asked with again, and not replaced.
+# A younger token may not have reached every member through raft yet. It is used again, and not replaced.
 NEW_FOR = 2.0
-# An older one is replaced before a change. As long, nothing is renewed for a URL that refused a new one.
+# An older token is replaced before a change. A URL that refused a new token causes no renewal for as long.
 GOOD_FOR = 60.0
 
 _HOPELESS = (*NO_ACCESS, InvalidConfiguration)
@@ -36,9 +36,9 @@ _HOPELESS = (*NO_ACCESS, InvalidConfiguration)
 class Token:
     """The answer of an Authenticate."""
 
-    #: The token itself; empty where the cluster uses no auth.
+    #: The token itself. Empty: the cluster uses no auth.
     text: str
-    #: When it came, on the monotonic clock.
+    #: Seconds on the monotonic clock at which the token came.
     since: float
 
     @property
@@ -47,18 +47,16 @@ class Token:
 
 
 class Auth:
-    """
-    Holds the token; threads may share it.
-
-    `verified`: URLs through which the last look had this cluster's list; set by whoever looks.
-    """
+    """Holds the token. Threads may share it."""
 
     def __init__(self, access: Access, use: Callable[[str], AbstractContextManager[Connection]]) -> None:
         self._access = access
         self._use = use
         self._renewing = Lock()
         self._refused_new: dict[str, float] = {}
+        #: URLs through which the last look read this cluster's list. `EtcdClient.look` sets them.
         self.verified: tuple[str, ...] = ()
+        #: None before the first Authenticate, and after `drop`.
         self.token: Token | None = None
 
     @property
@@ -74,7 +72,7 @@ class Auth:
         return bool(token and token.text and token.age < NEW_FOR)
 
     def authenticate(self, avoid: Collection[str] = (), also: Collection[str] = ()) -> None:
-        """Returns with a token at most GOOD_FOR seconds old, where auth is used; raises the error of Authenticate."""
+        """Makes sure of a token at most GOOD_FOR seconds old, where auth is used. Raises the error of Authenticate."""
         token = self.token
         if self._access.username is None or (token and token.age < GOOD_FOR):
             return
@@ -85,10 +83,10 @@ class Auth:
         self, used: Token | None, refused: Collection[str], answered: Collection[str], also: Collection[str] = ()
     ) -> dict[str, MemberflowError]:
         """
-        Renews the token that a read `used`, if the answers ask for it; returns errors that replace answers.
+        Renews the token that a read `used`, if the answers ask for it. Returns errors that replace answers.
 
-        Without a token one is also asked for where all answered: etcd 3.5.0 to 3.5.27 let reads pass and refuse
-        changes. `also`: URLs of voters that a change remembers, which get the password only with TLS.
+        A client without a token asks for a token even when all members answered: etcd 3.5.0 to 3.5.27 let reads pass
+        and refuse changes. `also`: URLs of voters that a change remembers. They get the password only with TLS.
         """
         if self._access.username is None:
             return {}
@@ -109,11 +107,11 @@ class Auth:
         return dict.fromkeys(spoilt, failure)
 
     def note_refusals(self, urls: Iterable[str]) -> None:
-        """Notes that these refuse even a new token, so another one would not help."""
+        """Notes that these URLs refuse even a new token, so another token would not help."""
         self._refused_new |= dict.fromkeys(urls, time.monotonic())
 
     def drop(self, used: Token | None) -> None:
-        """Forgets a token with which a change was refused; the next read or change gets a new one."""
+        """Forgets a token with which a change was refused. The next read or change gets a new token."""
         if self.token is used:
             self.token = None
 
@@ -122,13 +120,13 @@ class Auth:
         return tuple(url for url in known if url in self._access.endpoints or url.startswith("https://"))
 
     def _may_help(self, url: str, used: Token, also: Collection[str]) -> bool:
-        """Whether a new token may be all that this URL wants. A stranger's server wants one for ever."""
+        """Whether a new token may satisfy this URL. A foreign server asks for a token for ever."""
         if url in self._trusted(also):
             return True
         return bool(used.text) and time.monotonic() - self._refused_new.get(url, -GOOD_FOR) >= GOOD_FOR
 
     def _renew(self, used: Token | None, urls: Collection[str]) -> MemberflowError | None:
-        """Authenticates at the first of these that can; learners refuse."""
+        """Authenticates at the first of these URLs that accepts it. Learners refuse it."""
         with self._renewing:
             if self.token is not used:
                 return None  # another thread has done it
@@ -152,7 +150,7 @@ class Auth:
             why = error.strerror if isinstance(error, OSError) else "not UTF-8"
             raise InvalidConfiguration(f"cannot read {self._access.password_file}: {why}") from None
         request = rpc_pb2.AuthenticateRequest(name=self._access.username, password=password)
-        # Without a leader it would hang.
+        # Without this, a member that has no leader would hang.
         metadata = [("hasleader", "true")]
         try:
             with self._use(url) as connection:

@@ -1,4 +1,4 @@
-"""Calls to the endpoints of one cluster: reads to many at once, and a change to one, once."""
+"""Calls to the endpoints of one cluster. A read goes to many endpoints at once, a change to one endpoint, once."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ Answers = dict[str, Any | MemberflowError]
 
 class Calls:
     """
-    Connections and the auth token of one cluster; threads may share it.
+    Connections and the auth token of one cluster. Threads may share it.
 
-    The token goes with calls to the configured endpoints and to addresses with TLS. Another address is merely
-    advertised by a member: it is asked without a token, and its wish for one is an Untrusted error.
+    The token goes with calls to the configured endpoints and to addresses with TLS. Any other address is merely
+    advertised by a member. It is called without a token, and when it asks for a token, that is an Untrusted error.
     """
 
     def __init__(self, access: Access) -> None:
@@ -65,10 +65,10 @@ class Calls:
         self, urls: Iterable[str], method: str, request: Any, deadline: float, also: Collection[str] = ()
     ) -> Answers:
         """
-        The answer of each endpoint to a read, or its error; all are asked at once.
+        The answer of each endpoint to a read, or its error. All endpoints are asked at once.
 
-        A token that is missing or expired is renewed, once, and the read repeated where it was refused: it was
-        certainly not executed. `also`: see `Auth.after_read`.
+        A missing or expired token is renewed once. The read is then repeated at the endpoints that refused it, since
+        they certainly did not execute it. `also`: see `Auth.after_read`.
         """
         used, until = self.auth.token, time.monotonic() + deadline
         answers = self._ask_all(list(urls), method, request, deadline)
@@ -85,10 +85,10 @@ class Calls:
 
     def send(self, url: str, method: str, request: Any, deadline: float) -> Any:
         """
-        Sends a change, once and at once; raises the named error of any failure.
+        Sends a change, once and at once. Raises the named error of any failure.
 
-        It never authenticates: what was checked before it must not grow old. After a refused token the next read or
-        `auth.authenticate` asks for a new one.
+        It never authenticates: the checks made before the change must not grow old. After a refused token the next
+        read or `auth.authenticate` asks for a new token.
         """
         used = self.auth.token
         if used and used.text and not self._may_have_token(url):
@@ -104,7 +104,7 @@ class Calls:
             raise named from error
 
     def stream(self, url: str, method: str, request: Any, deadline: float) -> Iterator[Any]:
-        """The pieces of a streamed read; raises the named error of a broken stream."""
+        """The pieces of a streamed read. Raises the named error of a broken stream."""
         for attempt in range(2):
             used = self.auth.token
             try:
@@ -114,7 +114,7 @@ class Calls:
                     )
             except grpc.RpcError as error:
                 named = from_rpc(error, url)
-                # A token that is too old is said before the first piece.
+                # A member refuses a token that is too old before it sends the first piece.
                 if attempt or not isinstance(named, _TOKEN_REFUSED) or self._access.username is None:
                     raise named from error
                 for failure in self.auth.after_read(used, [url], []).values():
@@ -127,7 +127,7 @@ class Calls:
         self._connections.retire()
 
     def _start(self, connection: Connection, method: str, request: Any, deadline: float) -> Any:
-        # A member without a leader then says so at once instead of hanging; Status must answer without one.
+        # With `hasleader`, a member without a leader says so at once instead of hanging. Status must answer even then.
         metadata = [] if method == "Status" else [("hasleader", "true")]
         metadata += self._token_for(connection.url)
         stub = connection.cluster if hasattr(connection.cluster, method) else connection.maintenance
@@ -149,7 +149,7 @@ class Calls:
             return {url: self._result(url, future) for url, future in started.items()}
 
     def _misnamed(self, connections: Sequence[Connection], within: float) -> Answers:
-        """The errors of those whose certificates do not name them; each connection is checked once."""
+        """The errors of the hosts that their certificates do not name. Each connection is checked once."""
         doubtful = [c for c in connections if not c.name_checked]
         if not doubtful:
             return {}

@@ -1,8 +1,8 @@
 """
 Finds why a connection fails.
 
-gRPC says little of a failed handshake. So the same endpoint is asked once more over plain HTTP with Python's own TLS,
-which knows the alert of the other side and the certificate that it shows.
+gRPC says little about a failed handshake. So this module asks the same endpoint once more, over plain HTTP with
+Python's own TLS, which knows the other side's alert and certificate.
 """
 
 from __future__ import annotations
@@ -37,18 +37,18 @@ _EXPIRED = 10
 _UNKNOWN_ISSUER = (18, 19, 20, 21)
 _OTHER_NAME = (62, 64)
 
-# Seconds for finding a cause, and until it is looked for again.
+# Seconds that the search for a cause may take, and seconds until the cause is searched for again.
 CAUSE_DEADLINE = 1.0
 GOOD_FOR = 10.0
 
-# Texts of gRPC that say the cause.
+# Texts of gRPC that state the cause.
 _CLEAR = ("Connection refused", "timed out", "nreachable", "No route", "resolv", "larger than max", "etcdserver: ")
 
 _NO_TLS = ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAYER_FAILURE", "PACKET_LENGTH_TOO_LONG")
 
 
 def find_cause(url: str, access: Access, within: float) -> str:
-    """Why this client URL does not work, as the end of a sentence about it; empty when no cause is found in time."""
+    """Why this client URL does not work, as the end of a sentence about it. Empty: no cause was found in time."""
     until = time.monotonic() + within
     try:
         return _of_https(url, access, until) if url.startswith("https://") else _of_http(url, until)
@@ -58,10 +58,10 @@ def find_cause(url: str, access: Access, within: float) -> str:
 
 def check_name(url: str, access: Access, within: float) -> bool:
     """
-    Whether the certificate of an endpoint names its host; False also where the handshake fails for another reason.
+    Whether the certificate of an endpoint names its host. False also when the handshake fails for another reason.
 
-    gRPC accepts a host name in the CN, as no other client does any more. Raises Untrusted for a certificate that does
-    not name the host, and DeadlineExceeded.
+    gRPC accepts a host name in the CN, which no other client does any more. Raises Untrusted for a certificate that
+    does not name the host, and DeadlineExceeded.
     """
     until = time.monotonic() + within
     endpoint = _endpoint(url, tls_context(access))
@@ -81,14 +81,18 @@ def check_name(url: str, access: Access, within: float) -> bool:
 
 
 class Causes:
-    """The causes for the endpoints of one cluster. Threads may share it; a cause is found again after a while."""
+    """
+    The causes for the endpoints of one cluster. Threads may share it.
+
+    A cause is searched for again after GOOD_FOR seconds.
+    """
 
     def __init__(self, access: Access) -> None:
         self._access = access
         self._found: dict[str, tuple[float, str]] = {}
 
     def explain(self, answers: dict[str, Any], until: float) -> dict[str, MemberflowError]:
-        """The same errors with their causes, for those of the answers that are errors that gRPC explains badly."""
+        """Those of the answers that are badly explained errors of gRPC, each with its cause."""
         strange = {url: answer for url, answer in answers.items() if _is_strange(answer)}
         if not strange:
             return {}
@@ -106,7 +110,7 @@ class Causes:
 
 
 def _is_strange(answer: object) -> TypeGuard[EtcdError]:
-    """Whether a connection failed for a reason that gRPC does not say."""
+    """Whether a connection failed for a reason that gRPC does not state."""
     if not isinstance(answer, (Unreachable, ConnectionLost, UnknownEtcdError)) or isinstance(answer, Hung):
         return False
     return bool(answer.code) and not any(words in answer.text for words in _CLEAR)
@@ -169,7 +173,7 @@ def _of_certificate(url: str, access: Access, error: ssl.SSLCertVerificationErro
 
 
 def _of_alert(access: Access, error: ssl.SSLError) -> str:
-    """The other side refused something in the handshake: nearly always the client certificate."""
+    """The other side refused a part of the handshake, nearly always the client certificate."""
     return _of_client(access) or f"it refuses the client certificate {access.cert}: {reason_of(error)}"
 
 
@@ -188,7 +192,7 @@ def _endpoint(url: str, context: ssl.SSLContext | None) -> HttpEndpoint:
 
 
 def _get(url: str, context: ssl.SSLContext | None, path: str, until: float, needs: str = "") -> bytes:
-    """The body; raises OSError where the header that is needed is not there."""
+    """The body. Raises OSError when the header `needs` is missing."""
     endpoint = _endpoint(url, context)
     try:
         answer = endpoint.get(path, max(0.0, until - time.monotonic()))
@@ -200,7 +204,7 @@ def _get(url: str, context: ssl.SSLContext | None, path: str, until: float, need
 
 
 def _without_verification() -> ssl.SSLContext:
-    """For a look at a certificate alone: nothing is sent, and nothing is believed."""
+    """Only for reading a certificate: no data is sent, and no answer is believed."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE

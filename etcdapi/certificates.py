@@ -1,8 +1,8 @@
 """
 Inspects the certificate, key and password files of a cluster.
 
-It only reads files. It says what each certificate is, when it expires, and why a member would refuse it, in words for
-an operator. No report holds anything of a key or a password.
+It only reads files. It reports in an operator's words whom each certificate belongs to, when it expires, and why a
+member would refuse it. No report contains any part of a key or a password.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from membership.ports import Access
 
-# Days before the end of a certificate from which on an operator is warned.
+# An operator is warned from this many days before a certificate expires.
 WARN_DAYS = 30.0
 
 
@@ -31,15 +31,15 @@ class FileReport:
     #: Its key in the clusters file: `ca`, `cert`, `key` or `password_file`.
     key: str
     path: Path
-    #: Who the first certificate is for, as "CN=client, O=Example"; empty for other files.
+    #: The subject of the reported certificate, as "CN=client, O=Example". Empty for keys and passwords.
     subject: str = ""
-    #: Who issued it.
+    #: The issuer of that certificate. Empty for keys and passwords.
     issuer: str = ""
-    #: Days until a certificate of the file expires, negative when it has; None where nothing expires.
+    #: Days until that certificate expires. Negative after that. None for keys and passwords.
     days_left: float | None = None
-    #: Why no connection can be made with this file; empty when one can.
+    #: Why no connection can be made with this file. Empty: it can be used.
     problem: str = ""
-    #: What works today and should be changed.
+    #: Things that work today and should be changed.
     warnings: tuple[str, ...] = ()
 
     def warned(self, *warnings: str) -> FileReport:
@@ -47,11 +47,11 @@ class FileReport:
 
 
 class _Unusable(Exception):
-    """The file cannot be used; the text says why."""
+    """The file cannot be used. The text says why."""
 
 
 def inspect_files(access: Access, now: datetime | None = None) -> tuple[FileReport, ...]:
-    """A report on each file of a cluster, in the order ca, cert, key, password_file; never raises."""
+    """A report on each file of a cluster, in the order ca, cert, key, password_file. Never raises."""
     at = now or datetime.now(UTC)
     looks: dict[str, tuple[Path | None, Callable[[Path], FileReport]]] = {
         "ca": (access.ca, lambda path: _inspect_ca(path, at)),
@@ -63,7 +63,7 @@ def inspect_files(access: Access, now: datetime | None = None) -> tuple[FileRepo
 
 
 def access_warnings(access: Access) -> tuple[str, ...]:
-    """What is risky in the entry of a cluster itself."""
+    """The risks in the entry of a cluster itself."""
     if access.username is None or all(url.startswith("https://") for url in access.endpoints):
         return ()
     told = "username without https: password and token cross the network unencrypted, and go only to the endpoints in"
@@ -87,7 +87,7 @@ def names_of(certificate: x509.Certificate) -> tuple[str, ...]:
 
 
 def common_name(certificate: x509.Certificate) -> str:
-    """The CN, which no client of today accepts as a host name; empty when there is none."""
+    """The CN, which no client of today accepts as a host name. Empty when there is none."""
     return next((str(part.value) for part in certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)), "")
 
 
@@ -186,7 +186,7 @@ def _may_be_client(certificate: x509.Certificate) -> bool:
 
 
 def _foreign(certificate: x509.Certificate, chain: list[x509.Certificate], ca: Path | None) -> str:
-    """A warning for a certificate that the cluster's CA did not issue; members may trust another one for clients."""
+    """A warning for a certificate that the cluster's CA did not issue. Members may trust another CA for clients."""
     try:
         roots = _certificates(ca) if ca else []
     except (OSError, _Unusable):

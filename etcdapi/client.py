@@ -1,7 +1,7 @@
 """
 The membership client of one cluster.
 
-It looks, and it sends each change once, to the leader of its last look.
+It looks at the cluster. It sends each change once, to the leader that its last look found.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from membership.model import ClusterStatus, Member, RaftProgress
 from membership.ports import Access
 from membership.witness import PeerList, RaftView
 
-# Seconds. A look usually takes milliseconds; a silent voter costs it one deadline, a silent learner another.
+# Seconds. A look usually takes milliseconds. A silent voter costs it one deadline, and a silent learner another.
 LOOK_DEADLINE = 6.0
 WATCH_DEADLINE = 1.0
 COMMIT_DEADLINE = 5.0
@@ -45,12 +45,12 @@ class _Shared:
     """The parts that all changes of one cluster share."""
 
     calls: Calls
-    #: By cluster ID, what the last look at it learnt: a change that begins has it from the looks before.
+    #: The result of the last look, by cluster ID. A change that begins uses the result of earlier looks.
     maps: dict[str, Whereabouts] = field(default_factory=dict)
 
 
 class EtcdClient:
-    """`membership.ports.Etcd` for real. Threads may share it; unused connections are closed."""
+    """The real `membership.ports.Etcd`. Threads may share it. It closes unused connections."""
 
     def __init__(
         self, access: Access, expected: str = "", also: Collection[str] = (), shared: _Shared | None = None
@@ -65,7 +65,7 @@ class EtcdClient:
         self._map = self._shared.maps.get(self._expected, Whereabouts())
 
     def close(self) -> None:
-        """Closes the connections, each at the latest when its last call ends."""
+        """Closes each connection, at the latest when its last call ends."""
         self._calls.close()
 
     def expecting(self, cluster_id: str, also: Collection[str] = ()) -> EtcdClient:
@@ -151,7 +151,7 @@ class EtcdClient:
         readers = where.urls_of(where.readers, avoid)
         if not readers:
             raise ClusterUnreachable("the last look found no voter to take a snapshot of")
-        # The leader has enough to do: another voter's data is as good.
+        # The leader has enough to do, and the data of another voter is as good.
         url = next((url for url in readers if url != where.leader_url), readers[0])
         for piece in self._calls.stream(url, "Snapshot", rpc_pb2.SnapshotRequest(), SNAPSHOT_DEADLINE):
             yield piece.blob, piece.remaining_bytes
@@ -174,7 +174,7 @@ class EtcdClient:
         return where.leader, where.leader_url
 
     def _check_expectation(self) -> None:
-        """The operator's word and that of a change must both hold."""
+        """The cluster ID of the clusters file and that of the change must both hold."""
         configured = _canonical(self._access.cluster_id)
         if configured and self._expected != configured:
             raise WrongCluster(
@@ -197,7 +197,7 @@ class EtcdClient:
             return connection.get(path, max(0.0, min(HTTP_DEADLINE, until - time.monotonic())))
 
     def _uptime(self, urls: tuple[str, ...], until: float) -> float:
-        """Seconds since a member's process started, by its own clock; negative when it doesn't tell."""
+        """Seconds since a member's process started, by its own clock. Negative when the member does not say."""
         for url in urls:
             try:
                 answer = self._get(url, "/metrics", until)
@@ -208,7 +208,7 @@ class EtcdClient:
 
 
 def _canonical(cluster_id: str) -> str:
-    """The ID as etcd prints it; empty stays empty."""
+    """The ID as etcd prints it. Empty stays empty."""
     return f"{int(cluster_id, 16):x}" if cluster_id else ""
 
 

@@ -1,4 +1,8 @@
-"""One endpoint: a gRPC channel, opened by etcd3's client, and an HTTP connection, both kept while they are used."""
+"""
+One endpoint: a gRPC channel and an HTTP connection.
+
+etcd3's client opens the channel. Both are kept while they are used.
+"""
 
 from __future__ import annotations
 
@@ -19,10 +23,10 @@ stubs.install()
 
 import etcd3  # noqa: E402  (its own stubs must not load)
 
-# Bytes. The largest answer is a member list, some kB; a piece of a snapshot has 32 kB.
+# Bytes. The largest answer is a member list of some kB. A piece of a snapshot has 32 kB.
 MOST_MESSAGE_BYTES = 1024 * 1024
 
-# Retries are the workflow's alone; a member that comes up must be noticed within a second, not after gRPC's 120.
+# Only the workflow retries. A member that comes up must be noticed within a second, not after gRPC's 120.
 _OPTIONS = (
     ("grpc.enable_retries", 0),
     ("grpc.max_receive_message_length", MOST_MESSAGE_BYTES),
@@ -30,11 +34,11 @@ _OPTIONS = (
     ("grpc.min_reconnect_backoff_ms", 1000),
     ("grpc.max_reconnect_backoff_ms", 500),
     ("grpc.use_local_subchannel_pool", 1),
-    # Members are asked themselves, not a proxy that the environment names.
+    # Calls go to the members themselves, not to a proxy that the environment names.
     ("grpc.enable_http_proxy", 0),
-    # A machine without power closes no connection. etcd allows a ping every 5 s while a call is under way; left to
-    # itself, gRPC stops after two of them in a stream in which only the server sends, and sends none while one of
-    # those that measure the bandwidth of a stream has no answer: that one has a time-out of its own.
+    # A machine without power closes no connection. etcd allows a ping every 5 s while a call is under way. In a stream
+    # in which only the server sends, gRPC stops by default after two pings. It also sends no ping while a ping that
+    # measures the bandwidth of a stream is unanswered. Such a ping has its own time-out.
     ("grpc.keepalive_time_ms", 20_000),
     ("grpc.keepalive_timeout_ms", 5_000),
     ("grpc.http2.ping_timeout_ms", 20_000),
@@ -49,7 +53,8 @@ class Connection:
     """
     The calls of one endpoint. Not for use after `close`.
 
-    Making one raises Unreachable for a malformed client URL, and InvalidConfiguration for unusable certificate files.
+    The constructor raises Unreachable for a malformed client URL, and InvalidConfiguration for unusable certificate
+    files.
     """
 
     def __init__(self, url: str, access: Access) -> None:
@@ -62,7 +67,7 @@ class Connection:
             raise Unreachable(f"{url!r} is no client URL", endpoint=url)
         self.url = url
         tls = parts.scheme == "https"
-        #: Whether the certificate need not be checked for the host's name, or was.
+        #: Whether the certificate was checked for the host's name, or needs no such check.
         self.name_checked = not tls or is_address(parts.hostname)
         host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
         self._http = HttpEndpoint(parts.hostname, port, tls_context(access) if tls else None)
@@ -84,7 +89,7 @@ class Connection:
         """
         The answer to a plain HTTP GET on the client port, within that many seconds in all.
 
-        Raises Unreachable for anything but an answer of 200.
+        Raises Unreachable for every other outcome than an answer of 200.
         """
         try:
             answer = self._http.get(path, within)
@@ -96,7 +101,7 @@ class Connection:
 
 
 def refuses(url: str) -> bool:
-    """Whether the host of a client URL says, at each of its addresses, that no process listens there."""
+    """Whether the host of a client URL refuses the connection at each of its addresses: no process listens there."""
     parts, until = urlsplit(url), time.monotonic() + HTTP_DEADLINE
     try:
         addresses = resolve(parts.hostname or "", parts.port or 0, until)
@@ -118,12 +123,12 @@ def _refuses(family: socket.AddressFamily, address: tuple[Any, ...], until: floa
 
 
 def tls_context(access: Access) -> ssl.SSLContext:
-    """TLS with the files of a cluster; raises InvalidConfiguration, naming key and file, where one is unusable."""
+    """TLS with the files of a cluster. Raises InvalidConfiguration for an unusable file, with its key and path."""
     try:
         context = ssl.create_default_context(cafile=access.ca)
     except (OSError, ValueError) as error:
         raise InvalidConfiguration(f"ca {access.ca}: {reason_of(error)}") from error
-    # etcd's own clients accept a host name in the CN no more.
+    # etcd's own clients no longer accept a host name in the CN.
     context.hostname_checks_common_name = False
     if access.cert:
         try:
@@ -134,7 +139,7 @@ def tls_context(access: Access) -> ssl.SSLContext:
 
 
 def reason_of(error: Exception) -> str:
-    """The system's or OpenSSL's words for an error, without its numbers and the place in Python's source."""
+    """The system's or OpenSSL's words for an error, without their numbers and the place in Python's source."""
     if isinstance(error, ssl.SSLCertVerificationError):
         return error.verify_message
     if isinstance(error, ssl.SSLError) and error.reason:

@@ -1,8 +1,8 @@
 """
 The open connections of a cluster.
 
-A worker looks at many clusters, and each connection costs it a file. So one that has not been used for a while is
-closed, by a thread that all clusters share, and opened again when it is needed.
+A worker looks at many clusters, and each connection costs it an open file. So a thread that all clusters share closes
+the connections that have not been used for a while. They are opened again when they are needed.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from weakref import WeakSet
 from etcdapi.connection import Connection
 from membership.ports import Access
 
-# Seconds without a call after which a connection is closed, and between two looks for such connections.
+# Seconds without a call after which a connection is closed, and seconds between two searches for such connections.
 IDLE_AFTER = 50.0
 LOOK_EVERY = 5.0
 
@@ -27,9 +27,9 @@ class _Open:
     """A connection and its use."""
 
     connection: Connection
-    #: How many calls use it now.
+    #: The number of calls that use it now.
     calls: int = 0
-    #: When the last one ended, on the monotonic clock.
+    #: Seconds on the monotonic clock at which the last call ended.
     used: float = field(default_factory=time.monotonic)
 
 
@@ -46,9 +46,9 @@ class Connections:
     @contextmanager
     def use(self, url: str) -> Iterator[Connection]:
         """
-        The connection to an endpoint; it stays open at least until the block ends.
+        The connection to an endpoint. It stays open at least until the block ends.
 
-        Raises as `Connection` does.
+        Raises the errors of `Connection`.
         """
         with self._lock:
             one = self._open.get(url)
@@ -65,7 +65,7 @@ class Connections:
                 self.close_unused(0)
 
     def close_unused(self, seconds: float) -> None:
-        """Closes the connections that no call has used for so long."""
+        """Closes the connections that no call has used for that many seconds."""
         since = time.monotonic() - seconds
         with self._lock:
             unused = [url for url, one in self._open.items() if one.calls == 0 and one.used <= since]
@@ -80,7 +80,7 @@ class Connections:
 
 
 class _Closer:
-    """The thread that closes what nothing uses."""
+    """The thread that closes unused connections."""
 
     def __init__(self) -> None:
         self._lock = Lock()

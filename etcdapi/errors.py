@@ -1,9 +1,9 @@
 """
-The one table from gRPC's (code, text) to `membership.errors`.
+The only table from gRPC's (code, text) to `membership.errors`.
 
-Texts are those of etcd's `api/v3rpc/rpctypes/error.go` (3.4 to 3.7) plus those that servers send past that
-table; they are compared whole, because some are prefixes of others. A text that is not in the table becomes
-UnknownEtcdError with code and text kept.
+The texts are those of etcd's `api/v3rpc/rpctypes/error.go` (3.4 to 3.7) and others that servers send without that
+file. They are compared whole, because some are prefixes of others. A text that is not in the table becomes
+UnknownEtcdError, which keeps code and text.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ _NEVER_SENT = (
     "errors resolving",
 )
 
-# gRPC's own words for a connection that was taken and on which no byte came.
+# gRPC's own words for a connection that was accepted and brought no byte.
 _MUTE = "timed out before receiving SETTINGS frame"
 
 _CODES: dict[grpc.StatusCode, type[e.EtcdError]] = {
@@ -73,7 +73,7 @@ _CODES: dict[grpc.StatusCode, type[e.EtcdError]] = {
 
 
 def translate(code: grpc.StatusCode, text: str, endpoint: str) -> e.EtcdError:
-    """The named error for what gRPC reported; never raises."""
+    """The named error for gRPC's code and text. Never raises."""
     kind = TEXTS.get(text) or _CODES.get(code)
     if kind is None and code is grpc.StatusCode.UNAVAILABLE and not text.startswith("etcdserver"):
         kind = _unsent(text) if text.startswith(_NEVER_SENT) else e.ConnectionLost

@@ -1,4 +1,4 @@
-"""What a relay does to the calls that come by, and what it notes of them."""
+"""The faults of a relay, and its notes on the calls that pass."""
 
 from __future__ import annotations
 
@@ -16,24 +16,25 @@ FaultKind = Literal["lose", "unavailable", "refuse", "delay", "pass", "forget"]
 
 @dataclass
 class Fault:
-    """
-    What happens to the next `times` calls of `method` (None: to all).
+    """A fault for the next calls of one method."""
 
-    lose: forwarded, and its answer never comes. unavailable: forwarded, then answered UNAVAILABLE. Both happen
-    to a call that succeeds; one that the member refuses goes by. refuse: answered UNAVAILABLE without being
-    forwarded. delay: forwarded `seconds` later. pass: forwarded. forget: forwarded, and the member never learns that
-    the caller gives up, as when the caller's machine freezes with it.
-    `arrives` is called before anything else, `answered` when the member has answered. For plain HTTP the
-    method is `GET <path>`, and every kind but pass drops the connection.
-    `hits` counts the calls that it happened to.
-    """
-
+    #: The method's name, or `GET <path>` for plain HTTP.
     method: str
+    #: lose: forwarded, and the answer never comes. unavailable: forwarded, then answered UNAVAILABLE. Both apply only
+    #: to a call that succeeds: a call that the member refuses passes. refuse: answered UNAVAILABLE without being
+    #: forwarded. delay: forwarded `seconds` later. pass: forwarded. forget: forwarded, and the member never learns
+    #: that the caller gives up, as when the caller's machine freezes. Over plain HTTP every kind except pass drops
+    #: the connection.
     kind: FaultKind
+    #: The number of calls that are still affected. None: all.
     times: int | None = 1
+    #: The delay.
     seconds: float = 0.0
+    #: Called before anything else happens to the call.
     arrives: Callable[[], None] | None = None
+    #: Called when the member has answered.
     answered: Callable[[], None] | None = None
+    #: The number of calls that were affected.
     hits: int = 0
 
     def hit(self) -> None:
@@ -41,34 +42,36 @@ class Fault:
         self.hits += 1
 
     def missed(self) -> None:
-        """The call went by after all."""
+        """The call passed after all."""
         self.times = None if self.times is None else self.times + 1
         self.hits -= 1
 
 
 @dataclass
 class Call:
-    """
-    A gRPC call that came by, or a plain HTTP request that was refused.
+    """A gRPC call that passed the relay, or a plain HTTP request that the relay refused."""
 
-    `code` is what the member answered, empty when it was not asked. Of a change of the cluster, `subject` is what
-    it asks for (the peer URLs of an add, else a member ID) and `member_id` the member that it is about: of an add,
-    the one that the member answered with.
-    """
-
+    #: The method's name, or `GET <path>` for plain HTTP.
     method: str
+    #: Unix time in seconds at which the call came.
     at: float = field(default_factory=time.time)
+    #: The kind of the fault. Empty: none.
     fault: str = ""
     forwarded: bool = False
+    #: The code of the member's answer. Empty: the member was not asked.
     code: str = ""
+    #: Unix time in seconds at which the call ended. None: it is under way.
     ended: float | None = None
+    #: Without tokens.
     metadata: tuple[tuple[str, str], ...] = ()
+    #: For a change of the cluster: the peer URLs of an add, otherwise a member ID. Empty for other calls.
     subject: str = ""
+    #: The ID of the member that a change of the cluster is about. For an add it comes from the member's answer.
     member_id: str = ""
 
 
 def describe(call: Call, request: bytes) -> None:
-    """Notes what a request asks for; nothing, where it is no change of the cluster or not to be read."""
+    """Notes the subject of a change of the cluster. Ignores other requests and unreadable ones."""
     try:
         match call.method:
             case "MemberAdd":
@@ -84,6 +87,6 @@ def describe(call: Call, request: bytes) -> None:
 
 
 def describe_answer(call: Call, answer: bytes) -> None:
-    """Notes which member an add made."""
+    """Notes the ID of the member that an add made."""
     if call.method == "MemberAdd" and call.code == "OK":
         call.member_id = f"{rpc_pb2.MemberAddResponse.FromString(answer).member.ID:x}"

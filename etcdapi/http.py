@@ -1,8 +1,8 @@
 """
 Plain HTTP GET on a member's port, over one connection that is kept.
 
-A member may lie: every answer has one deadline for all of it, from the name's resolution to the last byte, and a
-limit of its size.
+A member may lie. So every answer has a size limit, and a single deadline from the resolution of the name to the last
+byte.
 """
 
 from __future__ import annotations
@@ -33,23 +33,23 @@ class HttpAnswer:
 
 
 class AnswerTooLarge(OSError):
-    """The body has more than MOST_BYTES; the connection is closed."""
+    """The body has more than MOST_BYTES. The connection is closed."""
 
 
 class HttpEndpoint:
-    """GET requests to one host and port. Threads may share it; one request is under way at a time."""
+    """GET requests to one host and port. Threads may share it. One request is under way at a time."""
 
     def __init__(self, host: str, port: int, context: ssl.SSLContext | None = None) -> None:
         self._connection = _Connection(host, port, context)
         self._lock = Lock()
 
     def close(self) -> None:
-        """Closes the connection; the next request opens another."""
+        """Closes the connection. The next request opens another."""
         with self._lock:
             self._connection.close()
 
     def certificate(self, within: float) -> bytes:
-        """The certificate that the other side shows, as DER; raises OSError where the handshake fails."""
+        """The certificate of the other side, as DER. Raises OSError when the handshake fails."""
         with self._lock:
             self._connection.until = time.monotonic() + within
             self._connection.connect()
@@ -80,7 +80,7 @@ class HttpEndpoint:
         except (RemoteDisconnected, ConnectionError):
             if not kept:
                 raise
-            self._connection.close()  # the server closed a kept connection, so a new one shows its state of today
+            self._connection.close()  # the server closed the kept connection: a new one shows its present state
             return self._exchange(path)
 
     def _exchange(self, path: str) -> HttpAnswer:
@@ -95,7 +95,7 @@ class HttpEndpoint:
 
 
 class _Connection(HTTPConnection):
-    """An HTTP connection in which everything ends at `until`."""
+    """An HTTP connection on which every operation ends at `until`."""
 
     def __init__(self, host: str, port: int, context: ssl.SSLContext | None) -> None:
         super().__init__(host, port)
@@ -104,7 +104,7 @@ class _Connection(HTTPConnection):
         self.sock: Any = None
 
     def connect(self) -> None:
-        """Tries the addresses of the host one after the other, each for its share of the time that is left."""
+        """Tries the addresses of the host one after the other, each for its share of the remaining time."""
         addresses = resolve(self.host, self.port, self.until)
         for left in range(len(addresses), 0, -1):
             family, address = addresses[-left]
@@ -137,7 +137,7 @@ class _Connection(HTTPConnection):
             raise
 
     def left(self) -> float:
-        """Seconds until the deadline."""
+        """Seconds until the deadline. Raises TimeoutError after it."""
         left = self.until - time.monotonic()
         if left <= 0:
             raise TimeoutError("timed out")
@@ -145,7 +145,7 @@ class _Connection(HTTPConnection):
 
 
 class _TimedSocket:
-    """The three methods of a socket that http.client uses, each of them with the time that is left."""
+    """The three methods of a socket that http.client uses, each limited to the remaining time."""
 
     def __init__(self, inner: socket.socket, connection: _Connection) -> None:
         self.inner = inner
@@ -163,7 +163,7 @@ class _TimedSocket:
 
 
 class _TimedReader(RawIOBase):
-    """Reads what a socket receives; it keeps the socket open until it is closed itself, as `makefile` does."""
+    """Reads from a socket, and keeps the socket open until the reader itself is closed, as `makefile` does."""
 
     def __init__(self, inner: socket.socket, connection: _Connection) -> None:
         self._inner = inner

@@ -1,8 +1,8 @@
 """
-One look at a cluster: it asks every member, and says who is who, who leads, and which list holds.
+One look at a cluster: it asks every member, and finds the members, the leader and the valid member list.
 
-It never asks a learner for the list, and it believes no answer of another cluster or of another member than the one
-that it asked. All its questions share one deadline.
+It never asks a learner for the list. It believes no answer from another cluster, or from another member than the
+member that it asked. All its questions share one deadline.
 """
 
 from __future__ import annotations
@@ -25,36 +25,37 @@ from membership.errors import (
 )
 from membership.model import ClusterStatus, Member
 
-# Seconds; a linearizable list without quorum would hang for etcd's own 7.
+# Seconds. A linearizable list without quorum would hang for etcd's own 7.
 STATUS_DEADLINE = 2.0
 LIST_DEADLINE = 2.0
-# A cluster has a handful of members. A list of thousands is a lie, and not worth as many connections.
+# A cluster has a handful of members. A list of thousands is a lie, and not worth that many connections.
 MOST_URLS = 64
 
 STATUS = rpc_pb2.StatusRequest()
 LIST = rpc_pb2.MemberListRequest(linearizable=True)
 
-# URLs, method, request, and seconds: the answer or the error of each URL.
+# From URLs, method, request and seconds to the answer or the error of each URL.
 Read = Callable[[Iterable[str], str, Any, float], Answers]
 
 
 @dataclass(frozen=True)
 class Whereabouts:
-    """Where the members of a cluster are, by the last look; replaced as a whole."""
+    """Where the members of a cluster are, by the last look. Replaced as a whole."""
 
+    #: 0: no look yet.
     cluster_id: int = 0
-    #: By client URL, the ID of the member there.
+    #: The ID of the member at each client URL.
     owner: dict[str, str] = field(default_factory=dict)
     voter_urls: tuple[str, ...] = ()
     #: Client URLs through which a linearizable list was read.
     readers: tuple[str, ...] = ()
-    #: The leader's ID; empty when none is known.
+    #: The leader's ID. Empty: none is known.
     leader: str = ""
-    #: Where it answered, or its advertised URL when it is not to be asked; empty when there is none.
+    #: The URL at which the leader answered, or its advertised URL when it must not be asked. Empty: there is none.
     leader_url: str = ""
 
     def urls_of(self, known: Iterable[str], avoid: Collection[str]) -> list[str]:
-        """The URLs among `known` that belong to no member in `avoid`, each once."""
+        """The URLs among `known`, each once, without those that are in `avoid` or belong to a member in it."""
         return [url for url in dict.fromkeys(known) if url not in avoid and self.owner.get(url) not in avoid]
 
 
@@ -66,7 +67,7 @@ class Look:
         self._avoid = avoid
         self._until = until
         self._answers: Answers = {}
-        #: The lists of voters, by URL, and the errors of those that gave none.
+        #: The lists of voters, and the errors of voters that gave none, by URL.
         self._lists: dict[str, Any] = {}
         self._unread: Answers = {}
 
@@ -74,9 +75,9 @@ class Look:
         """
         Asks the `known` URLs, then every member that they list.
 
-        `agree` returns the ID of the cluster that these first answers are of. Voters come first and learners after
-        them, so that writes in between never overstate a lag. Raises ClusterUnreachable, or the error that no waiting
-        helps against, when no list could be read.
+        `agree` returns the ID of the cluster that gave these first answers. Voters come before learners, so that
+        writes in between never overstate a lag. When no list could be read, raises ClusterUnreachable or, if there is
+        one, an error that will not go away by waiting.
         """
         answers = self._ask(known, "Status", STATUS, STATUS_DEADLINE)
         self.cluster_id = agree(answers)
@@ -90,7 +91,7 @@ class Look:
         self._judge()
 
     def status(self) -> ClusterStatus:
-        """The result, without the numbers that are not etcd's gRPC answers."""
+        """The result, without the numbers that do not come from etcd's gRPC answers."""
         listed = self._listed()
         return ClusterStatus(
             cluster_id=reading.hex_id(self.cluster_id),
@@ -121,7 +122,7 @@ class Look:
         return self._read(urls, method, request, max(0.0, min(deadline, self._until - time.monotonic())))
 
     def _add(self, answers: Answers) -> None:
-        """Takes these statuses, and asks the voters among those that answered for their lists."""
+        """Takes these statuses, and asks the voters that answered for their lists."""
         self._answers |= answers
         voters = [url for url, a in good(answers).items() if not a.isLearner]
         lists = reading.of_cluster(self._ask(voters, "MemberList", LIST, LIST_DEADLINE), self.cluster_id)
@@ -129,7 +130,7 @@ class Look:
         self._unread |= {url: error for url, error in lists.items() if isinstance(error, MemberflowError)}
 
     def _judge(self) -> None:
-        """Finds leader, list and identities; an answer that the others refute is an error from here on."""
+        """Finds leader, list and identities. An answer that the other voters refute is an error from here on."""
         common = reading.common_list(self._listed())
         voters = {m.id for m in common if not m.is_learner}
         own, _ = reading.identify(common, self._answers, self._avoid)
@@ -144,14 +145,14 @@ class Look:
         self.statuses, self.silent = reading.identify(self.members, self._answers, self._avoid)
 
     def _listed(self) -> dict[str, tuple[str, tuple[Member, ...]]]:
-        """By URL, who answered and its list."""
+        """The member that answered at each URL, and its list."""
         return {url: (reading.hex_id(a.header.member_id), reading.read_members(a)) for url, a in self._lists.items()}
 
     def _leader_urls(self) -> tuple[str, ...]:
-        """Where the leader answered, its advertised URLs first: another name may lead to another member later."""
+        """The URLs at which the leader answered. Advertised URLs come first: another name may change its member."""
         leader = next((m for m in self.members if m.id == self.leader), None)
         advertised = leader.client_urls if leader else ()
-        # A leader that isn't looked at, because it is being removed, must still commit and hand its lead over.
+        # A leader that is being removed is not looked at. It must still commit and hand over its leadership.
         if self.leader in self._avoid:
             return advertised
         own = self.statuses.get(self.leader)
@@ -164,7 +165,7 @@ def good(answers: Answers) -> dict[str, Any]:
 
 
 def _why_no_list(answers: Answers, unread: Answers) -> MemberflowError:
-    """An error that no waiting helps against, if there is one; else all causes together."""
+    """An error that will not go away by waiting, if there is one. Otherwise all causes together."""
     errors = [a for a in (*answers.values(), *unread.values()) if isinstance(a, MemberflowError)]
     refused = next((e for e in errors if isinstance(e, (*NO_ACCESS, InvalidConfiguration))), None)
     told = [str(a) for a in answers.values() if isinstance(a, MemberflowError)]
@@ -179,7 +180,7 @@ def reasons(unread: Answers) -> list[str]:
 
 
 def _still_to_ask(members: tuple[Member, ...], asked: list[str], avoid: Collection[str]) -> list[str]:
-    """Learners always, after the leader; and voters that were not known before."""
+    """The URLs of all learners, which are always asked after the leader, and of voters that were not known before."""
     shown = ((url, m) for m in members if m.id not in avoid for url in m.client_urls if url not in avoid)
     urls = {url: m.is_learner for url, m in shown}
     return [url for url, is_learner in urls.items() if is_learner or url not in asked]

@@ -1,8 +1,8 @@
 """
-`GET /members` on a member's peer port: a second witness where its client port is silent.
+`GET /members` on a member's peer port: a second witness when its client port is silent.
 
-Nothing of a client goes there: no certificate, no token, no password. The answer is small and comes at once, or it
-is not waited for.
+The request carries no client certificate, no token and no password. The answer is small, and it is waited for only
+until the deadline.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ from membership.errors import Unreachable
 from membership.model import Member
 from membership.witness import PeerList
 
-# Bytes; a member takes about 200 in the list.
+# Bytes. A member takes about 200 in the list.
 SIZE_LIMIT = 256 * 1024
 
 
 def ask_peer_port(urls: Sequence[str], ca: Path | None, deadline: float) -> PeerList:
     """
-    The first answer of these peer URLs, which are asked at once; `deadline` in seconds, name resolution included.
+    The first answer of these peer URLs. All are asked at once. `deadline`: seconds, with name resolution.
 
-    `ca`: of the certificate authority that an https URL must be certified by, the machine's own where it is None.
-    Raises Unreachable when none answers in time.
+    `ca`: the file of the authority that must have certified an https URL. None: the machine's own authorities.
+    Raises Unreachable when no URL answers in time.
     """
     question = _Question(len(urls), ca, deadline)
     for url in urls:
@@ -72,7 +72,7 @@ class _Question:
             self._answers.put(f"{url}: {type(error).__name__}: {error}")
 
     def _get(self, url: str) -> PeerList:
-        """Raises one of many errors for anything but a member list."""
+        """Raises one of the errors in `ask` when the answer is no member list."""
         connection = self._connect(url)
         self._opened.append(connection)
         try:
@@ -95,7 +95,7 @@ class _Question:
         return HTTPSConnection(parts.hostname, parts.port, timeout=self._deadline, context=context)
 
     def _hang_up(self) -> None:
-        """Ends the threads: a server that sends a byte now and then would keep one for long."""
+        """Ends the threads: a server that sends a byte now and then would keep a thread for long."""
         for connection in self._opened:
             with suppress(OSError):
                 if connection.sock:
@@ -103,13 +103,13 @@ class _Question:
 
 
 def parse_peer_list(cluster_id: str, body: bytes) -> PeerList:
-    """Raises ValueError, KeyError, TypeError or AttributeError for anything but etcd's answer."""
+    """Raises ValueError, KeyError, TypeError or AttributeError when the answer is not etcd's."""
     members = [_member(row) for row in json.loads(body)]
     return PeerList(f"{int(cluster_id, 16):x}", tuple(sorted(members, key=lambda m: int(m.id, 16))))
 
 
 def _member(row: dict[str, object]) -> Member:
-    """A row as etcd's Go marshals it: a false or an empty value is left out."""
+    """Reads a row as Go marshals it in etcd: a false or an empty value is left out."""
     return Member(
         id=f"{int(str(row['id'])):x}",
         name=str(row.get("name") or ""),

@@ -1,5 +1,5 @@
 """
-Reads etcd's pages of plain HTTP: raft's view of its followers, and how long a member has been up.
+Reads etcd's plain HTTP pages: raft's view of its followers, and a member's uptime.
 
 `raft.status` is in the leader's `GET /debug/vars` (etcd 3.4 and later).
 """
@@ -17,16 +17,16 @@ from membership.witness import RaftView
 
 def parse_progress(body: bytes) -> dict[str, RaftProgress]:
     """
-    Progress by member ID; empty on a member that isn't the leader, or when the page has another shape.
+    Progress by member ID. Empty on a member that is not the leader, or when the page has another shape.
 
-    It is a debug page: optional evidence, never required.
+    The debug page is optional evidence, never required.
     """
     view = parse_view(body)
     return view.progress if view else {}
 
 
 def parse_view(body: bytes) -> RaftView | None:
-    """The member's own view of raft; None when the page has another shape."""
+    """The member's own view of raft. None when the page has another shape."""
     try:
         raft = json.loads(body)["raft.status"]
         rows = raft["progress"].items()
@@ -37,7 +37,7 @@ def parse_view(body: bytes) -> RaftView | None:
 
 
 def _uint64(value: object) -> int:
-    """A number as raft has it; raises ValueError for a larger one, with which no lag could be computed."""
+    """An unsigned 64-bit number, as raft has them. Raises ValueError for others: no lag could be computed from them."""
     number = int(str(value))
     if not 0 <= number < 2**64:
         raise ValueError(f"{number} is no index of raft")
@@ -51,7 +51,7 @@ def uptime_of(metrics: bytes, date: str) -> float:
     """
     Seconds since the start of the process that answered with these metrics at this date, all by its own clock.
 
-    Raises ValueError when the metrics do not say it.
+    Raises ValueError when the metrics do not contain the start time.
     """
     started = _START.search(metrics)
     if started is None or not math.isfinite(float(started[1])):

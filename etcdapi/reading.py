@@ -1,4 +1,4 @@
-"""Reads etcd's answers: who leads, which list holds, who is who, and who stays silent."""
+"""Reads etcd's answers: the leader, the valid member list, the identity of each member, and the silent members."""
 
 from __future__ import annotations
 
@@ -57,8 +57,8 @@ def agree_on_leader(statuses: Iterable[MemberStatus]) -> tuple[str, int]:
     """
     The leader that the voters of the highest term know, and that term.
 
-    No leader (an empty ID) when they know none or different ones, or when as many voters know another one of an earlier
-    term. Between honest members that passes within an election; a member that lies finds no belief.
+    No leader (an empty ID) when they know none or different leaders, or when as many voters know another leader of an
+    earlier term. Between honest members this passes within an election. A member that lies is not believed.
     """
     answers = list(statuses)
     term = max((s.term for s in answers), default=0)
@@ -74,9 +74,9 @@ def agree_on_leader(statuses: Iterable[MemberStatus]) -> tuple[str, int]:
 
 def refuted(statuses: Mapping[str, MemberStatus], voters: int) -> dict[str, Contradicted]:
     """
-    By URL, an error for each voter whose term the others refute.
+    An error, by URL, for each voter whose term the others refute.
 
-    A term begins with the votes of a quorum. Where too many voters are still at earlier terms, there was none.
+    A term begins with the votes of a quorum. When too many voters are still at earlier terms, there was no quorum.
     """
     errors: dict[str, Contradicted] = {}
     for one in statuses.values():
@@ -89,7 +89,7 @@ def refuted(statuses: Mapping[str, MemberStatus], voters: int) -> dict[str, Cont
 
 
 def common_list(lists: Mapping[str, tuple[str, tuple[Member, ...]]]) -> tuple[Member, ...]:
-    """The list that most voters give, the first of these where several do; `lists` as for `agree_on_members`."""
+    """The list that most voters give. On a tie the first. `lists`: as for `agree_on_members`."""
     by_voter = dict(lists.values())
     counts = Counter(frozenset(_shape(members)) for members in by_voter.values())
     return max((members for _, members in lists.values()), key=lambda members: counts[frozenset(_shape(members))])
@@ -97,10 +97,10 @@ def common_list(lists: Mapping[str, tuple[str, tuple[Member, ...]]]) -> tuple[Me
 
 def agree_on_members(lists: Mapping[str, tuple[str, tuple[Member, ...]]]) -> tuple[tuple[Member, ...], tuple[str, ...]]:
     """
-    The first list (the leader's, where it answered), and which voters list something else.
+    The first list (the leader's, if it answered), and the voters whose lists differ.
 
     Names and client URLs are left out of the comparison: a member publishes them while it starts.
-    `lists` gives, by URL, who answered and what it listed.
+    `lists`: by URL, the member that answered and its list.
     """
     (_, members), *_ = lists.values()
     reference = _shape(members)
@@ -118,10 +118,10 @@ def _shape(members: tuple[Member, ...]) -> set[str]:
 
 def agree_on_cluster(answers: Mapping[str, Any], seeds: Collection[str], expected: str = "") -> int:
     """
-    The ID of the cluster that this look is of; 0 when nothing is expected and no configured endpoint answered.
+    The ID of the cluster that is looked at. 0 when none is expected and no configured endpoint answered.
 
-    Raises WrongCluster when only other clusters than the `expected` one answered, or, where none is expected, when
-    the configured endpoints belong to different ones.
+    Raises WrongCluster when only clusters other than `expected` answered. When none is expected, raises WrongCluster
+    when the configured endpoints belong to different clusters.
     """
     told = {
         url: answer.header.cluster_id
@@ -138,7 +138,7 @@ def agree_on_cluster(answers: Mapping[str, Any], seeds: Collection[str], expecte
 
 
 def of_cluster(answers: Mapping[str, Any], cluster_id: int) -> dict[str, Any]:
-    """The same answers, but those of another cluster's members are a WrongCluster error: never evidence."""
+    """The same answers, but an answer from another cluster becomes a WrongCluster error: it is never evidence."""
     return {
         url: WrongCluster(_why_wrong(url, a.header.cluster_id))
         if not isinstance(a, MemberflowError) and a.header.cluster_id != cluster_id
@@ -157,9 +157,10 @@ def identify(
     members: tuple[Member, ...], answers: Mapping[str, Any], avoid: Collection[str]
 ) -> tuple[dict[str, MemberStatus], dict[str, str]]:
     """
-    Statuses by member, of those that answered as themselves, and the reason for every other one's silence.
+    The statuses of the members that answered as themselves, and the reason for the silence of each other member.
 
-    An answer counts at a URL that the member advertises, or that no member does, such as a configured DNS name.
+    An answer counts at a URL that the member advertises, and at a URL that no member advertises, such as a configured
+    DNS name.
     """
     own: dict[str, MemberStatus] = {}
     advertised = {(url, m.id) for m in members for url in m.client_urls}
@@ -176,7 +177,7 @@ def identify(
 
 
 def hung_members(members: tuple[Member, ...], answers: Mapping[str, Any]) -> tuple[str, ...]:
-    """The members whose every client URL was asked and hung."""
+    """The members whose client URLs were all asked and all hung."""
     silent = {url for url, answer in answers.items() if isinstance(answer, (DeadlineExceeded, Hung))}
     return tuple(m.id for m in members if m.client_urls and silent.issuperset(m.client_urls))
 

@@ -1,8 +1,8 @@
 """
 A relay in front of one etcd member that can spoil calls: lose an answer, refuse, delay.
 
-It passes everything through on one port, gRPC and plain HTTP, and records every gRPC call and what it refused of
-the rest. The demo and the tests put it between the worker and etcd; `python -m etcdapi.relay` runs one and prints
+It passes gRPC and plain HTTP through on one port. It records every gRPC call, and every plain HTTP request that it
+refused. The demo and the tests put it between the worker and etcd. `python -m etcdapi.relay` runs a relay and prints
 a JSON line per call.
 """
 
@@ -42,7 +42,7 @@ T = TypeVar("T")
 
 
 class _Loop:
-    """The one event loop of all relays of a process, in a thread of its own."""
+    """The event loop that all relays of a process share. It runs in its own thread."""
 
     def __init__(self) -> None:
         self._lock = Lock()
@@ -63,8 +63,11 @@ _loop = _Loop()
 class Relay:
     """Relays one loopback port to another, between `start` and `stop`."""
 
+    #: The port that the relay listens on.
     port: int
+    #: The member's client port.
     upstream: int
+    #: Called with each call when it ends.
     on_call: Callable[[Call], None] = lambda _: None
     calls: list[Call] = field(default_factory=list)
     faults: list[Fault] = field(default_factory=list)
@@ -108,7 +111,7 @@ class Relay:
     # ---- both protocols on one port ----
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """HTTP/2 begins with `PRI`; everything else is plain HTTP and goes straight to the member."""
+        """HTTP/2 begins with `PRI`. Everything else is plain HTTP and goes straight to the member."""
         self.connections += 1
         try:
             first = await reader.readexactly(3)
@@ -121,7 +124,7 @@ class Relay:
             writer.close()
 
     async def _pipe_requests(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, first: bytes) -> None:
-        """One by one: a connection that is kept is no shelter from a fault that comes later."""
+        """Passes requests one by one, so that a later fault also affects a connection that is kept open."""
         try:
             while True:
                 head = first + await reader.readuntil(b"\r\n\r\n")
@@ -152,7 +155,7 @@ class Relay:
     async def unary(self, path: str, request: bytes, context: grpc.aio.ServicerContext[Any, Any]) -> bytes:
         method = path.rsplit("/", 1)[1]
         fault = self._next_fault(method)
-        # Tokens stay out of what is recorded.
+        # Tokens are not recorded.
         known = tuple((k, str(v)) for k, v in _metadata(context) if k == "hasleader")
         call = Call(method, fault=fault.kind if fault else "", metadata=known)
         describe(call, request)
@@ -166,7 +169,7 @@ class Relay:
             await asyncio.sleep(fault.seconds)
         call.forwarded = True
         if fault and fault.kind == "forget":
-            # Kept here: the event loop holds its tasks weakly, and this handler ends with its caller.
+            # Kept here because the event loop holds its tasks weakly, and this handler ends with its caller.
             self._forgotten.append(asyncio.ensure_future(self._forward(path, request, None, _metadata(context))))
             answer, code, text = await asyncio.shield(self._forgotten[-1])
         else:
@@ -224,7 +227,7 @@ class _Everything(grpc.GenericRpcHandler):
     def service(self, details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler[Any, Any]:
         path: str = details.method
         if path.rsplit("/", 1)[1] in _STREAMS:
-            # A lambda around it would not be seen as the async generator that it is.
+            # A lambda around `stream` would not be recognised as an async generator.
             return grpc.stream_stream_rpc_method_handler(partial(self._relay.stream, path))
         return grpc.unary_unary_rpc_method_handler(self._unary(path))
 

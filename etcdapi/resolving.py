@@ -1,4 +1,4 @@
-"""Turns a host name into addresses within a deadline, which the system's own resolver does not know."""
+"""Turns a host name into addresses within a deadline. The system's own resolver knows no deadline."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from ipaddress import ip_address
 from threading import Lock, Thread
 from typing import Any
 
-# Family and address, as `socket.socket` and `connect` want them.
+# Family and address, in the form that `socket.socket` and `connect` take.
 Address = tuple[socket.AddressFamily, tuple[Any, ...]]
 
-# Names that a thread is asking for. A resolver that hangs costs one thread for each name, however often it is asked.
+# Names that a thread is resolving. A resolver that hangs costs one thread for each name, however often it is asked.
 _asked: dict[tuple[str, int], Future[list[Address]]] = {}
 _lock = Lock()
 
 
 def resolve(host: str, port: int, until: float) -> list[Address]:
-    """The addresses of a host; raises OSError when there are none, TimeoutError at `until` (a monotonic time)."""
+    """The addresses of a host. Raises OSError when there are none, TimeoutError at `until` (a monotonic time)."""
     if is_address(host):
         return _ask(host, port)
     try:
