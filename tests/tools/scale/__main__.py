@@ -22,7 +22,7 @@ from urllib.request import urlopen
 
 from temporalio.client import Client, WorkflowHandle
 
-from console.setup import register
+from client.search_attributes import register
 from local.deployment import WorkerProcess
 from local.processes import free_port
 from local.temporal_server import DevServer
