@@ -11,12 +11,14 @@ from typer.main import get_command
 
 from cli import app
 from client import exit_codes as codes
+from membership.failures import Failure
 from tools.write_reference import render
 
 ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
 CHANGELOG = ROOT / "CHANGELOG.md"
 REFERENCE = ROOT / "docs" / "reference.md"
+RUNBOOK = ROOT / "docs" / "runbook.md"
 CONTRIBUTING = ROOT / "CONTRIBUTING.md"
 # In a linked worktree of Git `.git` is a file, with the path of the repository in it.
 SKIPPED = ("build", "node_modules", "__pycache__", ".git")
@@ -112,6 +114,35 @@ def test_what_is_looked_for_can_be_missed():
     assert unnamed(["join", "env", "dev x"], text, "memberflow") == ["join", "dev x"]
     assert unnamed(["test", "stubs"], text, "make") == ["test", "stubs"]
     assert untold_codes(text) == exit_codes() - {0, 130}
+
+
+# ---- the runbook ----
+
+
+def cells(row):
+    return [cell.strip() for cell in row.strip("|").split("|")]
+
+
+def explained(text):
+    """Names in the first column of a table, in rows with a text under `why` and under `do`."""
+    for table in re.findall(r"(?:^\|.*\n)+", text, re.MULTILINE):
+        titles, _, *rows = map(cells, table.splitlines())
+        for row in rows:
+            filled = {title for title, cell in zip(titles, row, strict=True) if cell}
+            if {"why", "do"} <= filled:
+                yield from re.findall(r"`(\w+)`", row[0])
+
+
+def test_the_runbook_explains_every_failure():
+    """An operator finds the type of a failed workflow there, with its reason and the next step."""
+    assert {failure.value for failure in Failure} - set(explained(RUNBOOK.read_text())) == set()
+
+
+def test_only_a_row_with_reason_and_next_step_explains():
+    """A name in a cell without them, or outside a table, explains nothing."""
+    table = "| type | why | do |\n|---|---|---|\n| `A`, `B` … `c d` | w | `C` |\n| `D` | | d |\n| `E` | w | |\n"
+    other = "| type | do |\n|---|---|\n| `F` | d |\n"
+    assert list(explained(f"`G`\n\n{table}\n{other}")) == ["A", "B"]
 
 
 # ---- the changelog ----
