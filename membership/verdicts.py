@@ -83,17 +83,6 @@ def safe_after(policy: Policy, before: int, after: int) -> bool:
     return after >= 0 and after >= min(policy.min_spare, before)
 
 
-def judge_identity(status: ClusterStatus, facts: Facts) -> Refuse | None:
-    """Refuses to go on with a cluster that is not the one that the change began with."""
-    if status.cluster_id != facts.cluster_id:
-        return Refuse(
-            Failure.WRONG_CLUSTER,
-            f"cluster {facts.cluster} had the ID {facts.cluster_id} and now answers as {status.cluster_id}",
-            "were its endpoints changed in the clusters file?",
-        )
-    return None
-
-
 def unsettled(status: ClusterStatus) -> Wait | None:
     """Why nothing can be changed at this moment, if anything."""
     if not status.leader:

@@ -53,6 +53,8 @@ class Cluster:
         self._member = member
         self._ticket = ticket
         self._profile: ClusterProfile | None = None
+        # etcd's own ID of the cluster, from the first look on: a change never goes on with another cluster.
+        self._id = ""
 
     @property
     def profile(self) -> ClusterProfile:
@@ -85,13 +87,21 @@ class Cluster:
 
     async def first_look(self, kind: StopKind, leaving: str) -> Beforehand:
         """The first look fails after a while, as a Stop of this kind; later looks go on trying."""
-        look = Look(self.name, member=self._member, change=workflow.info().workflow_id, leaving=leaving)
+        look = Look(
+            self.name,
+            member=self._member,
+            change=workflow.info().workflow_id,
+            leaving=leaving,
+            cluster_id=self._id,
+        )
         try:
-            return await self._interruptions.interruptible(
+            seen = await self._interruptions.interruptible(
                 lambda: self.start(Observe.look_beforehand, look, FIRST_LOOK, "first look at the cluster")
             )
         except ActivityError as error:
             raise stop_of(error, kind) from error
+        self._id = seen.status.cluster_id
+        return seen
 
     # ---- looks ----
 
@@ -189,7 +199,7 @@ class Cluster:
         self.facts = replace(self.facts, avoid=())
 
     def _look(self, patience: float = 0.0) -> Look:
-        return Look(self.name, self.facts.avoid, self._member, patience)
+        return Look(self.name, self.facts.avoid, self._member, patience, cluster_id=self.facts.cluster_id)
 
 
 def _so_far(error: ActivityError) -> SyncProgress:

@@ -77,7 +77,7 @@ class Joining:
                 return status
             status = await self._change.cluster.look("look at the new voter")
             return await self._too_late(status, stop, late.reason)
-        if not self.learner.is_voter(status):
+        if not (self.learner.is_voter(status) or self.learner.became_voter(status)):
             await self.container.stop()
         return status
 

@@ -118,7 +118,6 @@ def alarmed(member_id: str, kind: str):
 REMOVAL = {
     "may go": (cluster(3), going(), Ready()),
     "gone already": (cluster(2), going(Policy()), Done()),
-    "another cluster": (cluster(3, cluster_id="beef"), going(), "WrongCluster"),
     "the last voter": (cluster(1), facts("1", loose()), "LastVoter|etcd-1 (1)"),
     "the last voter, by force": (cluster(1), facts("1", loose(), force=True), "LastVoter"),
     "the last voter, replaced": (cluster(1), facts("1", loose(), returning=1, force=True), "LastVoter"),

@@ -108,7 +108,6 @@ ADD = {
         Ready(),
     ),
     "no space": (cluster(1, statuses={"1": own_word("1", alarms=[Alarm("1", "NOSPACE")])}), Ready()),
-    "another cluster": (cluster(cluster_id="beef"), "WrongCluster"),
 }
 
 
