@@ -4,7 +4,7 @@ UV ?= $(or $(shell command -v uv),.uv/bin/uv)
 RUN := $(UV) run --frozen
 STUBS := etcdapi/stubs/kv.proto etcdapi/stubs/rpc.proto
 
-.PHONY: demo test test-again test-deploy check format stubs histories screenshots reference bench chaos scale dist sbom clean
+.PHONY: demo test test-again test-deploy check format stubs histories screenshots reference bench chaos frozen scale dist sbom clean
 
 demo: $(UV)
 	@$(RUN) memberflow demo
@@ -56,6 +56,11 @@ SEED ?= 1
 CHANGES ?= 20
 chaos: $(UV)
 	@PYTHONPATH=tests $(RUN) python -m tools.chaos --seed $(SEED) --changes $(CHANGES)
+
+# Members that freeze with a call in their socket buffer, each course so many times.
+RUNS ?= 20
+frozen: $(UV)
+	RUNS=$(RUNS) $(RUN) pytest -n 2 tests/cluster/test_frozen_receivers.py
 
 # What waiting joins cost; with the defaults an hour and a quarter.
 JOINS ?= 1 10 100 300 1000

@@ -54,8 +54,7 @@ def make_workers(
     `places` is how many waits run at once; `limits` are those of `Watch`, for tests.
     """
     temporal = Temporal(client)
-    clock = {name: value for name, value in limits.items() if name == "clock"}
-    short = short_activities(clusters, temporal, **clock)
+    short = short_activities(clusters, temporal)
     workers = []
     for queue in serves:
         workflows = [*WORKFLOWS, turns_of(deployment)] if queue == workflow_queue else []

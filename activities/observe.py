@@ -109,7 +109,7 @@ class Observe:
         """One look, and the turns: what a change is up against when it gets its turn."""
         with named_failures(), beating(LOOK_BEAT):
             turns = self._temporal.call(self._temporal.turns_state(look.cluster))
-            return Beforehand(self._look(self._clusters.connect(look.cluster), look), turns or TurnsState())
+            return Beforehand(self._look(self._connect(look), look), turns or TurnsState())
 
     @activity.defn(no_thread_cancel_exception=True)
     def check_after_barrier(self, look: Look) -> ClusterStatus:

@@ -19,16 +19,14 @@ from activities.watch import Watch
 Activities = list[Callable[..., Any]]
 
 
-def short_activities(clusters: Clusters, temporal: Temporal, **clock: Any) -> Activities:
-    """Looks, acts, launches and questions; `clock` is that of the wait for a silent member."""
+def short_activities(clusters: Clusters, temporal: Temporal) -> Activities:
+    """Looks, acts, launches and questions."""
     acts, observe = Acts(clusters, temporal), Observe(clusters, temporal)
-    settling = Settling(clusters, temporal, **clock)
     launching, snapshots = Launching(clusters, temporal), Snapshots(clusters, temporal)
     turns = Turns(temporal)
     return [
         *(observe.read_profile, observe.list_clusters, observe.look_beforehand),
         *(observe.check_status, observe.check_status_and_turns, observe.check_after_barrier),
-        settling.wait_until_settled,
         *(acts.add_learner, acts.promote_learner, acts.move_leader, acts.remove_learner, acts.remove_member),
         *(launching.check_launcher, launching.launch_member, launching.describe_launched, launching.stop_launched),
         snapshots.save_snapshot,
@@ -41,7 +39,9 @@ def short_activities(clusters: Clusters, temporal: Temporal, **clock: Any) -> Ac
 def waits(clusters: Clusters, temporal: Temporal, **limits: Any) -> Activities:
     """The waits; `limits` are those of `Watch`."""
     watch = Watch(clusters, temporal, **limits)
+    settling = Settling(clusters, **{name: value for name, value in limits.items() if name == "clock"})
     return [
         *(watch.wait_for_cluster, watch.wait_for_sync, watch.wait_for_verification),
+        settling.wait_until_settled,
         Turns(temporal).watch_holder,
     ]

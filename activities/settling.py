@@ -4,30 +4,30 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from temporalio import activity
 
 from activities.failures import leave_if_asked
+from activities.heartbeat import beating
 from activities.ports import Clusters
-from activities.temporal import Temporal
 from membership.errors import MemberflowError
 from membership.model import ClusterStatus, SyncProgress
 from membership.ports import Etcd
-from membership.settling import MOMENT, SentCall, Voter, has_effect, holders, is_heard, may_still_come, unheard
+from membership.settling import MOMENT, SentCall, Voter, has_effect, holders, is_heard, is_over, may_still_come, unheard
 from messages.orders import Settlement, SettleOrder
 
 # Seconds between two looks: a fiftieth of the time waited, within these bounds.
 _SHORTEST_PAUSE = 0.25
 _LONGEST_PAUSE = 5.0
+_BEAT = timedelta(seconds=2)
 
 
 class Settling:
     """The wait for calls to be settled, on the clusters of this worker."""
 
-    def __init__(self, clusters: Clusters, temporal: Temporal, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, clusters: Clusters, clock: Callable[[], float] = time.monotonic) -> None:
         self._clusters = clusters
-        self._temporal = temporal
         self._clock = clock
 
     @activity.defn(no_thread_cancel_exception=True)
@@ -39,28 +39,29 @@ class Settling:
         """
         hearing = _Hearing(order.calls)
         last: ClusterStatus | None = None
+        progress = SyncProgress("a look at the members that were sent a call")
         while True:
             leave_if_asked("the wait for calls to be settled")
             why = ""
+            activity.heartbeat(progress)
             try:
-                etcd = self._clusters.connect(order.cluster).expecting(order.cluster_id)
-                last = self._look(etcd, order)
-                hearing.note(self._clock(), last, etcd)
-                if not hearing.left(last):
-                    etcd.commit()
-                    return Settlement(self._look(etcd, order))
+                with beating(_BEAT, progress):
+                    etcd = self._clusters.connect(order.cluster).expecting(order.cluster_id)
+                    last = etcd.look(order.avoid)
+                    hearing.note(self._clock(), last, etcd)
+                    if not hearing.left(last):
+                        etcd.commit()
+                        last = etcd.look(order.avoid)
+                        return Settlement(last, came=hearing.came(last))
             except MemberflowError as error:
                 why = f"cannot look: {error.name}: {error}"
                 hearing.lost()
             reasons = hearing.reasons(last)
             waited = _waited()
             if waited >= order.timeout:
-                return Settlement(last, hearing.left(last), reasons)
-            activity.heartbeat(SyncProgress("; ".join(filter(None, (*reasons, why))), elapsed=waited))
+                return Settlement(last, hearing.left(last), reasons, hearing.came(last))
+            progress = SyncProgress("; ".join(filter(None, (*reasons, why))), elapsed=waited)
             activity.wait_for_cancelled_sync(min(_LONGEST_PAUSE, max(_SHORTEST_PAUSE, waited / 50)))
-
-    def _look(self, etcd: Etcd, order: SettleOrder) -> ClusterStatus:
-        return etcd.look(order.avoid)
 
 
 class _Hearing:
@@ -91,7 +92,11 @@ class _Hearing:
         """The calls that may still take effect."""
         if status is None:
             return self._calls
-        return tuple(c for c in self._calls if not has_effect(c, status) and unheard(c, status, self._proved))
+        return tuple(c for c in self._calls if not is_over(c, self._calls, status) and unheard(c, status, self._proved))
+
+    def came(self, status: ClusterStatus | None) -> tuple[SentCall, ...]:
+        """The calls whose effect is seen."""
+        return tuple(call for call in self._calls if status and has_effect(call, status))
 
     def reasons(self, status: ClusterStatus | None) -> tuple[str, ...]:
         """Why they may, for a person."""

@@ -12,7 +12,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Literal
 
-from membership.model import ClusterStatus
+from membership.model import ClusterStatus, Member
 
 #: Seconds for which a member must be heard, in every look, before the requests that it had are done. All late effects
 #: that were measured came within 0.07 s of the thaw; a member that follows a leader proposes or forwards at once.
@@ -52,27 +52,38 @@ class SentCall:
     sent_to: str
     #: Raft's term in the look before the call.
     term: int
-    #: The voters in the look before the call, without the member that was to be removed: that one is not asked.
+    #: The voters that answered the look before the call. A voter that did not can't have led when the call came. The
+    #: member that was to be removed is left out: it is not asked.
     voters: tuple[Voter, ...]
+    #: A later call of the same kind took effect, so the effect that is seen is not this call's.
+    outdone: bool = False
+
+    def is_like(self, other: SentCall) -> bool:
+        """Whether both ask for the same."""
+        mine = (self.act, self.member_id, set(self.peer_urls))
+        return mine == (other.act, other.member_id, set(other.peer_urls))
 
 
-def sent_call(
-    act: Act, before: ClusterStatus, sent_to: str, member_id: str = "", peer_urls: tuple[str, ...] = ()
-) -> SentCall:
-    """The call, with what the look before it tells of those that may have it."""
+def sent_call(act: Act, before: ClusterStatus, sent_to: str, member_id: str, peer_urls: tuple[str, ...]) -> SentCall:
+    """
+    The call, with what the look before it tells of those that may have it.
+
+    `member_id` and `peer_urls` are those of the member of the change: an add needs the URLs, every other call the ID.
+    """
     leaving = member_id if act == "remove" else ""
     voters = tuple(
-        Voter(m.id, m.label, before.statuses[m.id].urls if m.id in before.statuses else ())
+        Voter(m.id, m.label, before.statuses[m.id].urls)
         for m in before.voters
-        if m.id != leaving
+        if m.id in before.statuses and m.id != leaving
     )
-    return SentCall(act, member_id, peer_urls, sent_to, before.term, voters)
+    subject = ("", peer_urls) if act == "add" else (member_id, ())
+    return SentCall(act, *subject, sent_to, before.term, voters)
 
 
 def has_effect(call: SentCall, status: ClusterStatus) -> bool:
     """Whether the cluster is as the call wants it. As long as it is, etcd refuses the same call once more."""
     if call.act == "add":
-        return any(set(m.peer_urls) == set(call.peer_urls) for m in status.members)
+        return any(may_be_of(call, m) for m in status.members)
     member = status.member(call.member_id)
     if call.act == "remove":
         return member is None
@@ -80,6 +91,25 @@ def has_effect(call: SentCall, status: ClusterStatus) -> bool:
         # A removed ID never comes back, so its promote is refused for ever.
         return member is None or not member.is_learner
     return status.leader not in ("", call.member_id)
+
+
+def may_be_of(call: SentCall, member: Member) -> bool:
+    """Whether the call asks for a member at these peer URLs."""
+    return call.act == "add" and set(member.peer_urls) == set(call.peer_urls)
+
+
+def is_over(call: SentCall, calls: Collection[SentCall], status: ClusterStatus) -> bool:
+    """
+    Whether the call can change nothing any more, wherever it is.
+
+    A removed member and a voter stay what they are. The effect of another kind of call may be undone later, so it must
+    be the call's own: it is when no other call asked for the same.
+    """
+    if not has_effect(call, status):
+        return False
+    if call.act in ("promote", "remove"):
+        return True
+    return not call.outdone and sum(call.is_like(other) for other in calls) == 1
 
 
 def holders(call: SentCall, status: ClusterStatus) -> tuple[Voter, ...]:

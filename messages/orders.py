@@ -115,6 +115,8 @@ class Settlement:
     left: tuple[SentCall, ...] = ()
     #: Why, for a person: a sentence for each of them.
     reasons: tuple[str, ...] = ()
+    #: The calls whose effect the last look shows.
+    came: tuple[SentCall, ...] = ()
 
 
 @dataclass(frozen=True)

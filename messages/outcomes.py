@@ -46,4 +46,6 @@ class Outcome(BaseModel):
     verified: bool | None = None
     reason: str | None = None
     hint: str | None = None
+    #: Calls whose effect may still come, a sentence for each; not empty only where the error is Unsettled.
+    unsettled: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()

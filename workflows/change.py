@@ -14,6 +14,7 @@ from workflows.cluster import Cluster
 from workflows.ends import failure, outcome
 from workflows.interruptions import Interruptions
 from workflows.turn import Turn
+from workflows.unsettled import Unsettled
 
 with workflow.unsafe.imports_passed_through():
     from membership.allow import check_allowed, check_line
@@ -52,6 +53,7 @@ class Change(Generic[R]):
         self.interruptions = Interruptions(self.board)
         self.cluster = Cluster(self.board, self.interruptions, name, member, self.ticket)
         self.turn = Turn(self.board, self.interruptions, name, member, self.ticket)
+        self.unsettled = Unsettled(self.board, self.cluster)
         #: What the new member must be started with; None before its learner is added.
         self.handover: Handover | None = None
         #: Nothing more will happen.
@@ -118,18 +120,30 @@ class Change(Generic[R]):
 
     async def _unwind(self, stop: Stop) -> Outcome:
         self.interruptions.unstoppable = True
-        left = await self.back(stop)
+        left = await self._settle_and_go_back(stop)
         if isinstance(left, Outcome):
             return left
         self.board.enter("ended")
         if stop.kind == "cancelled":
             raise asyncio.CancelledError
         kind: OutcomeKind = "failed"
-        if self.rolled_back:
+        if self.rolled_back and not self.unsettled.calls:
             kind = "rolled-back"
         elif stop.kind == "refused" and not self.cluster.has_sent:
             kind = "refused"
-        raise failure(stop, outcome(kind, self.request, self.board, left, stop))
+        unsettled = self.unsettled.reasons if self.unsettled.calls else ()
+        raise failure(stop, outcome(kind, self.request, self.board, left, stop, unsettled=unsettled))
+
+    async def _settle_and_go_back(self, stop: Stop) -> ClusterStatus | Outcome | None:
+        """Goes back once no call may take effect behind it; else the change fails, and says what may still come."""
+        await self.unsettled.settle()
+        left: ClusterStatus | Outcome | None = None
+        if not self.unsettled.may_promote:
+            left = await self.back(stop)
+        if not isinstance(left, Outcome):
+            await self.unsettled.settle()
+            self.unsettled.explain(stop)
+        return left
 
     # ---- parts that every kind has ----
 

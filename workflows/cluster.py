@@ -8,6 +8,7 @@ from typing import TypeVar
 
 from temporalio import workflow
 from temporalio.exceptions import ActivityError, ApplicationError
+from temporalio.exceptions import TimeoutError as TemporalTimeout
 
 from workflows.board import Board
 from workflows.interruptions import Interruptions
@@ -17,12 +18,14 @@ with workflow.unsafe.imports_passed_through():
     from activities.acts import Acts
     from activities.observe import Observe
     from activities.ports import ClusterProfile
+    from activities.settling import Settling
     from activities.watch import Watch
     from membership.failures import Failure
     from membership.judgements import StepName, judge
     from membership.model import ClusterStatus, SyncProgress
+    from membership.settling import SentCall
     from membership.verdicts import Facts, Verdict
-    from messages.orders import GOES_ON, ActReport, Beforehand, LaunchOrder, Look, Order
+    from messages.orders import GOES_ON, ActReport, Beforehand, LaunchOrder, Look, Order, Settlement, SettleOrder
     from messages.queues import waits_queue
     from messages.turns import Ticket
     from workflows.stop import StopKind, stop_of
@@ -156,6 +159,12 @@ class Cluster:
         queue, summary = waits_queue(self.profile.task_queue), f"{self._member}: {why}"
         return await self._interruptions.interruptible(lambda: start(activity, order, limits, summary, queue))
 
+    async def settled(self, calls: tuple[SentCall, ...], timeout: float, avoid: tuple[str, ...]) -> Settlement:
+        """Waits for calls to be settled, for so many seconds; nothing interrupts it."""
+        order = SettleOrder(self.name, self.facts.cluster_id, calls, timeout, self._member, avoid)
+        queue, why = waits_queue(self.profile.task_queue), f"{self._member}: wait until what was sent is settled"
+        return await start(Settling.wait_until_settled, order, WAIT, why, queue)
+
     # ---- acts ----
 
     async def act(self, activity: ActOf, step: StepName, what: str) -> ActReport:
@@ -166,7 +175,7 @@ class Cluster:
             report = await self.start(activity, order, ACT, f"{what}, attempt {attempt}")
         except ActivityError as error:
             stop = stop_of(error, "failed")
-            report = ActReport(sent=True, applied="maybe", error=stop.error, reason=stop.reason)
+            report = ActReport(True, "maybe", stop.error, stop.reason, sent_to=_last_told_receiver(error))
         if report.sent:
             self._board.sent(what)
         told = {"act": what, "applied": report.applied, "error": report.error, "reason": report.reason}
@@ -208,3 +217,9 @@ def _so_far(error: ActivityError) -> SyncProgress:
     if not isinstance(cause, ApplicationError) or cause.type != GOES_ON:
         raise error
     return SyncProgress(**cause.details[0])
+
+
+def _last_told_receiver(error: ActivityError) -> str:
+    """The member that a lost act was about to send its call to, by its last heartbeat; empty when it had told none."""
+    told = error.cause.last_heartbeat_details if isinstance(error.cause, TemporalTimeout) else ()
+    return str(told[1]) if len(told) == 2 else ""

@@ -78,6 +78,7 @@ def outcome(
     stop: Stop | None = None,
     *,
     verified: bool | None = None,
+    unsettled: tuple[str, ...] = (),
 ) -> Outcome:
     """The outcome of a change, from what its board and its last look say."""
     info, view = workflow.info(), board.view
@@ -96,6 +97,7 @@ def outcome(
         verified=verified,
         reason=stop.reason if stop else None,
         hint=(stop.hint or None) if stop else None,
+        unsettled=unsettled,
         warnings=view.warnings,
     )
 

@@ -66,7 +66,8 @@ class Learner:
         # Each time: while others had the turn, one of them may have been ended from outside.
         status = await settle(change, ADD, status, before=partial(clear_orphans, change))
         member = self.note(status)
-        if any(report.applied != "no" for report in reports.get(ADD.what, [])[earlier:]):
+        may_be_ours = any(report.applied != "no" for report in reports.get(ADD.what, [])[earlier:])
+        if may_be_ours or change.unsettled.may_have_added(member):
             self._own_id = member.id
         if not member.is_learner:
             return status
@@ -124,7 +125,8 @@ class Learner:
         Only our own learner may be removed: a call of ours added it, or may have, or the turns know it as ours or as
         left behind by a change that ended unfinished.
         """
-        return learner.id == self._own_id or self._change.turn.owns(learner.id)
+        own = learner.id == self._own_id or self._change.unsettled.may_have_added(learner)
+        return own or self._change.turn.owns(learner.id)
 
     def _refuse_other_urls(self, status: ClusterStatus) -> None:
         """After a hold, the member may have other peer URLs; a second learner at the old ones would be wrong."""

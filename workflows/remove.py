@@ -27,6 +27,7 @@ class Removal(Change[RemoveRequest]):
     def __init__(self, request: RemoveRequest) -> None:
         super().__init__(request, f"{request.member} leaves {request.cluster}", ("preflight", "turn", *STAGES))
         self._target: Member | None = None
+        self._removing: Removing | None = None
 
     def checks(self, status: ClusterStatus, facts: Facts) -> tuple[Check, ...]:
         return check_remove(
@@ -45,7 +46,7 @@ class Removal(Change[RemoveRequest]):
         status = await self.take_turn(self._is_dead if self.request.preempt else None)
         status = await clear_orphans(self, status)
         was_gone = status.member(self._target.id) is None
-        removing = Removing(self, self._target)
+        self._removing = removing = Removing(self, self._target)
         status = await removing.run(status)
         return self.end("already-removed" if was_gone else "removed", status, verified=removing.verified)
 
@@ -53,7 +54,10 @@ class Removal(Change[RemoveRequest]):
         status = await self.cluster.look("is the member still down?")
         return self._target is not None and is_down(status, self._target)
 
-    async def back(self, stop: Stop) -> ClusterStatus | None:
+    async def back(self, stop: Stop) -> ClusterStatus | Outcome | None:
+        """There is no way back: the member stays, unless the removal took effect late."""
+        if self._removing and (status := await self._removing.went_after_all(stop)):
+            return self.end("removed", status, verified=self._removing.verified)
         return None
 
 

@@ -99,6 +99,16 @@ class Removing:
             self._change.board.warn("the member was removed, and not by this change")
         return status
 
+    async def went_after_all(self, stop: Stop) -> ClusterStatus | None:
+        """Once a removal was sent: the look that shows the member gone, or None when it stays."""
+        if not self._change.cluster.did(REMOVE.what):
+            return None
+        status = await self._change.cluster.look("has the member gone after all?")
+        if status.member(self._target.id):
+            return None
+        self._change.board.warn(f"too late to stop ({stop.reason}): the member is gone")
+        return await self._verify(status)
+
     async def _verify(self, status: ClusterStatus) -> ClusterStatus:
         """Nothing undoes a removal."""
         self._change.board.enter("check")

@@ -38,6 +38,7 @@ class Replacement(Change[ReplaceRequest]):
         self._began_with: tuple[int, int] | None = None
         self._was_removed = self._has_joined = False
         self._seen_gone: bool | None = None
+        self._removing: Removing | None = None
 
     def facts(self, status: ClusterStatus) -> Facts:
         return replace(super().facts(status), peer_urls=self.request.peer_urls)
@@ -100,7 +101,7 @@ class Replacement(Change[ReplaceRequest]):
         if self._old is None or self._was_removed:
             return status
         before = self.cluster.facts
-        removing = Removing(self, self._old, returning)
+        self._removing = removing = Removing(self, self._old, returning)
         status = await removing.run(status)
         self.cluster.facts = before
         self._was_removed = True
@@ -117,6 +118,10 @@ class Replacement(Change[ReplaceRequest]):
     async def back(self, stop: Stop) -> ClusterStatus | Outcome | None:
         """Takes back the half that can be taken back, and says which half stands."""
         status: ClusterStatus | None = None
+        if self._removing and not self._was_removed and (gone := await self._removing.went_after_all(stop)):
+            self._was_removed, self._seen_gone = True, self._removing.verified
+            if self._has_joined:
+                return self.end("replaced", gone, verified=self._verified())
         if not self._has_joined:
             status = await self.joining.back(stop)
             if self.joining.is_in and self._was_removed and status:

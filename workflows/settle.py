@@ -8,7 +8,7 @@ look; so an act whose effect is there is never repeated, whatever became of its 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from temporalio import workflow
@@ -177,7 +177,7 @@ async def _act_and_look(
 ) -> tuple[ActReport, float, ClusterStatus]:
     """Acts, and looks until it is known what became of it: its report, when it ended, the look. Not interruptible."""
     assert step.act, f"{step.name} has no act, so it is never Ready"
-    cluster = change.cluster
+    cluster, before = change.cluster, status
     change.board.waits_for("")
     report = await cluster.act(step.act, step.name, step.what)
     ended = workflow.time()
@@ -187,13 +187,13 @@ async def _act_and_look(
         cluster.avoid(status)
     status = await cluster.look_after(step.what)
     if report.applied != "no" and not isinstance(cluster.judge(step.name, status), Done):
+        # An effect that is in a log shows then, and needs no second call.
         status = await cluster.look_after_barrier(step.what)
-        if not isinstance(cluster.judge(step.name, status), Done):
-            # It never will have: whatever is seen to be there later is somebody else's.
-            report = replace(report, applied="no")
-    if not isinstance(cluster.judge(step.name, status), Done):
+    has_effect = isinstance(cluster.judge(step.name, status), Done)
+    if not has_effect:
         cluster.avoid_nothing()  # the member is still there, and is asked again
     cluster.note(step.what, report)
+    change.unsettled.note(step.name, report, before, has_effect=has_effect)
     return report, ended, status
 
 
@@ -202,7 +202,8 @@ async def _wait(change: Change[Any], step: Step, wait: Wait, launch: LaunchOrder
     change.board.waits_for(wait.reason)
     if not step.waits_without_turn:
         return await change.cluster.wait(step.wait, step.name, f"wait: {wait.reason}", launch)
-    await change.turn.leave()
+    if not await _lets_others_go(change):
+        return await change.cluster.wait(step.wait, step.name, f"wait: {wait.reason}", foreign=wait.foreign)
     clocks = change.interruptions.clocks
     if wait.foreign:
         limit = change.cluster.facts.policy.foreign_learner_timeout
@@ -213,6 +214,14 @@ async def _wait(change: Change[Any], step: Step, wait: Wait, launch: LaunchOrder
     clocks.end("foreign_learner_timeout")
     await change.turn.take()
     return None
+
+
+async def _lets_others_go(change: Change[Any]) -> bool:
+    """Leaves the line; not while a call of this change may take effect during another one."""
+    if not await change.unsettled.settle_soon():
+        return False
+    await change.turn.leave()
+    return True
 
 
 @dataclass(frozen=True)
@@ -231,8 +240,7 @@ async def _pause(change: Change[Any], step: Step, act: _NoEffect) -> None:
     report = act.report
     seconds = min(_LONGEST_PAUSE, _PAUSES.get(report.error, _PAUSE) * 1.5 ** min(act.before, _LONGEST_AFTER))
     others_first = step.waits_without_turn and act.before > 0 and report.error in ("Unhealthy", "TooManyLearners")
-    if others_first:
-        await change.turn.leave()
+    others_first = others_first and await _lets_others_go(change)
     why = f"{seconds:.1f} s before another {step.what}: {report.reason or 'no effect seen'}"
     await change.interruptions.pause(act.ended + seconds, why)
     if others_first:

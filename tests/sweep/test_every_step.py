@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from uuid import uuid4
 
@@ -34,7 +34,7 @@ from workflows.replace import ReplaceMember
 
 CHANGE_TROUBLES = (
     *("runs twice", "is refused on the way", "never arrives", "loses its answer"),
-    *("dies before", "dies after"),
+    *("dies before", "dies after", "freezes its receiver"),
 )
 LOOK_TROUBLES = ("fails", "dies before")
 # The acts by what they apply.
@@ -75,7 +75,8 @@ class Sweep:
         spoilt = [(trouble,) for trouble in troubles(course, clean.calls)] + (pairs(course) if course.doubly else [])
         return clean, await asyncio.gather(*(self.run(course, *found) for found in spoilt))
 
-    async def run(self, course: Course, *troubles: Trouble) -> Run:
+    async def run(self, course: Course, *troubles: Trouble, cancel: bool = False) -> Run:
+        """`cancel`: when the receiver of a call freezes, the change is cancelled."""
         async with self._room:
             name = f"c-{uuid4()}"
             cluster = self.clusters.add(name, MemoryCluster(3), course.policy, *troubles)
@@ -88,11 +89,16 @@ class Sweep:
             if course.cancelled:
                 await is_added.wait()
                 await handle.cancel()
+            etcd = self.clusters.etcds[name]
+            if cancel:
+                await asyncio.to_thread(etcd.frozen.wait)
+                await handle.cancel()
             try:
                 end = (await handle.result()).outcome
             except WorkflowFailureError as failure:
                 end = getattr(failure.cause, "type", None) or "cancelled"
-            etcd = self.clusters.etcds[name]
+            if etcd.frozen.is_set():
+                await asyncio.to_thread(etcd.thawed.wait)
             return Run(troubles, cluster, etcd.counts, end, workflow_id, frozenset(etcd.unused))
 
     async def histories(self, runs: list[Run]) -> AsyncIterator[WorkflowHistory]:
@@ -154,11 +160,14 @@ def verdict(course: Course, run: Run) -> str:
     voters = "".join(sorted(m.name[-1:] for m in cluster.voters()))
     learners = len(cluster.members) - len(cluster.voters())
     effects = tuple(what for what, _ in cluster.applied)
+    # The election that follows on the freeze does what was asked for.
+    elected = any(t.method == "move_leader" and t.kind == "freezes its receiver" for t in run.troubles)
+    expected = tuple(what for what in course.applied if not (elected and what == "move"))
     wrong = {
         "end": run.end != course.ends,
         "members": (voters, learners) != (course.voters, 0),
         "quorum": bool(cluster.lost_quorum),
-        "effects": effects != course.applied,
+        "effects": effects != expected,
         # A look more or less is nobody's promise; what is done to an act, or after it, must have come.
         "no trouble": any(t.method != "look" and t.nth in (1, None) for t in run.unused),
     }
@@ -179,6 +188,27 @@ async def test_every_step(sweep, swept, course):
     await Replayer(workflows=workflows, data_converter=sweep.client.data_converter).replay_workflows(
         sweep.histories(runs)
     )
+
+
+JOIN, FOLLOWER, LEADER = COURSES[0], COURSES[3], COURSES[4]
+# Cancelled as the receiver of the call freezes: the end, the members by number, and what etcd applied.
+LATE = [
+    (JOIN, "add_learner", "cancelled", "123", ("add", "remove")),
+    (JOIN, "promote", "promoted", "1234", ("add", "promote")),
+    (FOLLOWER, "remove", "removed", "12", ("remove",)),
+    (LEADER, "move_leader", "cancelled", "123", ()),
+    (LEADER, "remove", "removed", "23", ("move", "remove")),
+]
+
+
+@pytest.mark.parametrize(
+    ("course", "method", "end", "voters", "applied"), LATE, ids=lambda value: getattr(value, "name", None)
+)
+async def test_cancelled_with_a_frozen_receiver(sweep, course, method, end, voters, applied):
+    """What the receiver sends on at its thaw is part of the outcome, and not something that comes after it."""
+    expected = replace(course, ends=end, voters=voters, applied=applied)
+    run = await sweep.run(expected, Trouble(method, 1, "freezes its receiver"), cancel=True)
+    assert not verdict(expected, run)
 
 
 def test_the_sweep_sees_what_it_should():

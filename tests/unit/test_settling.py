@@ -11,15 +11,15 @@ from temporalio.testing import ActivityEnvironment
 
 from activities.settling import Settling
 from membership import errors as e
-from membership.settling import MOMENT, has_effect, holders, is_heard, may_still_come, sent_call, unheard
+from membership.settling import MOMENT, has_effect, holders, is_heard, is_over, may_still_come, sent_call, unheard
 from messages.orders import SettleOrder
 from support.memory.etcd import CLUSTER_ID, MemoryCluster, MemoryEtcd
 
 BEFORE = cluster(3)
-ADD = sent_call("add", BEFORE, "1", peer_urls=(NEW_URL,))
-PROMOTE = sent_call("promote", cluster(3, learner()), "1", NEW_ID)
-REMOVE = sent_call("remove", BEFORE, "1", "3")
-MOVE = sent_call("move leader", BEFORE, "1", "1")
+ADD = sent_call("add", BEFORE, "1", "", (NEW_URL,))
+PROMOTE = sent_call("promote", cluster(3, learner()), "1", NEW_ID, ())
+REMOVE = sent_call("remove", BEFORE, "1", "3", ())
+MOVE = sent_call("move leader", BEFORE, "1", "1", ())
 
 
 @pytest.mark.parametrize(
@@ -47,6 +47,27 @@ def test_no_leader_is_no_effect_of_a_move():
     assert not has_effect(MOVE, cluster(3, leader=""))
 
 
+SEEN_ADDED = cluster(3, learner(name=""))
+
+
+def test_the_effect_of_a_call_ends_it():
+    """No other call can have brought it about, and the same call once more is refused."""
+    assert is_over(ADD, [ADD], SEEN_ADDED)
+    assert not is_over(ADD, [ADD], cluster(3))
+
+
+def test_of_two_adds_one_may_still_come():
+    """The learner is the other one's; a rollback that removes it makes room for the second."""
+    assert not is_over(ADD, [ADD, ADD], SEEN_ADDED)
+    assert not is_over(replace(ADD, outdone=True), [ADD], SEEN_ADDED)
+
+
+def test_what_cannot_be_undone_needs_no_owner():
+    """A voter stays one, and a removed ID never comes back."""
+    assert is_over(REMOVE, [REMOVE, REMOVE], cluster(2))
+    assert is_over(replace(PROMOTE, outdone=True), [PROMOTE], cluster(3, replace(learner(), is_learner=False)))
+
+
 def ids(voters):
     return [v.id for v in voters]
 
@@ -70,6 +91,12 @@ def test_after_several_elections_any_voter_may_have_the_call():
 def test_a_member_that_is_to_be_removed_is_not_waited_for():
     """It did not lead when its removal was sent, and it is not asked any more."""
     assert ids(holders(replace(REMOVE, sent_to=""), BEFORE)) == ["1", "2"]
+
+
+def test_a_voter_that_was_down_before_the_call_is_not_waited_for():
+    """It did not lead then, and may never come back."""
+    before = cluster(3, learner(), down=("3",))
+    assert ids(holders(sent_call("promote", before, "", NEW_ID, ()), before)) == ["1", "2"]
 
 
 def test_who_is_no_member_has_no_call():
@@ -132,13 +159,6 @@ class Timed(MemoryEtcd):
         self.commits += 1
 
 
-class Alone:
-    """Temporal, as far as a look asks it: nobody else removes anything."""
-
-    def avoided(self, cluster, avoid):
-        return avoid
-
-
 def frozen_with_an_add(*script):
     """A cluster whose leader is frozen with an add in its buffer, and the call."""
     etcd = Timed(list(script))
@@ -146,7 +166,7 @@ def frozen_with_an_add(*script):
     etcd.cluster.freeze(receiver)
     with pytest.raises(e.DeadlineExceeded):
         etcd.add_learner((URL,), 1.0)
-    return etcd, receiver, sent_call("add", etcd.seen, receiver, peer_urls=(URL,))
+    return etcd, receiver, sent_call("add", etcd.seen, receiver, "", (URL,))
 
 
 def settle(etcd, *calls, timeout=600.0, waited=0.0):
@@ -156,7 +176,7 @@ def settle(etcd, *calls, timeout=600.0, waited=0.0):
     environment.info = replace(ActivityEnvironment.default_info(), scheduled_time=now)
     environment.on_heartbeat = lambda progress: beats.append(progress.reason)
     order = SettleOrder("prod", CLUSTER_ID, calls, timeout)
-    settled = environment.run(Settling(etcd, Alone(), clock=lambda: etcd.now).wait_until_settled, order)
+    settled = environment.run(Settling(etcd, clock=lambda: etcd.now).wait_until_settled, order)
     return settled, beats
 
 
@@ -172,7 +192,7 @@ def test_a_silent_receiver_is_waited_for():
 def test_a_receiver_without_the_call_is_heard_for_a_moment():
     """Then one more entry commits, and a look after that shows no effect."""
     etcd = Timed([])
-    call = sent_call("add", etcd.seen, etcd.seen.leader, peer_urls=(URL,))
+    call = sent_call("add", etcd.seen, etcd.seen.leader, "", (URL,))
     settled, _ = settle(etcd, call)
     assert (settled.left, settled.status.learners, etcd.commits) == ((), (), 1)
     assert etcd.now >= MOMENT
@@ -183,7 +203,7 @@ def test_silence_within_the_moment_begins_it_anew():
     etcd = Timed([])
     receiver = etcd.seen.leader
     etcd.script = [(1.5, lambda c: c.freeze(receiver)), (2.0, lambda c: c.revive(receiver))]
-    settled, _ = settle(etcd, sent_call("add", etcd.seen, receiver, peer_urls=(URL,)))
+    settled, _ = settle(etcd, sent_call("add", etcd.seen, receiver, "", (URL,)))
     assert not settled.left
     assert etcd.now >= 2.0 + MOMENT
 

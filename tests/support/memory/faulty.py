@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator
+from contextlib import suppress
 from copy import copy
 from dataclasses import dataclass
-from threading import Event
+from threading import Event, Timer
 from typing import Any
 
 from membership import errors as e
@@ -21,6 +22,8 @@ from support.memory.etcd import MemoryCluster, MemoryEtcd
 CHANGES = ("add_learner", "promote", "remove", "move_leader")
 # Seconds that a call without an answer lasts. An act watches its effect meanwhile.
 SILENCE = 1.0
+# Seconds after which a member is thawed that froze with a call: a change that doesn't wait for it has ended by then.
+THAWED_AFTER = 5.0
 
 
 @dataclass(frozen=True)
@@ -44,6 +47,7 @@ class FaultyEtcd:
         self._released = released
         self.unused = set(troubles)
         self.counts: Counter[str] = Counter()
+        self.frozen, self.thawed = Event(), Event()
 
     def expecting(self, cluster_id: str, also: Collection[str] = ()) -> FaultyEtcd:
         bound = copy(self)  # its counts are shared
@@ -111,6 +115,8 @@ class FaultyEtcd:
             case "loses its answer":
                 call()
                 self._stay_silent()
+            case "freezes its receiver":
+                self._freeze(call)
             case "fails":
                 raise e.ClusterUnreachable("nobody answers")
             case "dies before":
@@ -119,6 +125,25 @@ class FaultyEtcd:
                 call()
                 self._die()
         raise AssertionError(trouble)
+
+    def _freeze(self, call: Callable[[], Any]) -> None:
+        """The leader freezes with the call in its buffer; another one leads, until it is thawed and after."""
+        cluster = self._etcd.cluster
+        receiver = cluster.leader
+        cluster.freeze(receiver)
+        with suppress(e.DeadlineExceeded):
+            call()
+        self.frozen.set()
+
+        def thaw() -> None:
+            if receiver in cluster.members:
+                cluster.revive(receiver)
+            self.thawed.set()
+
+        timer = Timer(THAWED_AFTER, thaw)
+        timer.daemon = True
+        timer.start()
+        self._stay_silent()
 
     def _stay_silent(self) -> None:
         self._released.wait(SILENCE)

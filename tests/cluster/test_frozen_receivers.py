@@ -1,0 +1,151 @@
+"""
+A member that freezes with a call in its socket buffer, and is thawed when the change has gone on without it.
+
+It reads the request then, and forwards it to the member that leads by now. The relay in front of it never says that the
+caller gave up, so the request is always executed. The late effect is never a surprise: it is part of the outcome.
+`make frozen RUNS=20` goes through the table twenty times.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from threading import Event
+from typing import Literal
+
+import pytest
+
+from etcdapi.relay import Fault
+from local.etcd_cluster import LocalMember
+from messages.requests import change_id
+from support.checks.afterwards import Before
+from support.parts.lab import LOOSE, Cluster, Command, Ended, Lab, eventually, follower, once
+
+RUNS = int(os.environ.get("RUNS", "1"))
+# Seconds: the call's deadline, and the looks after it.
+GONE_ON = 16.0
+
+
+@dataclass(frozen=True)
+class Row:
+    """A call, and where its change ends."""
+
+    method: Literal["MemberAdd", "MemberPromote", "MemberRemove", "MoveLeader"]
+    cancelled: bool
+    outcome: str
+    #: What became of the members: nothing, a new voter, or one less.
+    members: Literal["same", "joined", "gone"]
+
+    def __str__(self) -> str:
+        return f"{self.method} {'cancelled' if self.cancelled else 'goes on'}"
+
+
+TABLE = [
+    Row("MemberAdd", False, "promoted", "joined"),
+    Row("MemberAdd", True, "cancelled", "same"),
+    Row("MemberPromote", False, "promoted", "joined"),
+    # etcd may refuse the late promote, since it asks the leader of then.
+    Row("MemberPromote", True, "promoted or cancelled", "joined"),
+    Row("MemberRemove", False, "removed", "gone"),
+    Row("MemberRemove", True, "removed", "gone"),
+    Row("MoveLeader", False, "removed", "gone"),
+    Row("MoveLeader", True, "cancelled", "same"),
+]
+
+
+@dataclass
+class Running:
+    """A change on its way: its command, its workflow, the member that it is about."""
+
+    command: Command
+    workflow_id: str
+    member: LocalMember
+    go_on: Callable[[], object] = lambda: None
+
+
+def start(row: Row, cluster: Cluster, subject: LocalMember) -> Running:
+    """Starts the change; `go_on` starts its new member, where there is one."""
+    if row.method in ("MemberAdd", "MemberPromote"):
+        join = cluster.join(subject)
+        if row.method == "MemberPromote":
+            join.start_member()
+        goes_on = row.method == "MemberAdd" and not row.cancelled
+        return Running(
+            join.command, cluster.workflow_id(subject), subject, join.start_member if goes_on else lambda: None
+        )
+    return Running(cluster.remove(subject.name), change_id(cluster.name, "remove", subject.name), subject)
+
+
+def subject_of(row: Row, cluster: Cluster) -> LocalMember:
+    if row.method == "MoveLeader":
+        return cluster.leader()
+    return follower(cluster) if row.method == "MemberRemove" else cluster.new_member()
+
+
+def workflow_of(row: Row, cluster: Cluster, subject: LocalMember) -> str:
+    verb: Literal["join", "remove"] = "join" if row.method in ("MemberAdd", "MemberPromote") else "remove"
+    return change_id(cluster.name, verb, subject.name)
+
+
+def freeze_with(row: Row, cluster: Cluster, workflow_id: str) -> tuple[LocalMember, Event]:
+    """Freezes the leader as the call comes, and cancels the change, if the row says so."""
+    receiver, frozen = cluster.leader(), Event()
+
+    def freeze() -> None:
+        receiver.freeze()
+        if row.cancelled:
+            cluster.lab.cancel(workflow_id)
+        frozen.set()
+
+    fault = Fault(row.method, "forget", arrives=once(freeze))
+    cluster.relays[receiver.name].inject(fault)
+    cluster.injected.append([fault])
+    return receiver, frozen
+
+
+def has_gone_on(lab: Lab, row: Row, change: Running, since: float) -> bool:
+    """Its call has ended without an answer. A change that is cancelled waits for the member then, or has ended."""
+    if not change.command.is_running() or "is silent" in lab.heartbeat(change.workflow_id):
+        return True
+    return not row.cancelled and time.monotonic() >= since + GONE_ON
+
+
+def after_a_frozen_call(lab: Lab, row: Row) -> tuple[Cluster, Before, Ended]:
+    """The change, once its receiver was thawed and it has ended."""
+    cluster = lab.cluster()
+    cluster.policy = LOOSE if row.method in ("MemberRemove", "MoveLeader") else {}
+    before, subject = Before(cluster), subject_of(row, cluster)
+    receiver, frozen = freeze_with(row, cluster, workflow_of(row, cluster, subject))
+    change = start(row, cluster, subject)
+    eventually(frozen.is_set, f"{row.method} to come", 60)
+    eventually(partial(has_gone_on, lab, row, change, time.monotonic()), "the change to go on", 60)
+    receiver.thaw()
+    thawed = time.monotonic()
+    change.go_on()
+    end = change.command.wait(120)
+    # A late effect comes within a tenth of a second: one that comes after the end would be here by then.
+    eventually(lambda: time.monotonic() >= thawed + 2, "what comes late")
+    return cluster, before, end
+
+
+@pytest.mark.parametrize("run", range(RUNS))
+@pytest.mark.parametrize("row", TABLE, ids=str)
+def test_a_receiver_that_freezes(lab, row, run):
+    """The outcome is true, and stays true after the receiver was thawed."""
+    cluster, before, end = after_a_frozen_call(lab, row)
+    outcome = end.answer["outcome"]
+    assert outcome in row.outcome.split(" or "), end
+    assert end.code == (1 if outcome == "cancelled" else 0), end
+    assert not cluster.unused_faults()
+    assert not end.answer.get("unsettled"), end
+    after = eventually(lambda: cluster.roles() and cluster.leader() and cluster.roles(), "the members")
+    member_id = end.answer.get("member_id", "")
+    if row.members == "joined" and outcome != "cancelled":
+        assert after == {**before.roles, member_id: "voter"}
+    elif row.members == "gone":
+        assert after == {i: role for i, role in before.roles.items() if i != member_id}
+    else:
+        assert after == before.roles

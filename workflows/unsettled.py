@@ -1,0 +1,111 @@
+"""The calls of one change whose effect may still come."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from temporalio import workflow
+
+from workflows.board import Board
+from workflows.cluster import Cluster
+
+with workflow.unsafe.imports_passed_through():
+    from membership.duration import format_duration
+    from membership.failures import Failure
+    from membership.judgements import StepName
+    from membership.model import ClusterStatus, Member
+    from membership.settling import MOMENT, Act, SentCall, may_be_of, sent_call
+    from messages.orders import ActReport
+    from workflows.stop import Stop
+
+_ACTS: dict[StepName, Act] = {
+    "add": "add",
+    "promote": "promote",
+    "move": "move leader",
+    "remove": "remove",
+    "rollback": "remove",
+}
+# Seconds: longer than a member that is well must be heard.
+_SOON = 2 * MOMENT
+
+
+class Unsettled:
+    """
+    Keeps every call that may have been sent and whose fate nobody knows.
+
+    Going forward needs none of it: etcd refuses the same call once more. A change that goes back, ends without
+    success or lets others go first waits for them.
+    """
+
+    def __init__(self, board: Board, cluster: Cluster) -> None:
+        #: The calls whose effect may still come.
+        self.calls: tuple[SentCall, ...] = ()
+        #: Why, for a person; once they were waited for.
+        self.reasons: tuple[str, ...] = ()
+        self._board = board
+        self._cluster = cluster
+        # Calls whose effect was seen to come while they were waited for.
+        self._came: tuple[SentCall, ...] = ()
+        # Members whose removal may still come, and their client URLs: they are not asked.
+        self._leaving: tuple[str, ...] = ()
+        self._until: float | None = None
+
+    def note(self, step: StepName, report: ActReport, before: ClusterStatus, *, has_effect: bool) -> None:
+        """Takes the report of an act, and whether the look after it shows the effect."""
+        if report.applied == "no":
+            return
+        facts = self._cluster.facts
+        call = sent_call(_ACTS[step], before, report.sent_to, facts.member_id, facts.peer_urls)
+        if report.applied == "yes" and not report.answer_lost:
+            # The effect is this call's, and not that of an earlier one.
+            self.calls = tuple(replace(c, outdone=True) if c.is_like(call) else c for c in self.calls)
+            return
+        if has_effect and not any(c.is_like(call) for c in self.calls):
+            return
+        self.calls = (*self.calls, call)
+        if call.act == "remove":
+            self._leaving = (*self._leaving, call.member_id, *before.endpoints_of(call.member_id))
+
+    @property
+    def may_promote(self) -> bool:
+        """Whether the learner may still become a voter: it must not be taken for a learner until then."""
+        return any(call.act == "promote" for call in self.calls)
+
+    def may_have_added(self, learner: Member) -> bool:
+        """Whether an add of this change that nobody answered added the learner."""
+        return any(may_be_of(call, learner) for call in (*self.calls, *self._came))
+
+    def explain(self, stop: Stop) -> None:
+        """Where calls are left, the change fails, whatever it was to end as, and its reason names them."""
+        if not self.calls:
+            return
+        limit = format_duration(self._cluster.facts.policy.settle_timeout)
+        stop.kind, stop.error = "failed", Failure.UNSETTLED
+        waited = f"waited for settle_timeout ({limit})"
+        stop.reason = f"{'; '.join(self.reasons)}; {waited}; it was to end for this: {stop.reason}"
+        stop.hint = (
+            "thaw or restart that member, then look at the members with `memberflow status`; "
+            "a learner that comes late is removed by the next change of this cluster"
+        )
+
+    async def settle(self) -> None:
+        """Waits until no call may take effect any more, for the policy's `settle_timeout` in all; not interruptible."""
+        if not self.calls:
+            return
+        if self._until is None:
+            self._until = workflow.time() + self._cluster.facts.policy.settle_timeout.total_seconds()
+        await self._wait(max(0.0, self._until - workflow.time()))
+
+    async def settle_soon(self) -> bool:
+        """Waits for a moment; whether no call may take effect any more."""
+        await self._wait(_SOON)
+        return not self.calls
+
+    async def _wait(self, timeout: float) -> None:
+        if not self.calls:
+            return
+        self._board.waits_for("the members that were sent a call to be heard: its effect may still come")
+        settled = await self._cluster.settled(self.calls, timeout, self._leaving)
+        self._came = (*self._came, *settled.came)
+        self.calls, self.reasons = settled.left, settled.reasons
+        self._leaving = self._leaving if self.calls else ()
