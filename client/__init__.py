@@ -1,1 +1,1 @@
-"""How anything outside a worker speaks to Temporal about changes. Nothing here draws on a terminal."""
+"""Speaks to Temporal about changes, for everything outside a worker. Nothing here draws on a terminal."""

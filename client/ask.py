@@ -21,7 +21,7 @@ from settings import Settings
 
 # Seconds. A look that no worker takes, or that reaches no member, is an answer after 12 s (GLANCE).
 _PATIENCE = 16.0
-# A question whose worker died stays for the next caller, and ends later than any caller's patience.
+# A question whose worker died stays for the next caller. It ends later than any caller's patience.
 _KEPT = timedelta(seconds=30)
 
 
@@ -29,9 +29,9 @@ async def ask(
     client: Client, settings: Settings, workflow: str, result_type: type[Any], request: BaseModel | None = None
 ) -> Any:
     """
-    Runs a question's workflow. Callers that ask the same at the same time share one.
+    Runs a question's workflow. Callers that ask the same question at the same time share one workflow.
 
-    Raises CommandError when there is no answer: with OUT_OF_REACH when a worker is missing.
+    Raises CommandError when there is no answer, with OUT_OF_REACH when a worker is missing.
     """
     name = f"{workflow}:{hashlib.sha256(request.model_dump_json().encode()).hexdigest()[:16]}" if request else workflow
     handle = await client.start_workflow(

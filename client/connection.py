@@ -20,6 +20,7 @@ from client.errors import START_A_SERVER, brief, is_not_allowed, not_allowed
 from client.exit_codes import OUT_OF_REACH, CommandError
 from settings import Settings, quiet_runtime
 
+# Seconds.
 CONNECT_DEADLINE = 8.0
 WORKFLOW_TASKS = TaskQueueType.TASK_QUEUE_TYPE_WORKFLOW
 ACTIVITY_TASKS = TaskQueueType.TASK_QUEUE_TYPE_ACTIVITY
@@ -55,7 +56,7 @@ async def connect(settings: Settings) -> Client:
 
 
 def plain_reason(text: str) -> str:
-    """The operating system's own words, where the SDK wraps them in a dump of its types."""
+    """The operating system's own words, taken out of the SDK's dump of its types."""
     found = re.search(r'message: "([^"]+)"', text)
     return found[1] if found else text
 
@@ -82,9 +83,10 @@ async def workflow_pollers(client: Client, task_queue: str) -> list[str]:
 
 async def require_worker(client: Client, settings: Settings, hint: str = "") -> str:
     """
-    Raises CommandError with OUT_OF_REACH when no worker polls the task queue; `hint` is added to the advice.
+    Raises CommandError with OUT_OF_REACH when no worker polls the task queue. `hint` is added to the advice.
 
-    Returns why this could not be checked, or nothing: a caller without the right to ask goes on without the answer.
+    Returns why this could not be checked. Empty when it was checked. A caller without the right to ask goes on all the
+    same.
     """
     try:
         if await workflow_pollers(client, settings.task_queue):

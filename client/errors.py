@@ -18,7 +18,7 @@ _AWAY = {
     RPCStatusCode.RESOURCE_EXHAUSTED,
 }
 _NOT_ALLOWED = {RPCStatusCode.PERMISSION_DENIED, RPCStatusCode.UNAUTHENTICATED}
-# The SDK's connect has only these words for it.
+# The SDK's connect reports it only in these words.
 _NOT_ALLOWED_WORDS = ("PermissionDenied", "Unauthenticated")
 
 START_A_SERVER = "set TEMPORAL_ADDRESS (and TEMPORAL_NAMESPACE), or start a server: `temporal server start-dev`"
@@ -26,7 +26,7 @@ _CHECK_ACCESS = "check TEMPORAL_API_KEY, TEMPORAL_TLS and the client certificate
 
 
 def command_error(error: Exception) -> CommandError:
-    """How a command ends after this error. An unexpected error is printed with its traceback first."""
+    """The CommandError for any error. An unexpected error is printed with its traceback first."""
     match error:
         case CommandError():
             return error

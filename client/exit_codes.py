@@ -1,4 +1,4 @@
-"""The exit codes of every command, and how a process ends with one."""
+"""The exit codes of all commands, and the end of the process with an exit code."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def print_error(error: CommandError) -> None:
 
 def end_process(code: int) -> NoReturn:
     """
-    Ends the process with this exit code, whatever is still loaded.
+    Ends the process at once with this exit code, without the interpreter's shutdown.
 
     A short-lived process that used Temporal's SDK can crash while the interpreter shuts down (sdk-python#300).
     Skipping the shutdown keeps the exit code right.

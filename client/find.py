@@ -19,7 +19,7 @@ async def find_change(
     client: Client, cluster: str, name: str, verb: str | None, verbs: tuple[Verb, ...] = VERBS
 ) -> Handle:
     """
-    The running change of this name, or else the latest one.
+    The running change of this name, or otherwise the latest.
 
     Raises CommandError with USAGE when there is none, or when several run and `verb` does not decide.
     """

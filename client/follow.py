@@ -17,37 +17,38 @@ from client.exit_codes import OUT_OF_REACH, CommandError
 from client.requests import Handle
 from client.sight import Sight, see, with_end
 
-# Seconds. A server or a worker that is away for longer is mentioned, a server in the end given up.
+# Seconds. A server or a worker that is away for longer than _SILENCE is mentioned. After _GIVE_UP a server is given up.
 _SILENCE = 5.0
 _GIVE_UP = 60.0
-# Seconds between two rounds of looks, by how long the changes have been followed; afterwards _PER_CALL decides.
+# Age and pause in seconds: up to this age of the following, the pause between two rounds of looks. Then _PER_CALL.
 _PACES = ((10.0, 0.2), (30.0, 1.0))
+# Seconds until the next round for each call to Temporal in this round.
 _PER_CALL = 2.4
-# A worker that answered is asked again after this long, even if nothing has happened.
+# Seconds. A worker that answered is asked again after this long, even if nothing has happened.
 _ASK_AGAIN = 10.0
-# Changes in these stages move only when another one ends.
+# A change in these stages moves only when another change ends.
 _IN_LINE = ("preflight", "turn")
 
 
 @dataclass(frozen=True)
 class Away:
-    """Temporal has not answered for some seconds; following goes on."""
+    """Temporal has not answered for some seconds. Following goes on."""
 
     text: str
 
 
 @dataclass
 class _Followed:
-    """A change that is followed. The times are the loop's."""
+    """A change that is followed. All times are seconds on the event loop's clock."""
 
     client: Client
     handle: Handle
     seen: Sight | None = None
-    #: When a worker last answered.
+    #: The time of a worker's latest answer.
     heard: float = 0.0
-    #: Since when no worker has answered; None while one does.
+    #: The time since which no worker has answered. None while a worker answers.
     unheard: float | None = None
-    #: Temporal's long poll for the end of the change; done when it may have ended.
+    #: Temporal's long poll for the end of the change. Done when the change may have ended. None: no poll runs.
     poll: asyncio.Task[None] | None = None
 
     @property
@@ -73,7 +74,11 @@ class _Followed:
         return self.seen
 
     def renew_poll(self, *, wanted: bool) -> None:
-        """One round without a poll follows a poll that is done: a reset ends a run, and not the change."""
+        """
+        Starts the long poll if it is wanted and none runs.
+
+        After a poll that is done, one round has no poll: a reset ends a run, but not the change.
+        """
         if self.poll and self.poll.done():
             self.poll = None
         elif self.poll is None and wanted and not self.has_ended:
@@ -86,10 +91,10 @@ class _Followed:
 
 async def follow(client: Client, *handles: Handle, timeout: timedelta | None = None) -> AsyncGenerator[Sight | Away]:
     """
-    Yields each look at these changes until all have ended, across resets of them and restarts of the server.
+    Yields each look at these changes until all have ended, across their resets and restarts of the server.
 
     The last look at a change has its `end`. Stops early after `timeout`, but looks at each change once.
-    Of several changes, a change in line is looked at more rarely than the change that has the turn.
+    Among several changes, a change in line is looked at more rarely than the change that has the turn.
     After half a minute this costs at most one call in two seconds, beside a long poll for the end of the change.
     Raises CommandError with OUT_OF_REACH when the server stays away.
     """
@@ -125,15 +130,15 @@ async def _rounds(followed: list[_Followed], timeout: float) -> AsyncGenerator[S
 
 
 def pause_after(age: float, calls: int) -> float:
-    """Seconds until the next round, when the changes have been followed for `age` and this round took so many calls."""
+    """Seconds until the next round. `age`: seconds since the start. `calls`: calls to Temporal in this round."""
     return next((pace for until, pace in _PACES if age < until), _PER_CALL * max(calls, 1))
 
 
 def still_bearable(error: RPCError, away: float) -> str:
     """
-    How to mention a server that has not answered for so many seconds; empty for a short silence.
+    The text about a server that has not answered for `away` seconds. Empty for a short silence.
 
-    Raises the error, or CommandError with OUT_OF_REACH, when waiting longer is of no use.
+    Raises the error, or CommandError with OUT_OF_REACH, when waiting longer is useless.
     """
     if is_no_namespace(error) or is_not_allowed(error):
         raise error
@@ -149,7 +154,11 @@ def still_bearable(error: RPCError, away: float) -> str:
 
 
 def _due(followed: list[_Followed], rounds: int, *, everybody: bool) -> list[_Followed]:
-    """Every open change at first; later those that have the turn or come next, and one of the others by rotation."""
+    """
+    The changes to look at in this round. At first these are all open changes.
+
+    Later they are the changes that have the turn or come next, and one of the others by rotation.
+    """
     still_open = [each for each in followed if not each.has_ended]
     if everybody or len(still_open) <= 1:
         return still_open

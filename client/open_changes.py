@@ -1,4 +1,4 @@
-"""The running changes of a cluster: which one has the turn, which ones wait, which ones are held."""
+"""The running changes of a cluster: which has the turn, which wait, and which are held."""
 
 from __future__ import annotations
 
@@ -21,12 +21,13 @@ class OpenChange:
     workflow_id: str
     verb: str
     member: str
-    #: `holder`, or its place in line; empty for a change that is not in line.
+    #: `holder`, or the change's place in line, from 1. Empty: it is not in line.
     turn: str
-    #: Empty when no worker answered.
+    #: Empty: no worker answered.
     stage: str
-    #: Why it is held; empty when it is not.
+    #: Why the change is held. Empty: it is not held.
     held: str
+    #: Empty: it waits for nothing.
     waits_for: str
 
 
@@ -38,9 +39,9 @@ def changes_query(cluster: str) -> str:
 
 async def open_changes(client: Client, cluster: str, turns: TurnsState) -> tuple[list[OpenChange], str]:
     """
-    The running changes in the order of their turns; those that are not in line come last.
+    The running changes in the order of their turns. Changes that are not in line come last.
 
-    The second value is empty, or says why the list may be short: Temporal could not list workflows.
+    The second value says why the list may be incomplete: Temporal could not list workflows. Empty: it is complete.
     """
     places = {turns.holder.workflow_id: "holder"} if turns.holder else {}
     places |= {ticket.workflow_id: str(place) for place, ticket in enumerate(turns.waiting, 1)}
@@ -67,7 +68,7 @@ async def _sight(client: Client, workflow_id: str) -> Sight | None:
     except RPCError as error:
         if error.status is not RPCStatusCode.NOT_FOUND or is_no_namespace(error):
             raise
-        return None  # Temporal has forgotten it, and its visibility store not yet
+        return None  # Temporal has forgotten it, but its visibility store has not yet
 
 
 def _open(workflow_id: str, turn: str, seen: Sight) -> OpenChange:

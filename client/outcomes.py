@@ -19,7 +19,7 @@ from messages.outcomes import Outcome, OutcomeKind
 from messages.validation import explain
 from messages.views import ChangeView
 
-# Events. A longer rollback leaves the reason of a cancel to the history itself.
+# Events. After a longer rollback, the reason of a cancel is only in the history itself.
 _CLOSE_TO_THE_END = 200
 
 GOOD = {"promoted", "already-voter", "removed", "already-removed", "replaced"}
@@ -32,7 +32,7 @@ class Ended:
     """How a change ended."""
 
     outcome: Outcome
-    #: The failure's type; empty for a success.
+    #: The failure's type. Empty: a success.
     error: str = ""
 
     @property
@@ -46,12 +46,17 @@ class Ended:
 
 
 def with_name(failure: str, text: str) -> str:
-    """The text behind its failure's name, once."""
+    """The text after the failure's name, which is not repeated."""
     return f"{failure}: {text}" if failure and not text.startswith(f"{failure}:") else text
 
 
 def read_outcome(sent: Any) -> Outcome:
-    """The outcome that a change sent. A newer version may add fields, and one day a kind that this one cannot read."""
+    """
+    The outcome that a change sent.
+
+    A newer version may add fields, and one day a kind that this version cannot read. Raises CommandError with FAILED
+    for an unreadable outcome.
+    """
     try:
         return Outcome.model_validate(sent)
     except ValidationError as error:
@@ -62,7 +67,7 @@ def read_outcome(sent: Any) -> Outcome:
 async def how_it_ended(
     client: Client, handle: Handle, status: WorkflowExecutionStatus, run_id: str, view: ChangeView | None = None
 ) -> Ended:
-    """The outcome of a closed change. The last `view` adds the figures of a cancelled one, which has no outcome."""
+    """The outcome of a closed change. A cancelled change has none, so the last `view` adds its figures."""
     _, cluster, _, member = handle.id.split(":")
 
     def made_up(kind: OutcomeKind, reason: str, **more: Any) -> Outcome:
@@ -92,7 +97,7 @@ def _figures(view: ChangeView | None) -> dict[str, Any]:
 
 
 async def _why_cancelled(client: Client, workflow_id: str, run_id: str) -> str:
-    """The reason that came with the cancel: who preempted it, or who pressed which button."""
+    """The reason that came with the cancel: which change preempted it, or which client cancelled it."""
     history = await client.workflow_service.get_workflow_execution_history_reverse(
         GetWorkflowExecutionHistoryReverseRequest(
             namespace=client.namespace,

@@ -1,4 +1,4 @@
-"""The audit trail of a cluster: from Temporal's visibility store, for as long as it keeps changes."""
+"""The audit trail of a cluster, from Temporal's visibility store, for as long as that keeps changes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from client.outcomes import how_it_ended
 from client.requests import Handle, request_of
 from client.sight import Sight, see, with_end
 
-# Runs of one change that are read to find the latest that was not refused.
+# At most so many runs of a change are read to find the latest that was not refused.
 _RUNS = 20
 
 
@@ -27,11 +27,15 @@ class PastChange:
     began: str
     verb: str
     member: str
+    #: `held` or `running` while the change runs.
     outcome: str
+    #: The duration for a person, in seconds.
     took: str
+    #: The duration, so far for a change that runs.
     seconds: float
-    #: Who requested it; empty when the request does not say.
+    #: The requester. Empty: the request names none.
     by: str
+    #: Empty: no reason is known.
     reason: str
     workflow_id: str
     run_id: str
@@ -47,8 +51,8 @@ async def before_refusals(client: Client, seen: Sight) -> Sight:
     """
     The latest run of the change that was not refused.
 
-    A refused run proposed nothing, so it must not hide an earlier success. The same sight where there is no
-    earlier run, or where Temporal can't list it.
+    A refused run proposed nothing, so it must not hide an earlier success. Returns the same sight when there is no
+    earlier run, or when Temporal cannot list it.
     """
     if seen.is_running or not await _was_refused(client, seen):
         return seen
@@ -86,7 +90,7 @@ async def _audit(client: Client, execution: WorkflowExecution) -> PastChange:
 
 
 async def _how_it_stands(client: Client, handle: Handle, status: WorkflowExecutionStatus | None) -> tuple[str, str]:
-    """Its outcome and the reason. A running change is `held` or `running`, where a worker answers."""
+    """The outcome and the reason. A running change is `held`, if a worker says so, or otherwise `running`."""
     if status is WorkflowExecutionStatus.RUNNING:
         view = (await see(client, handle)).view
         return ("held", view.held) if view and view.held else ("running", "")

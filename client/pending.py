@@ -14,17 +14,17 @@ from client.connection import ACTIVITY_TASKS, polled_lately
 from client.errors import is_not_allowed
 from membership.model import SyncProgress
 
-# A worker takes an activity at once.
+# A worker takes an activity at once. After this long it is overdue.
 _TAKEN_WITHIN = timedelta(seconds=5)
 
-# They have no figures, and are repeated until they succeed.
+# Looks have no figures, and are repeated until they succeed.
 _LOOKS = ("check_status", "check_after_barrier", "look_beforehand")
 
 _PROGRESS = TypeAdapter(SyncProgress)
 
 
 async def heartbeat(client: Client, description: WorkflowExecutionDescription) -> tuple[SyncProgress | None, str]:
-    """The live figures of the pending wait, and what it waits for; else why the pending look is repeated."""
+    """The live figures and the reason of the pending wait. Otherwise the error that makes a look repeat."""
     pending_activities = description.raw_description.pending_activities
     for pending in pending_activities:
         payloads = pending.heartbeat_details.payloads
@@ -51,7 +51,7 @@ def overdue(description: WorkflowExecutionDescription) -> PendingActivityInfo | 
 
 
 async def why_untaken(client: Client, pending: PendingActivityInfo) -> str:
-    """Why no worker has taken the activity, naming its task queue."""
+    """Why no worker has taken the activity, with its task queue."""
     queue = pending.activity_options.task_queue.name
     if not queue:
         return "no worker takes the activities of this cluster; is one running with --serve for its task queue?"
@@ -67,5 +67,5 @@ async def why_untaken(client: Client, pending: PendingActivityInfo) -> str:
 
 
 def _due(pending: PendingActivityInfo) -> datetime:
-    """Since when a worker could take it. Between two attempts this is in the future."""
+    """The time from which a worker can take it. Between two attempts this is in the future."""
     return max(at.ToDatetime(UTC) for at in (pending.scheduled_time, pending.next_attempt_schedule_time))

@@ -11,15 +11,15 @@ from client.sight import see
 from client.steer import send
 from messages.requests import ChangeRequest, RemoveRequest, ReplaceRequest
 
-# Nothing of the change is in the cluster yet.
+# In these stages the change has not touched the cluster yet.
 _NOTHING_DONE = ("preflight", "turn")
 
 
 async def stop_to_preempt(client: Client, running: Handle, request: ChangeRequest, different: list[str]) -> bool:
     """
-    Cancels the running change if the request differs from it in `--preempt` alone, and nothing has been done yet.
+    Cancels the running change if the request differs only in `--preempt`, and nothing has been done yet.
 
-    True when it was cancelled: the caller then starts the change again, with the right to preempt. Raises CommandError
+    True when it was cancelled. The caller then starts the change again, with the right to preempt. Raises CommandError
     when the cancel is too late.
     """
     preempts = isinstance(request, RemoveRequest | ReplaceRequest) and request.preempt

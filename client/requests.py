@@ -1,4 +1,4 @@
-"""The request of a change: made, read from a running change, compared."""
+"""Makes the request of a change, reads it from a running change, and compares requests."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from messages.validation import explain
 
 Handle = WorkflowHandle[Any, Any]
 
-# Two requests for the same change may differ in these.
+# Two requests for the same change may differ in these fields.
 _NOT_COMPARED = {"cluster", "requested_by"}
 
 
 def make_request(verb: Verb, **given: Any) -> ChangeRequest:
-    """The request of a caller. Raises CommandError with USAGE, naming the field, when it is wrong."""
+    """The request of a caller. Raises CommandError with USAGE, and the field's name, when it is wrong."""
     try:
         return REQUESTS[verb].model_validate({**given, "requested_by": given.get("requested_by") or caller()})
     except ValidationError as error:
@@ -68,7 +68,7 @@ async def request_of(client: Client, change: Handle) -> Any:
 
 
 def asked_beside(request: ChangeRequest) -> str:
-    """The request beside the names, for a person."""
+    """The fields of the request, except cluster and requester, for a person."""
     given = request.model_dump(mode="json", exclude=_NOT_COMPARED)
     return ", ".join(f"{key} {_shown(value)}" for key, value in given.items())
 

@@ -1,4 +1,4 @@
-"""The search attributes in Temporal's namespace. Changes work without them; the UI's list shows more with them."""
+"""The search attributes in Temporal's namespace. Changes work without them. With them, the UI's list shows more."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ KEYWORD = IndexedValueType.INDEXED_VALUE_TYPE_KEYWORD
 
 
 async def registered(client: Client) -> tuple[list[str], list[str]]:
-    """Which of our search attributes are missing, and which exist with another type."""
+    """Those of our search attributes that are missing, and those that exist with another type."""
     listed = await client.operator_service.list_search_attributes(
         ListSearchAttributesRequest(namespace=client.namespace)
     )
@@ -22,7 +22,7 @@ async def registered(client: Client) -> tuple[list[str], list[str]]:
 
 
 async def register(client: Client) -> list[str]:
-    """Registers the missing ones and returns their names. The server would ignore a wrong type silently."""
+    """Registers the missing attributes and returns their names. The server would silently ignore a wrong type."""
     missing, _ = await registered(client)
     if missing:
         await client.operator_service.add_search_attributes(

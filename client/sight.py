@@ -1,4 +1,4 @@
-"""One look at a change from outside: the server's description, the worker's view, the pending activity's heartbeat."""
+"""One look at a change from outside: the server's description, the change's view, the pending activity's heartbeat."""
 
 from __future__ import annotations
 
@@ -26,24 +26,25 @@ _HANDOVER = TypeAdapter(Handover)
 
 @dataclass(frozen=True)
 class Sight:
-    """What one look at a change showed."""
+    """The result of one look at a change."""
 
     handle: Handle
     description: WorkflowExecutionDescription
-    #: The change's own view; None when no worker answered.
+    #: The change's own view. None: it has none, or no worker answered.
     view: ChangeView | None
+    #: The live figures of a sync. None: no activity reports any.
     progress: SyncProgress | None
-    #: What the change waits for; empty when it waits for nothing.
+    #: The condition that the change waits for. Empty: it waits for nothing.
     waits_for: str
-    #: A new member may be started with it; None before the add, and once it is dead.
+    #: The values to start the new member with. None before the add, and when the handover must not be used any more.
     handover: Handover | None
-    #: Why the handover must not be used any more; empty while it may be.
+    #: Why the handover must not be used any more. Empty while it may be used.
     dead: str
-    #: How many calls to Temporal this look took.
+    #: The number of calls to Temporal in this look.
     calls: int
     #: No worker has answered for a while.
     silent: bool = False
-    #: How it ended; None while it runs.
+    #: The end of the change. None while it runs.
     end: Ended | None = None
 
     @property
@@ -52,14 +53,14 @@ class Sight:
 
     @property
     def stage(self) -> str:
-        """Where the change is, for a person; empty when no worker answered."""
+        """The stage of the change, for a person. Empty when there is no view."""
         if self.view is None:
             return ""
         return f"held ({self.view.held})" if self.view.held else self.view.stage
 
     @property
     def figures(self) -> str:
-        """How far the sync is, for a person."""
+        """The progress of the sync, for a person."""
         return percent_text(self.progress) if self.progress else ""
 
     @property
@@ -68,7 +69,7 @@ class Sight:
         return self.view is not None and (self.view.stage == "verify" or "verify" in self.view.seconds)
 
     def same_history(self, description: WorkflowExecutionDescription) -> bool:
-        """Whether nothing was added to the change's history since: then its view is the same too."""
+        """Whether nothing was added to the change's history since this look. Then its view is the same too."""
         mine = self.description
         return (mine.run_id, mine.history_length) == (description.run_id, description.history_length)
 
@@ -77,14 +78,14 @@ async def see(client: Client, handle: Handle, known: Sight | None = None) -> Sig
     """
     Looks at a change once.
 
-    The view of `known` is used again, without a query, when the history has not grown since.
+    When the history has not grown since `known`, its view is used again, without a query.
     """
     description = await handle.describe()
     calls = 1
     view = None
     if known and known.view and known.same_history(description):
         view = known.view
-    # Every other end has an outcome with its figures.
+    # Every other ended change has an outcome with its figures.
     elif description.status in (WorkflowExecutionStatus.RUNNING, WorkflowExecutionStatus.CANCELED):
         view = await _view(handle)
         calls += 1
@@ -100,7 +101,7 @@ async def see(client: Client, handle: Handle, known: Sight | None = None) -> Sig
 
 
 async def with_end(client: Client, seen: Sight) -> Sight:
-    """The same, with how the change ended when it has."""
+    """The same sight, with the end of the change if it has ended."""
     if seen.is_running:
         return seen
     assert seen.description.status
@@ -109,7 +110,7 @@ async def with_end(client: Client, seen: Sight) -> Sight:
 
 
 def outcome_so_far(seen: Sight, kind: OutcomeKind | None = None) -> Outcome:
-    """The outcome of a change that goes on: of this kind, or as it was seen."""
+    """The outcome of a change that goes on. Its kind is `kind`, or otherwise comes from the sight."""
     _, cluster, _, member = seen.handle.id.split(":")
     view = seen.view
     held = view.held if view else ""
@@ -132,7 +133,7 @@ def _why_dead(description: WorkflowExecutionDescription, memo: Mapping[str, Any]
     """
     Why no member may be started with the change's handover any more.
 
-    The rollback also takes the handover out of the memo: that is seen while no worker answers.
+    The rollback also takes the handover out of the memo, so it is known even while no worker answers.
     """
     if description.status is WorkflowExecutionStatus.COMPLETED:
         return ""

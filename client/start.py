@@ -1,4 +1,4 @@
-"""Starts a change, or attaches to the same one that is already running."""
+"""Starts a change, or attaches to the same change if it is already running."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ async def start_change(client: Client, settings: Settings, request: ChangeReques
     """
     Starts the change, or attaches to it when it is already running (then the second value is true).
 
-    Raises CommandError with USAGE when a different request is running under the same workflow ID: Temporal itself
-    does not compare them.
+    Raises CommandError with USAGE when a different request is running under the same workflow ID. Temporal itself does
+    not compare requests.
     """
     handle = client.get_workflow_handle(change_id(request.cluster, request.verb, request.subject))
     try:

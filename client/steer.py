@@ -1,4 +1,4 @@
-"""Steers a running change by its updates: hold, resume, cancel."""
+"""Steers a running change through its updates: hold, resume, cancel."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from client.exit_codes import FAILED, OUT_OF_REACH, CommandError
 from client.requests import Handle
 from client.sight import Sight, see
 
-# Seconds. An act under way comes to its end first.
+# Seconds. An act under way ends first.
 _PATIENCE = 45.0
-# A worker answers a query at once. A worker that has just died is asked twice this long, no longer.
+# A worker answers a query at once. A worker that has just died costs twice this long, and no more.
 _ANSWERS_WITHIN = timedelta(seconds=4)
 _UNANSWERED = {
     RPCStatusCode.CANCELLED,
@@ -34,16 +34,20 @@ _UNANSWERED = {
 
 @dataclass(frozen=True)
 class OpenChange:
-    """A change that runs, to be steered."""
+    """A running change that can be steered."""
 
     client: Client
     handle: Handle
-    #: Why no update would be heard: Temporal drops one that no worker takes. Empty when a worker answers.
+    #: Why no update would be received: Temporal drops an update that no worker takes. Empty: a worker answers.
     deaf: str
 
 
 async def open_change(client: Client, handle: Handle, watch: str) -> OpenChange:
-    """The change, if it runs. Raises CommandError with FAILED when it has ended; `watch` is the command to see how."""
+    """
+    The change, if it runs.
+
+    Raises CommandError with FAILED when it has ended. `watch`: the command that shows the end.
+    """
     seen = await see(client, handle)
     if not seen.is_running:
         raise CommandError(FAILED, f"{handle.id} is not running any more", f"`{watch}` shows how it ended")
@@ -52,7 +56,7 @@ async def open_change(client: Client, handle: Handle, watch: str) -> OpenChange:
 
 async def send(handle: Handle, update: str, by: str) -> None:
     """
-    Sends an update and waits for its answer; `by` says who asks.
+    Sends an update and waits for its answer. `by`: the name of the caller.
 
     Raises CommandError when it is refused or not answered.
     """
@@ -61,7 +65,7 @@ async def send(handle: Handle, update: str, by: str) -> None:
     except WorkflowUpdateFailedError as refused:
         raise CommandError(FAILED, f"{handle.id}: {getattr(refused.cause, 'message', refused)}") from None
     except (TimeoutError, WorkflowUpdateRPCTimeoutOrCancelledError):
-        # The SDK makes the latter of every cancellation, that of Ctrl-C too.
+        # The SDK turns every cancellation into the second error, also that of Ctrl-C.
         if (task := asyncio.current_task()) and task.cancelling():
             raise asyncio.CancelledError from None
         hint = "its worker may have died: look with `memberflow watch` whether it took this, and ask again if not"

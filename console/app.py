@@ -30,10 +30,10 @@ _RICH = sys.stdout.isatty()
 
 
 class _Grouped(TyperGroup):
-    """A group whose plain help, too, lists the commands under their headings."""
+    """A group that lists its commands under their headings in the plain help too."""
 
     def list_commands(self, ctx: Any) -> list[str]:
-        """In the order of their use; a command without a place here comes last."""
+        """The commands in the order of COMMANDS. Commands that are not in it come last."""
         places = {name: place for place, name in enumerate(COMMANDS)}
         return sorted(super().list_commands(ctx), key=lambda name: places.get(name, len(places)))
 
@@ -50,8 +50,8 @@ class _Grouped(TyperGroup):
 
 
 def examples(*commands: str, note: str = "") -> str:
-    """The end of a command's help: how it is typed."""
-    # Plain help keeps the lines of a paragraph only behind this mark.
+    """The end of a command's help, with examples."""
+    # Plain help keeps the line breaks of a paragraph only after this mark.
     keep = "" if _RICH else "\b\n"
     title = "Example:" if len(commands) == 1 else "Examples:"
     text = f"{keep}{title}\n" + "\n".join(f"  {command}" for command in commands)
@@ -103,9 +103,9 @@ def root(
 
 def run(command: Coroutine[Any, Any, int], *, json: bool = False, output: str | None = None, attach: str = "") -> None:
     """
-    Runs a command to its exit code. Ctrl-C and SIGTERM end the command, never the change.
+    Runs a command and ends with its exit code. Ctrl-C and SIGTERM end the command, never the change.
 
-    `attach` is the command that follows the change again.
+    `attach`: the command that follows the change again. Empty: there is no change to follow.
     """
     import asyncio
 

@@ -31,7 +31,7 @@ def demo(
 
 
 async def _demo(keep: bool, folder: Path | None) -> int:  # noqa: FBT001  (an option)
-    """DONE when it went as it should."""
+    """Returns DONE when the demo went as it should."""
     import asyncio
     import tempfile
     import time
@@ -61,7 +61,7 @@ async def _demo(keep: bool, folder: Path | None) -> int:  # noqa: FBT001  (an op
 
 
 async def _join(scene: Scene) -> Ended:
-    """Asks for the join, and starts the new member with the handover as a provisioning system would."""
+    """Requests the join, and starts the new member with the handover, as a provisioning system would."""
     import asyncio
 
     from client.connection import caller
@@ -92,7 +92,7 @@ async def _join(scene: Scene) -> Ended:
 
 
 async def _tell(scene: Scene, end: Ended) -> bool:
-    """Tells how it went, as the relays, etcd's own metrics and Temporal saw it; true when it is as claimed."""
+    """Prints the result as the relays, etcd's own metrics and Temporal saw it. True when it is the claimed result."""
     import asyncio
 
     from local.metrics import promotes

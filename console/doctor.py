@@ -104,7 +104,7 @@ def _configuration(settings: Settings) -> str:
 
 
 async def _workers(client: Client, settings: Settings) -> Row:
-    """Which workers poll. Without the right to ask this is a warning: the clusters' rows tell."""
+    """The polling workers. A missing right to ask is only a warning: the clusters' rows show whether a worker polls."""
     from temporalio.service import RPCError
 
     from client.connection import workflow_pollers

@@ -13,7 +13,7 @@ def env(
     """
     Print the ETCD_* values with which a new member must be started.
 
-    Exit code 1 when there are none, or when its join was rolled back: a boot script never starts a dead handover.
+    Exit code 1 when there are none, or when the join was rolled back: a boot script never starts with dead values.
     """
     run(_env(cluster, name, verb), json=json, output=output)
 

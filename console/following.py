@@ -1,4 +1,4 @@
-"""Starts a change, follows it on the terminal, and prints how it went."""
+"""Starts a change, follows it on the terminal, and prints the result."""
 
 from __future__ import annotations
 
@@ -21,18 +21,20 @@ if TYPE_CHECKING:
     from messages.outcomes import OutcomeKind
     from messages.requests import ChangeRequest
 
-# The stages in which a new member is awaited.
+# In these stages the change waits for the new member.
 _AWAITED = ("add", "sync", "promote")
 
 
 @dataclass(frozen=True)
 class Waiting:
-    """How long the command waits, and where the handover goes."""
+    """How long the command waits, and where it writes the handover."""
 
     no_wait: bool = False
-    #: `added` or `voter`; None: until the change has ended.
+    #: `added` or `voter`. None: until the change has ended.
     until: str | None = None
+    #: None: no limit.
     timeout: timedelta | None = None
+    #: None: no file is written.
     env_file: Path | None = None
 
     def __post_init__(self) -> None:
@@ -51,7 +53,7 @@ class Waiting:
 
 
 async def start_and_follow(request: ChangeRequest, waiting: Waiting) -> int:
-    """Starts the change or attaches to it, follows it, and prints how it went."""
+    """Starts the change or attaches to it, follows it, and prints the result. Returns the exit code."""
     from client.requests import summary
     from client.sight import outcome_so_far, see
     from client.start import start_change
@@ -82,9 +84,9 @@ async def follow_on_terminal(
     enough: Callable[[Sight], bool] = lambda _: False,
 ) -> Sight | None:
     """
-    Draws the change until it ends, is far `enough`, or the wait ends; every sight goes to `look`, too.
+    Draws the change until it ends, is far `enough`, or the wait ends. `look` also gets every sight.
 
-    Returns the last sight; None when Temporal never answered.
+    Returns the last sight. None when Temporal never answered.
     """
     from contextlib import aclosing
 
@@ -128,7 +130,7 @@ class _Handover:
         self._given = True
 
     def _is_awaited(self, seen: Sight) -> bool:
-        """Whether the new member is still to be started: it is no voter yet, and no launcher starts it."""
+        """Whether an operator must still start the new member: it is no voter yet, and no launcher starts it."""
         launched = getattr(self._request, "launcher", None)
         is_learner = seen.view is None or seen.view.stage in _AWAITED
         return is_learner and seen.is_running and not launched

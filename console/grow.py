@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from messages.requests import ChangeRequest
     from settings import Settings
 
-# Seconds. A join that cannot reach its cluster keeps the next one waiting no longer than this.
+# Seconds. A join that cannot reach its cluster delays the next join no longer than this.
 _IN_LINE = 10.0
 _QUERY_DEADLINE = timedelta(seconds=2)
 
@@ -69,9 +69,13 @@ class Growth:
 
     cluster: str
     members: Members
+    #: None: no files are written.
     env_dir: Path | None
+    #: None: no launcher starts the members.
     launcher: str | None
+    #: Empty: user@host.
     requested_by: str
+    #: None: no limit.
     timeout: timedelta | None
 
 
@@ -81,12 +85,13 @@ class Row:
 
     request: ChangeRequest
     handle: Handle
+    #: The last look. None: no look yet.
     seen: Sight | None = None
     wrote_env: bool = False
 
     @property
     def outcome(self) -> Outcome | None:
-        """How it ended, or where it stands; None when the server has been away from the start."""
+        """The outcome of the join so far. None when the server has been away from the start."""
         from client.sight import outcome_so_far
 
         if self.seen is None:
@@ -95,7 +100,7 @@ class Row:
 
     @property
     def cells(self) -> tuple[str, str]:
-        """Where it is, and what it waits for."""
+        """The stage or outcome, and the reason for waiting or failing."""
         if self.seen is None:
             return "started", ""
         if self.seen.end:
@@ -117,7 +122,7 @@ def _make_env_dir(folder: Path, members: Members) -> None:
 
 
 async def _grow(growth: Growth) -> int:
-    """The exit code of all joins, where it is the same; else FAILED."""
+    """The exit code of all joins if they have the same, or otherwise FAILED. STILL_RUNNING if one has not ended."""
     from client.exit_codes import FAILED, STILL_RUNNING
     from console.session import with_worker
     from console.terminal.outcomes import as_object
@@ -158,7 +163,7 @@ async def _start(client: Client, settings: Settings, requests: list[ChangeReques
 
 
 async def _until_in_line(client: Client, row: Row) -> None:
-    """Waits until the join stands in line; not long for one that can't reach its cluster."""
+    """Waits until the join stands in line, at most _IN_LINE seconds: it may be unable to reach its cluster."""
     import asyncio
     from contextlib import suppress
 
@@ -189,7 +194,7 @@ async def _is_in_line(client: Client, row: Row) -> bool:
 
 
 async def _follow(client: Client, rows: list[Row], growth: Growth) -> None:
-    """Follows the joins to their ends, draws them, and writes each handover as soon as it is known."""
+    """Follows the joins to their end, draws them, and writes each handover as soon as it is known."""
     from contextlib import aclosing
 
     from client.follow import Away, follow

@@ -13,12 +13,12 @@ if TYPE_CHECKING:
 
 
 def as_text(handover: Handover) -> str:
-    """A line for each value, as systemd's EnvironmentFile and shells read it."""
+    """A line for each value, in the form that systemd's EnvironmentFile and shells read."""
     return "".join(f"{key}={value}\n" for key, value in handover.env().items())
 
 
 def check_writable(option: str, path: Path) -> None:
-    """Raises CommandError with USAGE, naming option and path, when no handover could be written there."""
+    """Raises CommandError with USAGE, and with option and path, when no handover could be written there."""
     from tempfile import NamedTemporaryFile
 
     if not path.parent.is_dir():
@@ -34,9 +34,9 @@ def check_writable(option: str, path: Path) -> None:
 
 def write_env(path: Path, handover: Handover, cluster: str) -> None:
     """
-    Writes the handover in one step: a boot script never reads half of it.
+    Writes the handover in one step, so that a boot script never reads half of it.
 
-    Raises CommandError with FAILED when the file can't be written any more; the change goes on without it.
+    Raises CommandError with FAILED when the file cannot be written any more. The change goes on without it.
     """
     from tempfile import NamedTemporaryFile
 

@@ -15,10 +15,10 @@ _EXPECTED = "expected a name and its peer URLs, e.g. `etcd-4 https://h:2380`"
 
 def read_members(path: Path) -> Members:
     """
-    Names and peer URLs, a line each: `NAME URL[,URL...]`, `NAME=URL[,URL...]` or `NAME URL URL...`; `#` begins a
-    comment.
+    Names and peer URLs, one member a line: `NAME URL[,URL...]`, `NAME=URL[,URL...]` or `NAME URL URL...`. `#` begins
+    a comment.
 
-    Raises CommandError with USAGE, naming file and line, for anything else, and for a name or URL that is there twice.
+    Raises CommandError with USAGE, and with file and line, for any other line, and for a repeated name or URL.
     """
     try:
         lines = path.read_text().splitlines()
@@ -45,7 +45,7 @@ def read_members(path: Path) -> Members:
 
 
 def _member(text: str) -> tuple[str, list[str]]:
-    """A name has neither `=` nor a blank in it, so whichever comes first ends it."""
+    """The name and peer URLs of a line. A name contains neither `=` nor a blank, so the first of them ends it."""
     name, *rest = re.split(r"\s*=\s*|\s+", text, maxsplit=1)
     urls = re.split(r"\s*,\s*|\s+", rest[0]) if rest else []
     if not urls or "" in urls:

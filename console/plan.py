@@ -18,7 +18,7 @@ plan = group("plan", CHANGE, "Show what a change would do, or why it would be re
 
 @plan.command("join", epilog=examples("memberflow plan join prod etcd-4 --peer-url https://10.0.0.14:2380"))
 def plan_join(cluster: Cluster, name: Newcomer, peer_url: PeerUrl, output: Output = None, json: Json = False) -> None:
-    """Show what a join would do."""
+    """Check whether a join would run, without starting it."""
     from client.requests import make_request
 
     request = make_request("join", cluster=cluster, name=name, peer_urls=peer_url)
@@ -29,7 +29,7 @@ def plan_join(cluster: Cluster, name: Newcomer, peer_url: PeerUrl, output: Outpu
 def plan_remove(
     cluster: Cluster, member: Leaving, force: Force = False, output: Output = None, json: Json = False
 ) -> None:
-    """Show what a removal would do."""
+    """Check whether a removal would run, without starting it."""
     from client.requests import make_request
 
     request = make_request("remove", cluster=cluster, member=member, force=force)
@@ -49,7 +49,7 @@ def plan_replace(
     output: Output = None,
     json: Json = False,
 ) -> None:
-    """Show what a replacement would do, and which half would come first."""
+    """Check whether a replacement would run, and which half would come first, without starting it."""
     from client.requests import make_request
 
     request = make_request("replace", cluster=cluster, old=old, name=name, peer_urls=peer_url, order=order, force=force)
@@ -57,7 +57,7 @@ def plan_replace(
 
 
 async def _plan(request: ChangeRequest) -> int:
-    """DONE when the change would run, now or after a wait; REFUSED when it would be refused."""
+    """Returns DONE when the change would run, now or after a wait. Returns REFUSED when it would be refused."""
     from dataclasses import asdict
 
     from client.ask import ask

@@ -50,8 +50,8 @@ def replace(
     """
     Replace a member by a new one, in one change.
 
-    While the old member is healthy, the new one joins first. A dead member is removed first. Run the command again
-    after a failure to go on from there; after a success it changes nothing.
+    If the old member is healthy, the new member joins first. A dead member is removed first. After a failure, run the
+    command again to go on from there. After a success, running it again changes nothing.
     """
     from client.requests import make_request
     from console.following import Waiting, start_and_follow

@@ -1,4 +1,4 @@
-"""How a command reaches Temporal, and says so when that takes a moment."""
+"""Connects a command to Temporal, and says so when that takes a moment."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 async def connected() -> tuple[Client, Settings]:
-    """A client of Temporal, and the settings it was made from."""
+    """A client of Temporal, and its settings."""
     from client.connection import connect
     from settings import read_settings
 
@@ -23,7 +23,7 @@ async def connected() -> tuple[Client, Settings]:
 
 
 async def with_worker(hint: str = "") -> tuple[Client, Settings]:
-    """The same. Raises CommandError with OUT_OF_REACH when no worker would hear the command; `hint` says more."""
+    """The same, but raises CommandError with OUT_OF_REACH when no worker polls. `hint` is added to its advice."""
     from client.connection import require_worker
 
     client, settings = await connected()

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 # Seconds between two looks of `status --watch`.
 _AGAIN = 5.0
-# Digits of a member's ID; a wide table has all of them.
+# Digits of a member's ID in the table. A wide table has all digits.
 _SHORT = 8
 
 
@@ -33,7 +33,7 @@ def status(
     output: ListOutput = None,
     json: Json = False,
 ) -> None:
-    """Show the members of a cluster, its running changes, and which of them has the turn."""
+    """Show the members of a cluster, its running changes, and which change has the turn."""
     from client.exit_codes import USAGE, CommandError
 
     if watch and (json or output not in (None, "wide")):
@@ -43,21 +43,21 @@ def status(
 
 @dataclass(frozen=True)
 class Overview:
-    """A cluster and its changes, as they were at one look."""
+    """One look at a cluster and its changes."""
 
     seen: Inspection
     changes: list[OpenChange]
-    #: Why the list of changes may be short; empty when it is complete.
+    #: Why the list of changes may be incomplete. Empty: it is complete.
     problem: str
 
     @property
     def members(self) -> list[Member]:
-        """By name."""
+        """The members, sorted by name."""
         return sorted(self.seen.status.members, key=lambda member: (member.name or "~", member.id))
 
 
 def check_cluster(cluster: str) -> InspectRequest:
-    """The question about a cluster. Raises CommandError with USAGE for a name that no cluster can have."""
+    """The request to inspect a cluster. Raises CommandError with USAGE for a name that no cluster can have."""
     from pydantic import ValidationError
 
     from client.exit_codes import USAGE, CommandError
@@ -85,7 +85,7 @@ async def _status(cluster: str) -> int:
 
 
 async def _watch(cluster: str) -> int:
-    """Runs until it is interrupted; an error is shown, and the next look tries again."""
+    """Runs until it is interrupted. After an error it shows the error, and the next look tries again."""
     import asyncio
     import sys
 
@@ -129,7 +129,7 @@ def _as_object(overview: Overview) -> dict[str, Any]:
 
 
 def _parts(overview: Overview) -> list[Part]:
-    """The tables for a person, and below them everything that is wrong."""
+    """The tables for a person, and all problems below them."""
     from console.terminal.output import answer
     from console.terminal.tables import make_table
 
@@ -168,7 +168,7 @@ def _role(status: ClusterStatus, member: Member) -> str:
 
 
 def _lag(status: ClusterStatus, member: Member) -> int | None:
-    """Raft entries behind the leader; None where one of them did not answer."""
+    """The number of raft entries behind the leader. None when the member or the leader did not answer."""
     own, leader = status.statuses.get(member.id), status.statuses.get(status.leader)
     return max(0, leader.raft_index - own.applied_index) if own and leader else None
 

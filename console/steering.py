@@ -1,4 +1,4 @@
-"""Parts of hold, resume and cancel."""
+"""The parts that hold, resume and cancel share."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 async def open_change(cluster: str, name: str, verb: str | None) -> OpenChange:
-    """The one running change of this name, and whether a worker hears it."""
+    """The running change of this name, and whether a worker answers for it."""
     from client import steer
     from client.find import find_change
     from console.session import connected

@@ -19,7 +19,7 @@ def watch(
     output: ChangeOutput = None,
     json: Json = False,
 ) -> None:
-    """Follow a running change to its end, or show how the latest one ended."""
+    """Follow a running change to its end, or show how the latest change ended."""
     run(
         _watch(cluster, name, verb, timeout),
         json=json,

@@ -1,1 +1,1 @@
-"""Starts members on this worker's account: `messages.launching.Launcher` for real. Only the worker imports it."""
+"""Starts members for this worker: the real `messages.launching.Launcher`. Only the worker imports it."""

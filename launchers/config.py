@@ -2,8 +2,8 @@
 One `[launchers.NAME]` table of the clusters file.
 
 Command, flags, environment and mounts may contain placeholders, so that one table serves several members:
-`{cluster}` and `{name}`, and outside mounts also `{peer_host}` and `{peer_port}`, of the new member's first
-peer URL. A literal brace is written twice.
+`{cluster}` and `{name}`, and outside mounts also `{peer_host}` and `{peer_port}`. The last two come from the new
+member's first peer URL. A literal brace is written twice.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-# A mount is a path on the engine's host: only values that can't climb out of it.
+# A mount is a path on the engine's host. So it takes only values that cannot climb out of that path.
 _OF_NAMES = ("cluster", "name")
 _PLACEHOLDERS = (*_OF_NAMES, "peer_host", "peer_port")
 
-# Each would undo the handover or the new volume; etcd ignores everything else beside a config file.
+# Each of these would undo the handover or the new volume: beside a config file, etcd ignores everything else.
 _RESERVED = (
     *("name", "data-dir", "wal-dir", "config-file", "force-new-cluster", "initial-advertise-peer-urls"),
     *("initial-cluster", "initial-cluster-state", "initial-cluster-token"),
@@ -151,5 +151,5 @@ class LauncherConfig(BaseModel):
         return {key: path for key in ("ca", "cert", "key") if (path := getattr(self, key)) is not None}
 
     def relative_to(self, folder: Path) -> LauncherConfig:
-        """The same, its relative file names read as relative to `folder`."""
+        """The same table. Its relative file names are relative to `folder`."""
         return self.model_copy(update={key: folder / path for key, path in self.files.items()})

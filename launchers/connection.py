@@ -1,4 +1,4 @@
-"""The way to a Docker engine, and its failures in words."""
+"""The connection to a Docker engine, and its failures in words."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ import docker
 from launchers.config import LauncherConfig
 from messages.launching import LauncherUnavailable
 
-# Seconds for one answer. A pull has no deadline: whoever waits for it may leave at any moment.
+# Seconds for one answer. A pull has no deadline: its caller may leave at any moment.
 ANSWER_DEADLINE = 30
-# For a look that somebody waits for, and that is repeated.
+# Seconds for one answer to a look, which has a waiting caller and is repeated.
 LOOK_DEADLINE = 5
 # Characters of an engine's error that are kept.
 WORDS = 500
@@ -31,9 +31,9 @@ _PERMISSION_HINT = "let the worker's user use the engine's socket (group docker)
 @contextmanager
 def connected(config: LauncherConfig, deadline: int = ANSWER_DEADLINE) -> Iterator[docker.DockerClient]:
     """
-    A client for a few calls, each with this deadline in seconds; certificates are read anew each time.
+    A client for a few calls, each with this deadline in seconds. Certificates are read anew each time.
 
-    Whatever of Docker's leaves the block does so as LauncherUnavailable, with the engine's address and words.
+    Every error of Docker in the block is raised as LauncherUnavailable, with the engine's address and words.
     """
     try:
         _check_files(config)
@@ -52,7 +52,7 @@ def connected(config: LauncherConfig, deadline: int = ANSWER_DEADLINE) -> Iterat
 
 
 def told(error: APIError) -> str:
-    """The engine's own words; something else that answers in its place may have too many."""
+    """The engine's own words. They are cut, because something else that answers in its place may have too many."""
     return " ".join(str(error.explanation or error).split())[:WORDS]
 
 
@@ -61,7 +61,7 @@ def _client(config: LauncherConfig, version: str, deadline: int) -> docker.Docke
     if config.files:
         tls = TLSConfig(client_cert=(str(config.cert), str(config.key)), ca_cert=str(config.ca), verify=True)
     client = docker.DockerClient(base_url=config.engine, version=version, timeout=deadline, tls=tls)
-    # Else REQUESTS_CA_BUNDLE would take the place of `ca`, and a proxy for web pages that of the engine.
+    # Otherwise REQUESTS_CA_BUNDLE would replace `ca`, and a proxy for web pages would replace the engine.
     client.api.trust_env = False
     return client
 
@@ -90,7 +90,7 @@ def _check_socket(config: LauncherConfig, deadline: int) -> None:
 
 
 def _root(error: BaseException) -> BaseException:
-    """What the operating system or OpenSSL said; requests and urllib3 wrap it several times."""
+    """The error of the operating system or OpenSSL. requests and urllib3 wrap it several times."""
     while getattr(error, "errno", None) is None:
         wrapped = next((e for e in (*error.args, error.__cause__) if isinstance(e, BaseException)), None)
         if wrapped is None:

@@ -1,8 +1,8 @@
 """
-What a member's container and volume are called, how they are told from others', and what the container is made of.
+The names of a member's container and volume, the labels that identify them, and the settings of the container.
 
-Names can be read by anybody; the labels prove whose a container or volume is. The volume's name contains the
-member ID, and IDs never come back: a new member always gets a new volume.
+Names are for people. The labels prove which member a container or volume belongs to. The volume's name contains the
+member ID, and an ID is never used again: a new member always gets a new volume.
 """
 
 from __future__ import annotations
@@ -41,16 +41,16 @@ def labels_of(launch: Launch) -> dict[str, str]:
 
 
 def belongs_to(labels: Mapping[str, str], launch: Launch) -> bool:
-    """Whether these are the labels of this very member, whichever change started it."""
+    """Whether these are the labels of this very member. It does not matter which change started it."""
     return is_namesake(labels, launch) and labels.get(MEMBER_ID) == launch.member_id
 
 
 def is_of_cluster(labels: Mapping[str, str], launch: Launch) -> bool:
     """
-    Whether these are the labels of something in that very etcd cluster, whoever else calls one so.
+    Whether these labels belong to that very etcd cluster, and not only to a cluster of the same name.
 
-    Two installations may share names and an engine, and a cluster that was built anew has the name of the old one:
-    its list of members says nothing of theirs.
+    Two installations may share names and an engine, and a rebuilt cluster has the name of the old cluster. The member
+    list of one cluster says nothing about the members of the other.
     """
     return (labels.get(CLUSTER), labels.get(CLUSTER_ID)) == (launch.cluster, launch.cluster_id)
 
@@ -61,14 +61,14 @@ def is_namesake(labels: Mapping[str, str], launch: Launch) -> bool:
 
 
 def is_gone(labels: Mapping[str, str], launch: Launch) -> bool:
-    """Whether these are the labels of an earlier member of that name, which the cluster certainly removed."""
+    """Whether these are the labels of an earlier member of that name that the cluster has certainly removed."""
     earlier = labels.get(MEMBER_ID)
     known = bool(earlier and launch.members and launch.cluster_id)
     return is_namesake(labels, launch) and known and earlier not in launch.members
 
 
 def settings(config: LauncherConfig, launch: Launch) -> dict[str, Any]:
-    """What the SDK's `containers.create` wants to know; the handover has the last word."""
+    """The arguments for the SDK's `containers.create`. The values of the handover override all others."""
     environment = {key: launch.fill(text) for key, text in config.environment.items()}
     return {
         "name": container_name(launch),
@@ -80,13 +80,13 @@ def settings(config: LauncherConfig, launch: Launch) -> dict[str, Any]:
         "network": config.network,
         "ports": _published(config),
         "restart_policy": {"Name": config.restart},
-        # Raft doesn't go through the proxy that somebody set up for `docker build`.
+        # Raft does not go through a proxy that was set up for `docker build`.
         "use_config_proxy": False,
     }
 
 
 def has_aliases(network: str) -> bool:
-    """Whether containers of this network can be found by further names: not on Docker's own networks."""
+    """Whether containers of this network can have further names. Docker's own networks do not allow that."""
     return network not in ("host", "none", "bridge", "default") and not network.startswith("container:")
 
 

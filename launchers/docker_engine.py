@@ -1,4 +1,4 @@
-"""Members as containers of a Docker engine, through its SDK."""
+"""Runs members as containers of a Docker engine, through Docker's SDK."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ from messages.launching import (
 
 # Docker's words for a container that needs no start.
 _STARTED = ("running", "paused", "restarting")
-# Says nothing against the launch itself: refused for now, or another attempt of the same launch was quicker.
+# These do not speak against the launch itself: it is refused for now, or another attempt of it was quicker.
 _PASSING = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.CONFLICT)
 
 
 class DockerLauncher:
-    """`messages.launching.Launcher` on a Docker engine. Threads may share it; it keeps no connection."""
+    """`messages.launching.Launcher` on a Docker engine. Threads may share it. It keeps no connection."""
 
     def __init__(self, config: LauncherConfig) -> None:
         self._config = config
@@ -80,13 +80,13 @@ class DockerLauncher:
         return bool(container or volume)
 
     def _create(self, client: DockerClient, launch: Launch, go_on: GoOn) -> Container:
-        """A new container, started; if it can't be had, nothing is left of it."""
+        """Creates and starts a container. After a failure it leaves nothing behind."""
         self._provide_image(client, go_on)
         with ExitStack() as undo:
             has_volume = _has_volume(client, launch)
             go_on(ask=True)
             if not has_volume:
-                # Docker makes it with the container, and keeps it while a container of another attempt has it.
+                # Docker makes the volume with the container, and keeps it while another attempt's container uses it.
                 undo.callback(_quietly, lambda: client.volumes.get(containers.volume_name(launch)).remove())
             container = client.containers.create(**self._settings(client, launch))
             with _kept(undo):
@@ -123,7 +123,7 @@ class DockerLauncher:
 
 @contextmanager
 def _kept(undo: ExitStack) -> Iterator[None]:
-    """Undoes nothing when the block raises: another attempt may have found the container, and started it."""
+    """Undoes nothing when the block raises: another attempt may have found the container and started it."""
     try:
         yield
     except BaseException:
@@ -132,13 +132,13 @@ def _kept(undo: ExitStack) -> Iterator[None]:
 
 
 def _found(client: DockerClient, launch: Launch, go_on: GoOn) -> Container | None:
-    """This member's container. None when there is none and the name is free, which an earlier member's is made."""
+    """This member's container. None when there is none: then the name is free. An earlier member's is removed first."""
     container = _container(client, launch)
     if container is None or containers.belongs_to(container.labels, launch):
         return container
     if not containers.is_gone(container.labels, launch):
         raise _conflict("container", containers.container_name(launch), container.labels, launch)
-    # Thawed after a while, this attempt would take the container of a member that was added since for a removed one's.
+    # This attempt may have been frozen. A member that was added meanwhile would look removed to it.
     go_on(ask=True)
     with suppress(NotFound):
         container.remove(force=True)
@@ -199,7 +199,7 @@ def _labels(volume: Volume) -> Mapping[str, str]:
 
 
 def _quietly(undo: Callable[[], object]) -> None:
-    """What is left all the same, `stop` or the next attempt finds by its labels."""
+    """Ignores errors: `stop` or the next attempt finds any remains by their labels."""
     with suppress(DockerException, OSError):
         undo()
 
@@ -229,7 +229,7 @@ def _state(container: Container) -> ContainerState:
 
 def _log(container: Container) -> tuple[str, ...]:
     try:
-        # Usage texts are half blank lines.
+        # Half of the lines of a usage text are blank.
         return last_lines(container.logs(tail=2 * LOG_LINES))
     except APIError as error:
         # Not every logging driver can be read.

@@ -1,4 +1,4 @@
-"""Images: whether an engine has one, and how it gets one."""
+"""Looks for images on an engine, and pulls them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from launchers.config import LauncherConfig
 from launchers.connection import WORDS
 from messages.launching import GoOn, LauncherUnavailable
 
-# Seconds between two questions whether to go on, while an engine says nothing.
+# Seconds between two calls of `go_on` while an engine says nothing.
 ASK_EVERY = 0.25
 
 _HINT = "can the engine's machine reach the image's registry, and has it room? Its own log may tell more"
@@ -30,19 +30,19 @@ def has_image(client: DockerClient, image: str) -> bool:
 
 def pull(client: DockerClient, config: LauncherConfig, go_on: GoOn) -> None:
     """
-    Has the engine pull the table's image; raises LauncherUnavailable, in the engine's words, when it breaks off.
+    Has the engine pull the table's image. Raises LauncherUnavailable, in the engine's words, when it breaks off.
 
-    Asks `go_on` all the time, and leaves with what that raises: what the engine has by then, it keeps.
+    Calls `go_on` all the time, and lets its errors through. The engine keeps the parts that it already has.
     """
     for line in _lines(client, config.image, go_on):
-        # The SDK's own pull overhears this and takes whatever image of that name is there.
+        # The SDK's own pull ignores this error and takes any image of that name that is there.
         if error := line.get("error"):
             words = " ".join(str(error).split())[:WORDS]
             raise LauncherUnavailable(f"{config.engine} broke off the pull of {config.image}: {words}", _HINT)
 
 
 def _lines(client: DockerClient, image: str, go_on: GoOn) -> Iterator[Mapping[str, Any]]:
-    """What the engine says, read by a thread of its own: it may say nothing for minutes, and has no deadline."""
+    """The engine's messages. A separate thread reads them: they have no deadline, and may stay out for minutes."""
     said: SimpleQueue[Mapping[str, Any] | Exception | None] = SimpleQueue()
     left = Event()
 

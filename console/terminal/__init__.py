@@ -1,1 +1,1 @@
-"""What the commands draw: lines, tables, progress."""
+"""Draws the output of the commands: lines, tables, progress."""

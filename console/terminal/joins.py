@@ -1,4 +1,4 @@
-"""Shows several joins while they run: a table on a terminal, elsewhere a line when one of them comes further."""
+"""Shows several joins while they run: a table on a terminal, elsewhere a line when a join reaches its next stage."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class JoinsDisplay:
 
     def __init__(self) -> None:
         self._screen = Screen(sys.stderr) if sys.stderr.isatty() else None
-        #: The stage that was last shown of each member; under an empty name the note.
+        #: The last shown stage of each member. The note has an empty name.
         self._shown: dict[str, str] = {}
 
     def __enter__(self) -> Self:

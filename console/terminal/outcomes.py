@@ -1,4 +1,4 @@
-"""Prints how a change went, or where it stands."""
+"""Prints the result of a change, or its present state."""
 
 from __future__ import annotations
 
@@ -12,7 +12,11 @@ from messages.outcomes import Outcome
 
 
 def print_end(seen: Sight | None) -> int:
-    """Prints the end of a change, or where it stood when the wait ended; returns the exit code."""
+    """
+    Prints the end of a change, or its state when the wait ended. Returns the exit code.
+
+    Raises CommandError with OUT_OF_REACH for no sight: Temporal never answered.
+    """
     if seen is None:
         raise CommandError(OUT_OF_REACH, "Temporal did not answer before the wait ended", "the change goes on")
     if seen.end:
@@ -21,7 +25,7 @@ def print_end(seen: Sight | None) -> int:
 
 
 def print_outcome(outcome: Outcome, code: int, error: str = "") -> int:
-    """Prints an outcome and returns the exit code; `error` is the failure's type."""
+    """Prints an outcome and returns the exit code. `error`: the failure's type, empty for a success."""
     if print_answer(as_object(outcome), names=[outcome.workflow_id]):
         return code
     say(_sentence(outcome, error))
@@ -33,7 +37,7 @@ def print_outcome(outcome: Outcome, code: int, error: str = "") -> int:
 
 
 def as_object(outcome: Outcome) -> dict[str, Any]:
-    """The outcome without the fields that do not apply. The member's ID is always there, perhaps as null."""
+    """The outcome without the fields that do not apply. The member's ID is always there, and may be null."""
     shown = outcome.model_dump(mode="json", exclude_none=True)
     return {**outcome.model_dump(include={"cluster", "member", "member_id"}), **shown}
 

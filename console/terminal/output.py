@@ -1,4 +1,4 @@
-"""What a command prints: the answer on stdout, everything else on stderr."""
+"""Prints the output of a command: the answer on stdout, everything else on stderr."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from membership.text import visible
 if TYPE_CHECKING:
     from rich.console import Console
 
-# Seconds after which a command says what it waits for.
+# Seconds after which a command names the thing that it waits for.
 _SOON = 0.7
 
 _FORMAT = re.compile(r"(?:-o|--output)=?(json|yaml)?")
@@ -26,11 +26,11 @@ _FORMAT = re.compile(r"(?:-o|--output)=?(json|yaml)?")
 
 @dataclass
 class Answer:
-    """What stdout is for."""
+    """The format of stdout."""
 
-    #: json, yaml, name or wide; empty for a person.
+    #: json, yaml, name or wide. Empty: text for a person.
     format: str = ""
-    #: Whether the one object has been printed.
+    #: Whether the JSON or YAML object has been printed.
     given: bool = False
 
     @property
@@ -42,7 +42,7 @@ answer = Answer()
 
 
 def format_in(args: Sequence[str]) -> str:
-    """The format that the arguments ask for, json or yaml: an error of the usage itself is printed in it too."""
+    """json or yaml, if the arguments ask for it, or otherwise empty. Usage errors are printed in that format too."""
     if "--json" in args:
         return "json"
     for option, value in pairwise([*args, ""]):
@@ -54,7 +54,7 @@ def format_in(args: Sequence[str]) -> str:
 
 
 def print_answer(value: Any, names: Iterable[str] = ()) -> bool:
-    """Prints the answer as JSON, YAML or names, as asked for; false when it was asked for in a person's form."""
+    """Prints the answer as JSON, YAML or names. Prints nothing and returns false when the format is for a person."""
     if answer.format == "name":
         for name in names:
             print(visible(name))
@@ -65,7 +65,7 @@ def print_answer(value: Any, names: Iterable[str] = ()) -> bool:
 
 
 def print_object(value: Any) -> None:
-    """One object on stdout: JSON, or YAML where that was asked for."""
+    """Prints one object on stdout, as YAML when that is the format, or otherwise as JSON."""
     answer.given = True
     text = json.dumps(value, default=str)
     if answer.format == "yaml":
@@ -76,12 +76,12 @@ def print_object(value: Any) -> None:
 
 
 def print_line(text: str) -> None:
-    """A line of the answer for a person, on stdout."""
+    """Prints a line of the answer for a person, on stdout."""
     print(visible(text), flush=True)
 
 
 def print_failure(error: CommandError) -> int:
-    """Says why the command ends, also on stdout where one object was asked for; returns the exit code."""
+    """Prints why the command ends. For JSON and YAML it also prints an object on stdout. Returns the exit code."""
     print_error(error)
     if answer.is_object and not answer.given:
         with suppress(BrokenPipeError):
@@ -90,13 +90,13 @@ def print_failure(error: CommandError) -> int:
 
 
 def say(text: str) -> None:
-    """A line for the person who watches; never on stdout. Progress that is drawn moves out of its way."""
+    """Prints a line for a person on stderr, never on stdout. A drawn progress display moves below it."""
     print(visible(text), file=sys.stderr, flush=True)
 
 
 @cache
 def stderr_console() -> Console:
-    """Where progress is drawn. Names of others are neither markup nor emoji."""
+    """The console that draws progress. Names from outside are neither markup nor emoji."""
     from rich.console import Console
 
     return Console(stderr=True, soft_wrap=True, highlight=False, markup=False, emoji=False)
@@ -104,7 +104,7 @@ def stderr_console() -> Console:
 
 @asynccontextmanager
 async def busy(text: str) -> AsyncIterator[None]:
-    """Says within a second what the command waits for: a spinner on a terminal, else a line."""
+    """Shows within a second why the command waits: a spinner on a terminal, elsewhere a line."""
     import asyncio
 
     telling = asyncio.create_task(_tell_soon(text))

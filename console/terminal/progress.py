@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 # Seconds between two plain lines that differ only in their figures.
 _PLAIN_EVERY = 15.0
-# How far along each stage is, in percent; a sync fills its own stretch.
+# The position of each stage on the bar, in percent. A sync moves through _SYNC_STRETCH from there.
 _STAGES = {
     "preflight": 2,
     "turn": 5,
@@ -65,7 +65,7 @@ class Display:
             self._bar.stop()
 
     def show(self, seen: Sight | Away) -> None:
-        """Shows where the change is, or that Temporal is away."""
+        """Shows the stage of the change, or that Temporal is away."""
         if isinstance(seen, Away):
             self._note(seen.text)
             return

@@ -1,4 +1,4 @@
-"""Tables without lines: readable at 80 columns, and in a pipe as wide as they need to be."""
+"""Tables without lines. They are readable at 80 columns, and as wide as necessary in a pipe."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 #: A line or a table.
 Part: TypeAlias = "str | Table"
 
-# Columns of a table that is not on a terminal.
+# The width in columns of a table that is not on a terminal.
 _PIPE = 500
 _WHOLE = ("ID", "NAME", "WORKFLOW ID", "RUN ID")
 
 
 def make_table(columns: Sequence[str], rows: Iterable[Sequence[str]], styles: dict[str, str] | None = None) -> Table:
-    """A table; a cell whose text is in `styles` is drawn in that style."""
+    """A table. A cell whose text is in `styles` is drawn in that style."""
     from rich.table import Table
     from rich.text import Text
 
