@@ -18,7 +18,7 @@ for command in COMMANDS:
 
 
 def main() -> None:
-    """The entry of the command line. Ends with the command's exit code, whatever the interpreter's shutdown does."""
+    """The entry of the command line. Ends with the command's exit code, without the interpreter's shutdown."""
     answer.format = format_in(sys.argv[1:])
     try:
         code = app(standalone_mode=False) or DONE
@@ -38,7 +38,7 @@ def main() -> None:
 
 
 def _print_usage(error: TyperException) -> int:
-    """Prints the usage, and what is wrong with it."""
+    """Prints the usage and the mistake in the given arguments."""
     cast("Any", error).show()
     if answer.is_object:
         print_object({"error": error.format_message(), "hint": "--help shows the usage", "code": USAGE})

@@ -1,4 +1,4 @@
-"""The tables of the clusters file, each read by itself: a wrong one stops no other cluster."""
+"""Reads the tables of the clusters file one by one, so that a wrong table stops no other cluster."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class ClusterTable(BaseModel):
         return self
 
     def access(self, folder: Path) -> Access:
-        """How to reach the cluster; relative paths are relative to `folder`."""
+        """The cluster's endpoints, files and user. Relative paths are relative to `folder`."""
         files = {name: folder / path for name in FILES if (path := getattr(self, name)) is not None}
         return Access(endpoints=self.endpoints, username=self.username, cluster_id=self.cluster_id, **files)
 
@@ -76,12 +76,15 @@ class _File(BaseModel):
 
 @dataclass
 class Tables:
-    """The tables of a clusters file; `names` are those of all clusters in it, in its order."""
+    """The tables of a clusters file."""
 
+    #: The names of all clusters in the file, in its order, also those of wrong tables.
     names: tuple[str, ...] = ()
+    #: The good tables, by name.
     clusters: dict[str, ClusterTable] = field(default_factory=dict)
+    #: The good tables, by name.
     launchers: dict[str, LauncherConfig] = field(default_factory=dict)
-    #: What is wrong with a table, by its path in the file: `clusters.prod`.
+    #: The problem of each wrong table, by its path in the file: `clusters.prod`.
     wrong: dict[str, str] = field(default_factory=dict)
 
 
@@ -89,7 +92,7 @@ def read_tables(text: str) -> Tables:
     """
     The tables of a clusters file with this text.
 
-    Raises ValueError where the file as a whole cannot be read; an error never quotes a value that may be a secret.
+    Raises ValueError when the file as a whole cannot be read. An error never quotes a value that may be a secret.
     """
     try:
         raw = tomllib.loads(text)
@@ -115,9 +118,9 @@ def _read_table(kind: str, name: str, table: Any, read: dict[str, Any], wrong: d
 
 def same_endpoints(clusters: dict[str, ClusterTable]) -> dict[str, str]:
     """
-    The clusters that share an endpoint with one before them, each with the reason why it is refused.
+    The clusters that share an endpoint with an earlier cluster, each with the reason for its refusal.
 
-    Two names of one etcd cluster would have two lines of turns, and so two changes at once.
+    Two names for the same etcd cluster would have two lines of turns, and so two changes at once.
     """
     owners: dict[tuple[str, int], str] = {}
     refused: dict[str, str] = {}

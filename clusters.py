@@ -1,4 +1,4 @@
-"""The clusters file of a worker: read, checked, and read again when it changes."""
+"""Reads and checks the clusters file of a worker, again after each change of the file."""
 
 from __future__ import annotations
 
@@ -25,9 +25,10 @@ _log = logging.getLogger("memberflow.clusters")
 
 @dataclass(frozen=True)
 class _Trouble:
-    """What is wrong, and since when."""
+    """A problem, and the time of its beginning."""
 
     text: str
+    #: UTC, ISO 8601.
     since: str
 
     def __str__(self) -> str:
@@ -38,19 +39,20 @@ class Client(Etcd, Protocol):
     """A client of one cluster whose connections can be closed."""
 
     def close(self) -> None:
-        """Closes them, each at the latest when its last call ends."""
+        """Closes each connection, at the latest when its last call ends."""
 
 
 class ClustersFile:
     """
     `activities.ports.Clusters`, from a TOML file. Threads may share it.
 
-    Each cluster has its last good state: a wrong table, a file that cannot be read or an edit in progress stops no
-    other cluster, nor this one where it was good before. What is wrong is logged, and `problem` tells it. Where there
-    was no good state yet, every method raises InvalidConfiguration, naming file, key and what was expected.
+    Each cluster keeps its last good state. A wrong table, an unreadable file or an edit in progress stops no other
+    cluster. It does not stop this cluster either, if it was good before. Problems are logged, and `problem` returns
+    them. If there was no good state yet, every method raises InvalidConfiguration, with file, key and the expected
+    value.
 
-    Relative paths are relative to the file. Certificate and password files are looked for only for clusters whose
-    activities run on one of the queues in `serves`; a cluster without a queue of its own is on `default_queue`.
+    Relative paths are relative to the file. Certificate and password files are checked only for clusters whose
+    activities run on one of the queues in `serves`. A cluster without its own queue is on `default_queue`.
     """
 
     def __init__(
@@ -107,7 +109,7 @@ class ClustersFile:
             return self._last_client(cluster, error)
         with self._lock:
             self._over(f"files of {cluster}")
-            # A renewed certificate is a new client. The old one closes its connections as its calls end.
+            # A renewed certificate needs a new client. The old client closes its connections as its calls end.
             state = (access, files)
             if cluster not in self._clients or self._clients[cluster][0] != state:
                 if cluster in self._clients:
@@ -144,7 +146,7 @@ class ClustersFile:
             raise InvalidConfiguration(trouble.text)
 
     def _last_client(self, cluster: str, error: InvalidConfiguration) -> Etcd:
-        """The client that was made while the cluster's files could be read; raises `error` where there is none."""
+        """The client from the time when the cluster's files could be read. Raises `error` when there is none."""
         with self._lock:
             self._begin(f"files of {cluster}", str(error))
             if cluster not in self._clients:
@@ -158,7 +160,7 @@ class ClustersFile:
             try:
                 state = state_of(self._path)
                 if state != self._read_at:
-                    # Files that are missing may come without a change of this one.
+                    # Missing files may come without a change of the clusters file.
                     self._read_at = state if self._take(read_tables(self._path.read_text())) else None
                     self._is_good = True
                     self._over("file")
@@ -179,9 +181,9 @@ class ClustersFile:
 
     def _take(self, tables: Tables) -> bool:
         """
-        Takes over what is good, and keeps the last good state of the rest; whether all files could be read.
+        Takes over the good tables, and keeps the last good state of the others. True if all files could be read.
 
-        Raises ValueError if nothing was good so far.
+        Raises ValueError if no state was good so far.
         """
         missing = {f"clusters.{n}": why for n, t in tables.clusters.items() if (why := self._missing_file(n, t))}
         wrong = {**tables.wrong, **missing}
@@ -206,7 +208,7 @@ class ClustersFile:
         return not missing
 
     def _missing_file(self, name: str, table: ClusterTable) -> str:
-        """Why a file of a cluster that this worker serves cannot be read; empty if all can."""
+        """Why a file of a cluster that this worker serves cannot be read. Empty if all can be read."""
         if (table.task_queue or self._default_queue) not in self._serves:
             return ""
         try:

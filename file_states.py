@@ -1,4 +1,4 @@
-"""The state of files on mounts that may hang."""
+"""Reads the state of files on mounts that may hang."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ _PROMPT = 2.0
 
 
 class FileStates:
-    """Looks at certificate and password files; one whose mount hangs is waited for once, and by one thread."""
+    """Looks at certificate and password files. A file whose mount hangs is waited for once, by a single thread."""
 
     def __init__(self) -> None:
         self._asked: dict[Path, tuple[Future[tuple[int, int, int]], float]] = {}
 
     def states(self, where: str, access: Access) -> tuple[tuple[int, int, int], ...]:
-        """What tells one version of the files from another; raises InvalidConfiguration for an unreadable one."""
+        """The `state_of` each file. Raises InvalidConfiguration for an unreadable file."""
         found = []
         for key in FILES:
             path: Path | None = getattr(access, key)
@@ -59,6 +59,6 @@ def _in_background(path: Path) -> Future[tuple[int, int, int]]:
 
 
 def state_of(path: Path) -> tuple[int, int, int]:
-    """What tells one version of a file from another."""
+    """Modification time in nanoseconds, size in bytes and inode of a file: they differ between its versions."""
     stat = path.stat()
     return stat.st_mtime_ns, stat.st_size, stat.st_ino

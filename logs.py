@@ -1,4 +1,4 @@
-"""Structured logs: JSON lines on stderr, with the workflow, run, activity and attempt that they belong to."""
+"""Structured logs: JSON lines on stderr, each with its workflow, run, activity and attempt."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def set_up_logs(level: int = logging.INFO) -> None:
     """
     Sends every log record of this process to stderr as one JSON object a line.
 
-    Workflow code logs through `workflow.logger` alone, which is silent during replay.
+    Workflow code logs only through `workflow.logger`, which is silent during replay.
     """
     workflow.logger.workflow_info_on_message = activity.logger.activity_info_on_message = False
     shared: list[Any] = [
@@ -49,7 +49,7 @@ def set_up_logs(level: int = logging.INFO) -> None:
 
 
 class BindActivity(Interceptor):
-    """Binds the activity's identity, its cluster and its member to everything that is logged while it runs."""
+    """Adds the activity's identity, cluster and member to every log record while it runs."""
 
     def intercept_activity(self, next: ActivityInboundInterceptor) -> ActivityInboundInterceptor:
         return _BindActivity(next)
@@ -70,7 +70,7 @@ class _BindActivity(ActivityInboundInterceptor):
 
 
 def _about(argument: Any) -> dict[str, str]:
-    """Cluster and member of an activity's argument, where it has them."""
+    """Cluster and member of an activity's argument, if it has them."""
     about = {key: getattr(argument, key, "") for key in ("cluster", "member")}
     return {key: value for key, value in about.items() if value}
 

@@ -21,7 +21,7 @@ CLUSTERS_FILES = (Path("clusters.toml"), Path("/etc/memberflow/clusters.toml"))
 
 @dataclass(frozen=True)
 class Deployment:
-    """The Temporal worker deployment that a worker belongs to, and its version in there."""
+    """The Temporal worker deployment that a worker belongs to, and the worker's version in it."""
 
     name: str
     build_id: str
@@ -29,12 +29,14 @@ class Deployment:
 
 @dataclass(frozen=True)
 class Settings:
-    """Everything that comes from outside the command line."""
+    """All settings that do not come from the command line."""
 
+    #: The queue of the workflows.
     task_queue: str
     clusters_file: Path
+    #: The arguments for `temporalio.client.Client.connect`.
     temporal: dict[str, Any]
-    #: Of workers only; None where they belong to no deployment.
+    #: For workers only. None: they belong to no deployment.
     deployment: Deployment | None = None
 
     @property
@@ -48,11 +50,11 @@ class Settings:
 
 def read_settings(deployment: str = "") -> Settings:
     """
-    Settings from the environment; Temporal's own variables and profiles for the connection.
+    The settings from the environment. The connection comes from Temporal's own variables and profiles.
 
-    `deployment` comes before its variable.
+    `deployment` overrides its variable.
 
-    Raises InvalidConfiguration, naming the variable or file, for a configuration that can't be read.
+    Raises InvalidConfiguration, with the variable or file, for an unreadable configuration.
     """
     return Settings(
         task_queue=os.environ.get("MEMBERFLOW_TASK_QUEUE") or TASK_QUEUE,
@@ -63,7 +65,7 @@ def read_settings(deployment: str = "") -> Settings:
 
 
 def build_id() -> str:
-    """The version of this program, or what MEMBERFLOW_BUILD_ID says of a build of one's own."""
+    """The version of this program, or the value of MEMBERFLOW_BUILD_ID for a custom build."""
     return os.environ.get("MEMBERFLOW_BUILD_ID") or version("memberflow")
 
 
@@ -79,7 +81,7 @@ def _deployment(name: str) -> Deployment | None:
 
 
 def quiet_runtime() -> Runtime:
-    """A Temporal runtime whose core logs through `logging`. Its default is stdout, which belongs to answers."""
+    """A Temporal runtime whose core logs through `logging`. By default it logs to stdout, which belongs to answers."""
     from temporalio.runtime import LogForwardingConfig, LoggingConfig, Runtime, TelemetryConfig, TelemetryFilter
 
     forwarding = LogForwardingConfig(logger=logging.getLogger("temporal.core"))
@@ -96,14 +98,14 @@ def _clusters_file() -> Path:
 def _temporal() -> dict[str, Any]:
     from temporalio.envconfig import ClientConfig
 
-    # The SDK ignores a missing configuration file in silence.
+    # The SDK silently ignores a missing configuration file.
     named = os.environ.get("TEMPORAL_CONFIG_FILE")
     if named and not Path(named).is_file():
         raise InvalidConfiguration(f"TEMPORAL_CONFIG_FILE: no such file: {named}")
     try:
         config: dict[str, Any] = dict(ClientConfig.load_client_connect_config())
     except Exception as error:  # noqa: BLE001  (the SDK raises RuntimeError and others, by what is wrong)
-        # What follows the first line quotes the file, and a key may be in it.
+        # The lines after the first quote the file, and a key may be in it.
         why = f"{str(error).splitlines()[0]} (the line is not shown: it may hold a key)"
         raise InvalidConfiguration(f"Temporal's configuration (TEMPORAL_* or its TOML file): {why}") from None
     config.setdefault("target_host", DEFAULT_ADDRESS)
@@ -112,7 +114,7 @@ def _temporal() -> dict[str, Any]:
 
 
 def cache_dir() -> Path:
-    """Where downloaded and built binaries are kept."""
+    """The folder of downloaded and built binaries."""
     return Path(
         os.environ.get("MEMBERFLOW_CACHE") or Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "memberflow"
     ).expanduser()

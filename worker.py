@@ -33,7 +33,7 @@ from settings import Deployment, Settings, build_id, read_settings
 from workflows.ends import OneArgument
 from workflows.register import WORKFLOWS, turns_of
 
-# Waits have a queue and places of their own, so that acts and short looks never stand behind them.
+# Waits have their own queue and their own places, so that acts and short looks never stand behind them.
 WAIT_PLACES = 1000
 _SHORT_PLACES = 200
 
@@ -49,9 +49,10 @@ def make_workers(
     **limits: Any,
 ) -> list[Worker]:
     """
-    Two workers per served queue: for short activities, and for waits. That of `workflow_queue` also runs the workflows.
+    Two workers for each served queue: one for short activities, and one for waits.
 
-    `places` is how many waits run at once; `limits` are those of `Watch`, for tests.
+    The first worker of `workflow_queue` also runs the workflows.
+    `places`: the number of waits that run at once. `limits`: those of `Watch`, for tests.
     """
     temporal = Temporal(client)
     short = short_activities(clusters, temporal)
@@ -101,7 +102,7 @@ def _version(deployment: Deployment | None) -> dict[str, Any]:
 
 @asynccontextmanager
 async def running(workers: Sequence[Worker]) -> AsyncIterator[None]:
-    """Runs all of them, and stops them in the end."""
+    """Runs all workers, and stops them at the end."""
     async with AsyncExitStack() as stack:
         for worker in workers:
             await stack.enter_async_context(worker)
@@ -114,7 +115,7 @@ async def run_worker(settings: Settings, serves: Sequence[str]) -> None:
     clusters = ClustersFile(settings.clusters_file, EtcdClient, DockerLauncher, serves, settings.task_queue)
     names = clusters.names()
     client = await connect(settings)
-    # The SDK's own check does not tell a wrong namespace from a server that is away.
+    # The SDK's own check does not distinguish a wrong namespace from a server that is away.
     await client.workflow_service.describe_namespace(DescribeNamespaceRequest(namespace=client.namespace))
     stop = asyncio.Event()
     for sign in (signal.SIGTERM, signal.SIGINT):
@@ -133,7 +134,7 @@ async def run_worker(settings: Settings, serves: Sequence[str]) -> None:
 
 
 def main(serves: Sequence[str] = (), deployment: str = "") -> NoReturn:
-    """Entry of `python worker.py` and `memberflow worker`; exits 2 for a wrong configuration, 3 without Temporal."""
+    """Entry of `python worker.py` and `memberflow worker`. Exits 2 for a wrong configuration, 3 without Temporal."""
     set_up_logs()
     try:
         settings = read_settings(deployment)

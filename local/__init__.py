@@ -1,1 +1,1 @@
-"""A whole deployment on one machine: Temporal's dev server, etcd, a worker. For the demo and the tests."""
+"""A whole deployment on one machine, for the demo and the tests: Temporal's dev server, etcd, a worker."""

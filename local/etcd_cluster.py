@@ -1,4 +1,4 @@
-"""etcd members as processes on loopback ports."""
+"""Runs etcd members as processes on loopback ports."""
 
 from __future__ import annotations
 
@@ -13,28 +13,29 @@ from membership.errors import MemberflowError
 
 
 class LocalFailure(MemberflowError):
-    """A process of the local deployment didn't come up."""
+    """A process of the local deployment did not come up."""
 
 
 @dataclass
 class LocalMember:
-    """
-    One member: its ports are its own for life, its process comes and goes.
-
-    `advertised` is the client URL that it publishes, `peer` the peer URL under which others reach it: those of
-    something that stands in front of it, if anything does.
-    """
+    """One member. It keeps its ports for life, and its process comes and goes."""
 
     name: str
     binary: Path
     folder: Path
     client_port: int = field(default_factory=free_port)
     peer_port: int = field(default_factory=free_port)
+    #: The client URL that the member publishes: that of a process in front of it. Empty: its own.
     advertised: str = ""
+    #: The peer URL at which others reach the member: that of a process in front of it. Empty: its own.
     peer: str = ""
+    #: Of the client URL.
     scheme: str = "http"
+    #: Further flags of etcd.
     flags: tuple[str, ...] = ()
+    #: The latest process. None before the first start.
     process: Child | None = None
+    #: Seconds on the monotonic clock at which the latest process started.
     started_at: float = 0.0
 
     @property
@@ -46,7 +47,7 @@ class LocalMember:
         return self.peer or f"http://127.0.0.1:{self.peer_port}"
 
     def start(self, env: dict[str, str] | None = None) -> None:
-        """Starts the process; `env` holds the ETCD_* values of a first start."""
+        """Starts the process. `env`: the ETCD_* values of a first start."""
         self.folder.mkdir(parents=True, exist_ok=True)
         command = [
             str(self.binary),
@@ -65,7 +66,7 @@ class LocalMember:
             self.process.end()
 
     def kill(self) -> None:
-        """As a power cut would."""
+        """Kills the process, as a power cut would."""
         assert self.process
         self.process.send(signal.SIGKILL)
         self.process.wait(5)
@@ -87,7 +88,7 @@ class LocalMember:
         return True
 
     def wait_until_serving(self, timeout: float = 20.0) -> None:
-        """Raises LocalFailure, with the end of the member's log, when it doesn't serve in time."""
+        """Waits until the member serves. Raises LocalFailure, with the end of its log, after `timeout` seconds."""
         deadline = time.monotonic() + timeout
         while not self.is_serving():
             if self.process is None or self.process.exit_code() is not None or time.monotonic() > deadline:
@@ -97,7 +98,7 @@ class LocalMember:
 
 
 def stop_all(members: list[LocalMember]) -> None:
-    """Stops them together: one after the other, the leader among the rest would look for an heir each time."""
+    """Stops the members together. One after the other, the leader of the rest would look for a successor each time."""
     for member in members:
         if member.process:
             member.process.send(signal.SIGCONT)
@@ -110,7 +111,7 @@ def bootstrap(members: list[LocalMember], token: str) -> None:
     """
     Starts a new cluster of these members and waits until all of them serve.
 
-    Raises LocalFailure when one doesn't; none of them runs then.
+    Raises LocalFailure when a member does not. Then none of them runs.
     """
     cluster = ",".join(f"{m.name}={m.peer_url}" for m in members)
     try:

@@ -1,4 +1,4 @@
-"""What etcd itself counts."""
+"""Reads etcd's own counters."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _SERIES = re.compile(r"^etcd_server_learner_promote_(successes|failures)(?:\{[^}
 
 def promotes(client_urls: Iterable[str]) -> tuple[int, int]:
     """
-    Successful and failed promotes, summed over these members; one that is down counts nothing.
+    The number of successful and of failed promotes, summed over these members. A member that is down is left out.
 
     etcd counts them on the leader only (`etcd_server_learner_promote_successes` and `_failures`).
     """

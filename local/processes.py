@@ -1,4 +1,4 @@
-"""Child processes that are ended on every way out."""
+"""Child processes, which `end` ends in every case, and free ports for them."""
 
 from __future__ import annotations
 
@@ -13,18 +13,19 @@ from pathlib import Path
 from threading import Lock
 
 _EPHEMERAL = Path("/proc/sys/net/ipv4/ip_local_port_range")
-# Below it are the well-known ones, of databases and the like.
+# Below it are the well-known ports, of databases and the like.
 _LEAST_PORT = 15000
 _BLOCK = 50
 
 
 def claimed_ports(begin: int) -> Iterator[int]:
     """
-    Ports outside the range from which the kernel takes those of outgoing connections, each once.
+    Yields ports outside the range that the kernel uses for outgoing connections, each port once.
 
-    Inside it, any process's next connection may take a port between our choice and its use. Outside, another
-    process that chooses so might: each takes blocks of ports, from number `begin` on and in order, and holds a
-    block for as long as it lives by the UDP port of its first number, which only one process can bind.
+    Inside that range, any process's next connection may take a port between our choice and its use. Outside it,
+    only another process that calls this function might. So each process claims blocks of ports, in order from block
+    `begin`. It claims a block for its lifetime by binding the UDP port of the block's first number, which only one
+    process can bind.
     """
     low, high = 32768, 60999
     with suppress(OSError):
@@ -48,7 +49,7 @@ _choosing = Lock()
 
 
 def free_port() -> int:
-    """A loopback port that nobody listens on at this moment; never the same twice, whatever thread asks."""
+    """A loopback port on which no process listens now. It never returns a port twice, in any thread."""
     with _choosing:
         for port in _untried:
             with socket.socket() as probe, suppress(OSError):
@@ -58,15 +59,15 @@ def free_port() -> int:
 
 
 def clean_environment() -> dict[str, str]:
-    """This process's environment without another Temporal's or another memberflow's settings."""
+    """This process's environment without the settings of Temporal, memberflow and etcd."""
     return {k: v for k, v in os.environ.items() if not k.startswith(("TEMPORAL_", "MEMBERFLOW_", "ETCD_"))}
 
 
 class Child:
-    """A process in a session of its own, so that Ctrl-C reaches us first; its output goes to a file."""
+    """A process in its own session, so that Ctrl-C reaches this process first. Its output goes to a file."""
 
     def __init__(self, command: Sequence[str], log: Path, env: dict[str, str] | None = None) -> None:
-        """`env` is the whole environment; this process's own when it is None."""
+        """`env`: the whole environment. None: this process's own."""
         self.log = log
         with log.open("ab") as out:
             self._process = subprocess.Popen(
@@ -83,7 +84,7 @@ class Child:
         return self._process.pid
 
     def exit_code(self) -> int | None:
-        """None while it runs; negative for the signal that ended it."""
+        """The exit code. None while the process runs, and negative for the signal that ended it."""
         return self._process.poll()
 
     def send(self, sign: signal.Signals) -> None:
@@ -91,11 +92,11 @@ class Child:
             self._process.send_signal(sign)
 
     def wait(self, timeout: float) -> int:
-        """Its exit code; raises subprocess.TimeoutExpired."""
+        """Waits for the exit code. Raises subprocess.TimeoutExpired."""
         return self._process.wait(timeout)
 
     def end(self, patience: float = 5.0) -> None:
-        """Asks it to end, and kills it when it doesn't."""
+        """Asks the process to end. Kills it when it does not end within `patience` seconds."""
         self.send(signal.SIGCONT)
         self.send(signal.SIGTERM)
         try:
@@ -106,5 +107,5 @@ class Child:
             self._process.wait()
 
     def last_lines(self, count: int = 5) -> str:
-        """The end of its output, for an error's text."""
+        """The last lines of its output, for the text of an error."""
         return "\n".join(self.log.read_text(errors="replace").splitlines()[-count:])

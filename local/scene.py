@@ -1,4 +1,4 @@
-"""The demo's scene: three etcd members behind relays, a fourth to join, Temporal and a worker."""
+"""The demo's deployment: three etcd members behind relays, a fourth that will join, Temporal and a worker."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Scene:
 
 
 async def set_up(folder: Path, ending: AsyncExitStack, say: Callable[[str], None]) -> Scene:
-    """Starts everything but the new member; `ending` stops it all."""
+    """Starts everything except the new member. `ending` stops it all."""
     binary = await asyncio.to_thread(find_etcd, cache_dir(), say)
     say("1. Three etcd members start, each behind a relay that loses the first answer to a promote.")
     members = [LocalMember(name, binary, folder / name) for name in (*VOTERS, NEW)]
@@ -66,7 +66,7 @@ async def set_up(folder: Path, ending: AsyncExitStack, say: Callable[[str], None
 
 
 async def until_polled(client: Client, settings: Settings) -> None:
-    """Waits for a worker; raises CommandError when none has come in 30 s."""
+    """Waits for a worker. Raises CommandError when none has come in 30 s."""
     deadline = time.monotonic() + 30
     while True:
         try:

