@@ -13,6 +13,7 @@ from temporalio.service import RPCError
 from client.connection import ACTIVITY_TASKS, polled_lately
 from client.errors import is_not_allowed
 from membership.model import SyncProgress
+from messages.queues import served_queue
 
 # A worker takes an activity at once. After this long it is overdue.
 _TAKEN_WITHIN = timedelta(seconds=5)
@@ -63,7 +64,8 @@ async def why_untaken(client: Client, pending: PendingActivityInfo) -> str:
         if is_not_allowed(error):
             return untaken
         raise
-    return f"no worker polls the task queue {queue!r} of this cluster: `memberflow worker --serve {queue}`"
+    command = f"memberflow worker --serve {served_queue(queue)}"
+    return f"no worker polls the task queue {queue!r} of this cluster: `{command}`"
 
 
 def _due(pending: PendingActivityInfo) -> datetime:

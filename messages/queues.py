@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+_WAITS = "-waits"
+
 
 def waits_queue(task_queue: str) -> str:
     """
@@ -9,4 +11,9 @@ def waits_queue(task_queue: str) -> str:
 
     Acts and short looks never stand behind waits, however many changes wait. Each worker polls both.
     """
-    return f"{task_queue}-waits"
+    return f"{task_queue}{_WAITS}"
+
+
+def served_queue(task_queue: str) -> str:
+    """The queue that `memberflow worker --serve` names, of any queue that its workers poll."""
+    return task_queue.removesuffix(_WAITS)
