@@ -1,1 +1,1 @@
-"""What is known about etcd membership: models, judgements, errors. Pure: no clock, no I/O."""
+"""Knowledge of etcd membership: models, judgements, errors. Pure: no clock, no I/O."""

@@ -1,4 +1,4 @@
-"""What callers may ask of a cluster: `[clusters.NAME.allow]` of the workers' clusters file."""
+"""The changes that callers may ask of a cluster: `[clusters.NAME.allow]` of the workers' clusters file."""
 
 from __future__ import annotations
 
@@ -24,14 +24,16 @@ _HINT = "the operator of the workers decides this, with [clusters.NAME.allow] in
 
 @dataclass(frozen=True)
 class UrlPattern:
-    """A pattern of peer URLs. `host` is a DNS name, which may begin with `*.`, or a network; `port` 0 is any port."""
+    """A pattern of peer URLs."""
 
     scheme: str
+    #: A DNS name, which may begin with `*.`, or a network.
     host: str | IPv4Network | IPv6Network
+    #: 0 is any port.
     port: int
 
     def fits(self, address: Address) -> bool:
-        """Whether the address is one of these; a DNS name is never looked up, so it is in no network."""
+        """Whether the pattern covers the address. A DNS name is never looked up, so it is in no network."""
         if self.scheme != address.scheme or self.port not in (0, address.port):
             return False
         if not isinstance(self.host, str):
@@ -57,7 +59,7 @@ def parse_pattern(text: str) -> UrlPattern:
     try:
         if "/" in host:
             return UrlPattern(scheme, ip_network(host), port)
-        # What is no network is judged as a URL is: its host, or what stands behind `*.`.
+        # A host that is no network is judged as in a URL, without its `*.`.
         told = parse_url(f"{scheme}://{found[2].removeprefix('*.')}:{port or 1}")
     except ValueError as error:
         raise ValueError(f"{text!r} is no pattern of peer URLs: {error}; {_EXPECTED}") from None
@@ -78,7 +80,7 @@ Pattern = Annotated[str, AfterValidator(_checked)]
 
 @dataclass(frozen=True)
 class Asked:
-    """What a change asks for, as far as a cluster's operator may allow it or not."""
+    """The parts of a request that a cluster's operator may allow or not."""
 
     verb: str
     peer_urls: tuple[str, ...] = ()
@@ -88,7 +90,7 @@ class Asked:
 
 
 class Allow(BaseModel):
-    """What callers may ask of a cluster. A key that is not given allows everything."""
+    """The changes that callers may ask of a cluster. A key that is not given allows everything."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -100,7 +102,7 @@ class Allow(BaseModel):
     max_waiting: int | None = Field(None, ge=1, description="changes that may wait in line; more are refused at once")
 
     def objection(self, asked: Asked) -> Refuse | None:
-        """Why this must not be asked; None when it may."""
+        """Why this request is not allowed, None when it is."""
         if self.verbs is not None and asked.verb not in self.verbs:
             return _refuse(f"a {asked.verb} of a member", f"verbs are {_list(self.verbs)}")
         if asked.force and not self.force:
@@ -115,7 +117,7 @@ class Allow(BaseModel):
         return None
 
     def fits(self, urls: Iterable[str]) -> bool:
-        """Whether new members may have these peer URLs, so that a worker may ask there."""
+        """Whether new members may have these peer URLs. Only then may a worker send requests there."""
         return self.peer_urls is None or all(map(self._fits, urls))
 
     def _fits(self, url: str) -> bool:
@@ -124,7 +126,7 @@ class Allow(BaseModel):
 
 
 def check_allowed(allow: Allow, asked: Asked) -> tuple[Check, ...]:
-    """The check of a change's preflight; none where everything is allowed."""
+    """A check for the preflight of a change, none where everything is allowed."""
     if refused := allow.objection(asked):
         return (Check("allowed", "refuse", refused.reason, refused.hint, refused.error),)
     if allow == Allow():
@@ -133,7 +135,7 @@ def check_allowed(allow: Allow, asked: Asked) -> tuple[Check, ...]:
 
 
 def check_line(allow: Allow, waiting: int) -> tuple[Check, ...]:
-    """The check of how many changes wait already; none where any number may."""
+    """A check of how many changes wait already, none where any number may wait."""
     if allow.max_waiting is None:
         return ()
     evidence = f"{waiting} changes wait for their turn; max_waiting is {allow.max_waiting}"

@@ -13,7 +13,7 @@ from membership.verdicts import Facts, tell_down, version_of
 
 CheckVerdict = Literal["ok", "warn", "wait", "refuse"]
 
-# Of the quota; etcd raises NOSPACE at all of it.
+# A share of the quota. Etcd raises NOSPACE at the whole quota.
 _FULL = 0.8
 # etcd counts a link as healthy after 5 s (its HealthInterval), and refuses adds and removals until then.
 _YOUNG = 5.0
@@ -23,12 +23,13 @@ _LOOK = "`memberflow status` shows why; the change goes on by itself when it is 
 
 @dataclass(frozen=True)
 class Check:
-    """One thing that was checked. `error` names a refusal."""
+    """The result of one check."""
 
     name: str
     verdict: CheckVerdict
     evidence: str
     hint: str = ""
+    #: Names a refusal, empty for every other verdict.
     error: str = ""
 
 
@@ -46,7 +47,7 @@ def check_cluster(status: ClusterStatus) -> tuple[Check, ...]:
 
 
 def check_addresses(status: ClusterStatus, facts: Facts) -> tuple[Check, ...]:
-    """A check only where there is something odd: the other members would dial themselves."""
+    """A check only where the other members would dial themselves at a peer URL."""
     own = [url for url in facts.peer_urls if is_loopback(url)]
     elsewhere = any(not is_loopback(url) for m in status.voters for url in m.peer_urls)
     if not own or not elsewhere:
@@ -73,7 +74,7 @@ def _voters(status: ClusterStatus) -> Check:
 
 
 def _schemes(status: ClusterStatus) -> tuple[Check, ...]:
-    """A check only where it has something to say: members that send all data unencrypted, among others that do not."""
+    """A check only where some members send all data unencrypted, among others that do not."""
     plain = [m.label for m in status.members if any(url.startswith("http:") for url in m.peer_urls)]
     if not plain or not any(url.startswith("https:") for m in status.members for url in m.peer_urls):
         return ()

@@ -16,7 +16,7 @@ def parse_duration(value: object) -> timedelta:
     """
     The duration that `value` spells.
 
-    Raises ValueError, with an example of what is expected, for anything else.
+    Raises ValueError, with an example, for anything else.
     """
     if isinstance(value, timedelta):
         return value

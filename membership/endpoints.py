@@ -15,7 +15,7 @@ def check_endpoints(status: ClusterStatus, endpoints: Collection[str], leaving: 
     """
     A check only where a removal takes a configured endpoint, and leaves one or none among the voters.
 
-    A worker that starts anew afterwards finds the cluster through its configured endpoints.
+    A worker that restarts afterwards finds the cluster through its configured endpoints.
     """
     if leaving is None or not _leading_to(status, endpoints, leaving):
         return ()

@@ -6,11 +6,11 @@ The errors that memberflow names (those of launchers are in `launching.py`).
     │   ├── Refused                     certainly not applied by this call
     │   │   ├── MemberExist, MemberNotLearner, NoLeader, Untrusted, ...
     │   │   └── Unreachable             no connection was made
-    │   │       └── Hung                it was taken, and nobody spoke
+    │   │       └── Hung                it was taken, and no answer came
     │   └── Ambiguous                   it may have been applied, or still be
     │       ├── DeadlineExceeded, Canceled, ConnectionLost, Stopped
     │       ├── Timeout, TimeoutDueToLeaderFail, TimeoutDueToConnectionLost, TimeoutLeaderTransfer, LeaderChanged
-    │       └── UnknownEtcdError        a text that this table doesn't know
+    │       └── UnknownEtcdError        this table doesn't know the text
     ├── WrongCluster                    the answer came from another cluster
     ├── WrongMember                     the answer came from another member
     ├── Contradicted                    the other voters refute the answer
@@ -19,7 +19,7 @@ The errors that memberflow names (those of launchers are in `launching.py`).
         └── UnknownCluster, UnknownLauncher
 
 The names under EtcdError are etcd's own (`ErrGRPC...` in `api/v3rpc/rpctypes/error.go`), without the
-prefix. An error says how long to wait and what to tell a person; what to *do* is decided by looking.
+prefix. An error decides how long to wait and which message a person gets. The next *act* is decided by looking.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from membership.grpc_texts import plain
 
 
 class MemberflowError(Exception):
-    """Something that memberflow has a name and a hint for."""
+    """An error that memberflow has a name and a hint for."""
 
     hint = ""
 
@@ -91,11 +91,11 @@ class MemberNotFound(Refused):
 
 
 class MemberNotLearner(Refused):
-    """The member is a voter already; through the leader, this call changed nothing."""
+    """The member is a voter already. Through the leader, this call changed nothing."""
 
 
 class LearnerNotReady(Refused):
-    """The member's log is not in sync with the leader's; says nothing of its being a learner."""
+    """The member's log is not in sync with the leader's. It may or may not be a learner."""
 
 
 class MemberNotEnoughStarted(Refused):
@@ -194,7 +194,7 @@ class Untrusted(Refused):
     """The address has no TLS and is not in the clusters file, so it gets no token."""
 
 
-# What no waiting mends.
+# Waiting does not help against these.
 NO_ACCESS = (UserEmpty, UserNotFound, AuthFailed, PermissionDenied)
 
 
@@ -230,7 +230,7 @@ class ConnectionLost(Ambiguous):
 
 
 class Stopped(Ambiguous):
-    """The member stopped; also the answer of a leader that just removed itself."""
+    """The member stopped. A leader that just removed itself answers this, too."""
 
 
 class Timeout(Ambiguous):
@@ -254,7 +254,7 @@ class LeaderChanged(Ambiguous):
 
 
 class UnknownEtcdError(Ambiguous):
-    """A text that this version of memberflow doesn't know; code and text are kept."""
+    """This version of memberflow doesn't know the text. Code and text are kept."""
 
     def __str__(self) -> str:
         return f"{super().__str__()} ({self.code})" if self.code else super().__str__()
@@ -270,7 +270,7 @@ class WrongCluster(MemberflowError):
 
 
 class WrongMember(MemberflowError):
-    """A client URL is answered by another member than the one that advertises it."""
+    """A client URL is answered by another member than its advertiser."""
 
     hint = "give the member its own --advertise-client-urls (etcd's default is http://localhost:2379)"
 
@@ -289,7 +289,7 @@ class ClusterUnreachable(MemberflowError):
 
 
 class InvalidConfiguration(MemberflowError):
-    """The clusters file, or a file that it names, is missing or wrong; the text names file and key."""
+    """The clusters file, or a file that it names, is missing or wrong. The text names file and key."""
 
 
 class UnknownCluster(InvalidConfiguration):

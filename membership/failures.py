@@ -19,15 +19,15 @@ class Failure(StrEnum):
     INVALID_REQUEST = "InvalidRequest"
     #: The name of a member fits several members.
     AMBIGUOUS_MEMBER = "AmbiguousMember"
-    #: A repeated removal gives a name that has come to mean another member since.
+    #: A repeated removal gives a name that means another member by now.
     NAME_REUSED = "NameReused"
     #: Another member has the new member's name.
     NAME_CONFLICT = "NameConflict"
     #: Another member has a peer URL of the new member.
     PEER_URL_CONFLICT = "PeerURLConflict"
-    #: A new peer URL has another scheme than the voters' peer URLs, so its traffic would not be protected as theirs.
+    #: A new peer URL has another scheme than the voters' peer URLs, so its traffic would not be protected like theirs.
     INSECURE_PEER_URL = "InsecurePeerURL"
-    #: The worker's clusters file (`[clusters.NAME.allow]`) does not allow what was asked for.
+    #: The worker's clusters file (`[clusters.NAME.allow]`) does not allow the request.
     NOT_ALLOWED = "NotAllowed"
     #: As many changes wait for the cluster as `max_waiting` allows.
     LINE_FULL = "LineFull"
@@ -41,9 +41,9 @@ class Failure(StrEnum):
     TOO_FEW_VOTERS = "TooFewVoters"
     #: The cluster would keep less spare than `min_spare`, or lose its quorum.
     QUORUM_AT_RISK = "QuorumAtRisk"
-    #: A replace cannot take the order that was asked for.
+    #: A replace cannot take the requested order.
     ORDER_IMPOSSIBLE = "OrderImpossible"
-    #: The member that leaves still leads; leadership is moved first.
+    #: The member that leaves still leads. Leadership is moved first.
     STILL_LEADER = "StillLeader"
     #: No worker took the work in time.
     NO_WORKER = "NoWorker"
@@ -52,7 +52,7 @@ class Failure(StrEnum):
 
     #: The answers come from another etcd cluster than before.
     WRONG_CLUSTER = "WrongCluster"
-    #: The learner became a voter while it was to be removed.
+    #: The learner became a voter before it could be removed.
     BECAME_VOTER = "BecameVoter"
     #: The member is gone from the list, and not by this change.
     REMOVED_BY_OTHERS = "RemovedByOthers"
@@ -79,7 +79,7 @@ class Failure(StrEnum):
     LAUNCHED_MEMBER_DIED = "LaunchedMemberDied"
     #: The change took longer than `join_timeout`.
     JOIN_TIMEOUT = "JoinTimeout"
-    #: A learner of somebody else took the slot for longer than `foreign_learner_timeout`.
+    #: A learner that this change did not add took the slot for longer than `foreign_learner_timeout`.
     FOREIGN_LEARNER = "ForeignLearner"
 
     # ---- cancelled ----

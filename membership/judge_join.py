@@ -23,7 +23,7 @@ from membership.witness import is_safe_without
 
 
 def judge_add(status: ClusterStatus, facts: Facts) -> Verdict:
-    """May the learner be added? Done when a member with exactly these peer URLs, and no other name, is there."""
+    """May the learner be added? Done when there is a member with exactly these peer URLs and no other name."""
     wanted = set(facts.peer_urls)
     if refused := judge_peer_urls(status, facts):
         return refused
@@ -58,7 +58,7 @@ def judge_version(status: ClusterStatus) -> Refuse | None:
 
 
 def judge_supported(status: ClusterStatus) -> Refuse | None:
-    """Refuses what no waiting will mend: servers older than 3.5, and clusters with corrupt data."""
+    """Refuses servers older than 3.5 and clusters with corrupt data: waiting would not help."""
     if refused := judge_version(status):
         return refused
     if corrupt := status.corrupt:
@@ -76,7 +76,7 @@ def _judge_slot(status: ClusterStatus) -> Verdict:
         return Wait(f"learner {other.label} at {', '.join(other.peer_urls)} takes the learner slot", foreign=other.id)
     if not_now := unsettled(status):
         return not_now
-    # etcd's strict check before an add; servers before 3.5.30 and 3.6.11 want every voter.
+    # etcd's strict check before an add. Servers before 3.5.30 and 3.6.11 want every voter.
     voters, live = len(status.voters), len(status.live_voters)
     version = version_of(status.statuses[status.leader].version)
     wants_all = version < (3, 5, 30) or (3, 6) <= version < (3, 6, 11)
@@ -86,7 +86,7 @@ def _judge_slot(status: ClusterStatus) -> Verdict:
 
 
 def judge_sync(status: ClusterStatus, facts: Facts) -> Verdict:
-    """Has the learner caught up, by the leader's word and by its own?"""
+    """Has the learner caught up, by the leader's word and its own?"""
     member = status.member(facts.member_id)
     if member is None:
         return _removed_by_others(facts)
@@ -114,7 +114,7 @@ def judge_sync(status: ClusterStatus, facts: Facts) -> Verdict:
 
 
 def sync_phase(status: ClusterStatus, member: Member) -> Phase:
-    """Where a learner is on its way, by the leader's view where that is known."""
+    """The phase of a learner, by the leader's view where that is known."""
     seen = status.progress.get(member.id)
     own = status.statuses.get(member.id)
     if seen is not None and seen.state == "StateSnapshot":
@@ -126,7 +126,7 @@ def sync_phase(status: ClusterStatus, member: Member) -> Phase:
 
 def lag(status: ClusterStatus, member: Member) -> int:
     """
-    Raft entries between the leader and a learner; the larger of both ways to see it, where it answers itself.
+    Raft entries between the leader and a learner: the larger of the leader's view and the learner's own.
 
     The looks read the leader's status first, so that writes in between only make the lag look smaller.
     """
@@ -143,7 +143,7 @@ def judge_promote(status: ClusterStatus, facts: Facts) -> Verdict:
 
     Only on its own fresh word: etcd compares log positions and would promote a dead or frozen learner. While its
     Status hangs, a second witness counts (`membership.witness`), but only where the live voters alone are a quorum
-    of the new size: a witness that was wrong then costs spare, and never the quorum.
+    of the new size. A wrong witness then costs spare, and never the quorum.
     """
     synced = judge_sync(status, facts)
     member = status.member(facts.member_id)
@@ -161,7 +161,7 @@ def judge_promote(status: ClusterStatus, facts: Facts) -> Verdict:
 
 
 def judge_verified(status: ClusterStatus, facts: Facts) -> Verdict:
-    """Do all who can say it, the member itself among them, say that it is a voter?"""
+    """Do the voters and the member itself say that it is a voter?"""
     member = status.member(facts.member_id)
     if member is None:
         return _removed_by_others(facts)
@@ -179,13 +179,13 @@ def judge_verified(status: ClusterStatus, facts: Facts) -> Verdict:
 
 
 def contradicts(status: ClusterStatus, facts: Facts) -> bool:
-    """Whether the lists agree on voter while the member itself says learner (etcd#18347)."""
+    """Whether all lists say voter while the member itself says learner (etcd#18347)."""
     member, own = status.member(facts.member_id), status.statuses.get(facts.member_id)
     return bool(member and own and not member.is_learner and not status.dissent and own.is_learner)
 
 
 def judge_rollback(status: ClusterStatus, facts: Facts) -> Verdict:
-    """May our learner be removed? Done when it is gone; a voter is never removed by a rollback."""
+    """May our learner be removed? Done when it is gone. A voter is never removed by a rollback."""
     member = status.member(facts.member_id)
     if member is None:
         return Done()

@@ -1,4 +1,4 @@
-"""The judgements of a new member's peer URLs: nobody else's place, and as safe as the voters' own."""
+"""The judgements of a new member's peer URLs: no other member's host and port, and as safe as the voters' own."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from membership.verdicts import Facts, Refuse
 
 
 def judge_peer_urls(status: ClusterStatus, facts: Facts) -> Refuse | None:
-    """Refuses peer URLs at which the new member would get what it must not, or could never start."""
+    """Refuses peer URLs at which the cluster's data would be unprotected, or the new member could never start."""
     if any(set(m.peer_urls) & set(facts.peer_urls) for m in status.voters):
-        return None  # it is in already, or another member has the URL: who, is judged elsewhere
+        return None  # The new member is in already, or another member has the URL: that is judged elsewhere.
     return _judge_scheme(status, facts) or _judge_place(status, facts)
 
 
 def _judge_scheme(status: ClusterStatus, facts: Facts) -> Refuse | None:
     """
-    Refuses a new member with another scheme than the voters' peer URLs have.
+    Refuses a new member whose scheme differs from the voters' peer URLs.
 
     Over http the voters would send it every key and value unencrypted, and ask for no certificate. Where the voters
     have both schemes, as during a change to TLS, the new member has https.
@@ -36,7 +36,7 @@ def _judge_scheme(status: ClusterStatus, facts: Facts) -> Refuse | None:
 
 
 def _judge_place(status: ClusterStatus, facts: Facts) -> Refuse | None:
-    """Refuses the host and port of another member, under whatever scheme: only one process can listen there."""
+    """Refuses the host and port of another member, under any scheme: only one process can listen there."""
     wanted = {place: url for url in facts.peer_urls if (place := _place(url))}
     for member in status.members:
         if set(member.peer_urls) & set(facts.peer_urls):

@@ -8,7 +8,7 @@ from membership.verdicts import Done, Facts, Ready, Refuse, Verdict, Wait, safe_
 
 
 def judge_removal(status: ClusterStatus, facts: Facts) -> Verdict:
-    """May the member be removed? Done when it is gone; refused where the cluster would be less safe than it must be."""
+    """May the member be removed? Done when it is gone. Refused where the cluster would not be safe enough."""
     target = status.member(facts.member_id)
     if target is None:
         return Done()
@@ -65,7 +65,7 @@ def _judge_spare(status: ClusterStatus, target: Member, facts: Facts) -> Refuse 
 
 
 def judge_move(status: ClusterStatus, facts: Facts) -> Verdict:
-    """Does another member lead? Ready when one could."""
+    """Does another member lead? Ready when another member could."""
     target = status.member(facts.member_id)
     if target is None:
         return Done()
@@ -80,9 +80,9 @@ def judge_move(status: ClusterStatus, facts: Facts) -> Verdict:
 
 def transferee(status: ClusterStatus, facts: Facts) -> Member | None:
     """
-    The healthy voter that is most caught up; never a learner, nor one whose data is corrupt.
+    The healthy voter that is most caught up, never a learner, nor a member with corrupt data.
 
-    The voter that this same change made comes last: all its links are young, and a leader whose links are younger
+    The voter that this same change made comes last. All its links are young, and a leader whose links are younger
     than 5 s refuses the removal (etcd's HealthInterval).
     """
 

@@ -25,5 +25,5 @@ JUDGES: dict[StepName, Callable[[ClusterStatus, Facts], Verdict]] = {
 
 
 def judge(step: StepName, status: ClusterStatus, facts: Facts) -> Verdict:
-    """The verdict of the named step. A look that found another cluster has failed, and never comes here."""
+    """The verdict of the named step. A look that found another cluster has failed, so it never comes here."""
     return JUDGES[step](status, facts)

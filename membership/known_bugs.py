@@ -11,9 +11,10 @@ Version = tuple[int, ...]
 
 @dataclass(frozen=True)
 class Bug:
-    """`ranges`: versions from the first on, and before the second, have it."""
+    """A bug, and the versions that have it."""
 
     what: str
+    #: Of each pair, the first version has the bug, and the second one no longer.
     ranges: tuple[tuple[Version, Version], ...]
 
 
@@ -42,6 +43,6 @@ _BUGS = (
 
 
 def bugs_of(version: str) -> list[str]:
-    """What an operator should know of this version before changing the membership."""
+    """The bugs of this version that an operator should know before changing the membership."""
     numbers = version_of(version)
     return [bug.what for bug in _BUGS if any(first <= numbers < fixed for first, fixed in bug.ranges)]

@@ -1,7 +1,7 @@
 """
-What was seen of a cluster in one look.
+One look at a cluster, as data.
 
-Member IDs are lower-case hex without padding, as etcdctl prints them; sizes are bytes.
+Member IDs are lower-case hex without padding, as etcdctl prints them. Sizes are bytes.
 """
 
 from __future__ import annotations
@@ -29,19 +29,20 @@ class Member:
 
 @dataclass(frozen=True)
 class Alarm:
-    """NOSPACE or CORRUPT, raised by a member."""
+    """An alarm that a member raised."""
 
     member_id: str
+    #: NOSPACE or CORRUPT.
     kind: str
 
 
 @dataclass(frozen=True)
 class MemberStatus:
-    """A member's own word, from its `Status`; `leader` is empty when it knows none, `urls` are where it
-    answered, `uptime` is the seconds since its process started, negative where nobody asked."""
+    """A member's own answer to `Status`."""
 
     member_id: str
     version: str
+    #: The ID of the leader that it knows, empty when it knows none.
     leader: str
     term: int
     raft_index: int
@@ -51,7 +52,9 @@ class MemberStatus:
     db_quota: int
     is_learner: bool
     alarms: tuple[Alarm, ...] = ()
+    #: The client URLs at which it answered.
     urls: tuple[str, ...] = ()
+    #: Seconds since its process started, negative where it was not asked for.
     uptime: float = -1.0
 
 
@@ -69,21 +72,24 @@ Phase = Literal["not started", "receiving snapshot", "replicating", "caught up",
 @dataclass(frozen=True)
 class SyncProgress:
     """
-    How far a wait is; the heartbeat of the waiting activity.
+    How far a wait is, as the heartbeat of the waiting activity.
 
-    `percent` and `eta` (seconds) are given only while replicating: in a snapshot nobody outside sees bytes
-    move, so there it is `elapsed` (seconds) and the leader's database size as the total to come. `idle` is how
-    many seconds nothing moved although it could be seen.
+    From outside, no bytes are seen to move in a snapshot. There `elapsed` and `snapshot_size` stand for the progress.
     """
 
     reason: str
     phase: Phase = "unknown"
+    #: Seconds.
     elapsed: float = 0.0
+    #: Seconds for which nothing moved although progress could be seen.
     idle: float = 0.0
+    #: Given only while replicating.
     percent: float | None = None
+    #: Seconds. Given only while replicating.
     eta: float | None = None
     match: int | None = None
     target: int | None = None
+    #: In a snapshot, the leader's database size in bytes: the total to come.
     snapshot_size: int | None = None
     #: `elapsed` when the phase last changed.
     phase_since: float = 0.0
@@ -91,27 +97,26 @@ class SyncProgress:
 
 @dataclass(frozen=True)
 class ClusterStatus:
-    """
-    One look at a cluster.
-
-    `members` is a linearizable list from a voter; `statuses` are the members that answered with their own
-    identity, `silent` says why the others are not among them; `readers` are the voters through which a
-    linearizable read went; `dissent` names voters whose own list differs; `progress` is empty when the
-    leader's `/debug/vars` could not be read.
-    """
+    """One look at a cluster."""
 
     cluster_id: str
     leader: str
     term: int
+    #: A linearizable list from a voter.
     members: tuple[Member, ...]
+    #: The members that answered with their own identity.
     statuses: dict[str, MemberStatus] = field(default_factory=dict)
+    #: Why the other members are not in `statuses`.
     silent: dict[str, str] = field(default_factory=dict)
+    #: The voters through which a linearizable read went.
     readers: tuple[str, ...] = ()
+    #: Names voters whose own list differs.
     dissent: tuple[str, ...] = ()
+    #: Empty when the leader's `/debug/vars` could not be read.
     progress: dict[str, RaftProgress] = field(default_factory=dict)
     #: Members whose every client URL took the question and never answered: neither refused, nor another member's.
     hung: tuple[str, ...] = ()
-    #: Of those, members for which a second witness spoke (see `membership.witness`).
+    #: The members of `hung` for which a second witness spoke (see `membership.witness`).
     witnessed: tuple[str, ...] = ()
 
     @property
@@ -137,7 +142,7 @@ class ClusterStatus:
 
     @property
     def corrupt(self) -> list[str]:
-        """The IDs of members with a CORRUPT alarm; etcd keeps alarms of members that are gone."""
+        """The IDs of members with a CORRUPT alarm. Etcd keeps the alarms of removed members, left out here."""
         return sorted({a.member_id for a in self.alarms if a.kind == "CORRUPT" and self.member(a.member_id)})
 
     def member(self, member_id: str) -> Member | None:
@@ -148,7 +153,7 @@ class ClusterStatus:
         return replace(self, members=tuple(m for m in self.members if m.id not in member_ids))
 
     def endpoints_of(self, member_id: str) -> tuple[str, ...]:
-        """The client URLs that a member advertises or answers at; not those that lead to another member as well."""
+        """The client URLs that a member advertises or answers at, without those that also lead to another member."""
         urls = self._endpoints(member_id)
         others = {url for m in self.members if m.id != member_id for url in self._endpoints(m.id)}
         return tuple(url for url in urls if url not in others)
@@ -191,8 +196,8 @@ def handover(members: tuple[Member, ...], own_id: str, name: str) -> Handover:
     """
     The handover for member `own_id`, called `name`.
 
-    Etcd compares the URLs, not the names. So another member is called by its ID where its name is missing, is that of
-    another one too, or could not stand in an environment file: a name may hold a comma or a line break.
+    Etcd compares the URLs, not the names. So another member is called by its ID where its name is missing, is used
+    twice, or could not stand in an environment file. A name may hold a comma or a line break.
     """
     rows = [(name if m.id == own_id else _label(m, members, name), m.peer_urls) for m in members]
     own = next(m for m in members if m.id == own_id)

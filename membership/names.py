@@ -27,7 +27,7 @@ def check_name(value: str) -> str:
     """
     A cluster's or member's name, unchanged.
 
-    Raises ValueError for one that could not stand in a workflow ID or in ETCD_INITIAL_CLUSTER.
+    Raises ValueError for a name that could not stand in a workflow ID or in ETCD_INITIAL_CLUSTER.
     """
     if len(value) > LONGEST_NAME:
         raise ValueError(f"a name of {len(value)} characters is too long; use {LONGEST_NAME} at most")
@@ -37,36 +37,37 @@ def check_name(value: str) -> str:
 
 
 def is_name(value: str) -> bool:
-    """Whether a name that a cluster told is one that `check_name` accepts."""
+    """Whether `check_name` accepts a name that came from a cluster."""
     return len(value) <= LONGEST_NAME and _NAME.fullmatch(value) is not None
 
 
 @dataclass(frozen=True)
 class Address:
-    """The parts of an etcd URL; `host` is in lower case, and an IPv6 address in it has no brackets."""
+    """The parts of an etcd URL."""
 
     scheme: str
+    #: In lower case. An IPv6 address has no brackets here.
     host: str
     port: int
 
     @property
     def ip(self) -> IPv4Address | IPv6Address | None:
-        """The host as an IP address; None for a DNS name."""
+        """The host as an IP address, None for a DNS name."""
         return _ip(self.host)
 
     @property
     def is_loopback(self) -> bool:
-        """Whether it leads to the machine that asks."""
+        """Whether it leads a client to the client's own machine."""
         return self.host == "localhost" or bool(self.ip and self.ip.is_loopback)
 
     @property
     def is_unspecified(self) -> bool:
-        """Whether it is the address that servers listen on and no client can mean: 0.0.0.0 or [::]."""
+        """Whether it is 0.0.0.0 or [::]: servers listen there, and no client can dial it."""
         return bool(self.ip and self.ip.is_unspecified)
 
     @property
     def place(self) -> tuple[str, int]:
-        """Where it leads to, whatever the scheme; `localhost` has two more names."""
+        """Host and port, without the scheme. 127.0.0.1 and ::1 become `localhost`."""
         host = "localhost" if self.host in ("127.0.0.1", "::1") else self.host
         return host, self.port
 
@@ -82,7 +83,7 @@ def parse_url(value: str) -> Address:
     Raises ValueError, with the reason, for a URL that etcd would refuse as peer or client URL, or that a handover
     cannot carry.
     """
-    # An error is logged and kept: what may be a password does not go into it.
+    # An error is logged and kept, so a possible password does not go into it.
     shown = repr(re.sub(r"//.*@", "//…@", value)[:200])
     try:
         parts = urlsplit(value)
@@ -106,7 +107,7 @@ def parse_url(value: str) -> Address:
 
 
 def find_address(url: str) -> Address | None:
-    """The parts of a URL that a cluster told; None where it is none that this service would accept."""
+    """The parts of a URL that came from a cluster, None where this service would not accept it."""
     try:
         return parse_url(url)
     except ValueError:
@@ -123,7 +124,7 @@ def check_url(value: str) -> str:
 
 
 def check_peer_url(value: str) -> str:
-    """As `check_url`, for a new member's peer URL: an address that the other members can dial."""
+    """As `check_url`, for a new member's peer URL: the other members must be able to dial it."""
     address = parse_url(value)
     if address.is_unspecified:
         raise ValueError(f"{value!r} is no address that other members can dial; write the new member's own address")
@@ -131,7 +132,7 @@ def check_peer_url(value: str) -> str:
 
 
 def _host(host: str, *, bracketed: bool) -> str | None:
-    """The host as it is written from here on; None when it is neither a DNS name nor an IP address."""
+    """The host in its one spelling, None when it is neither a DNS name nor an IP address."""
     if ip := _ip(host):
         return str(ip) if bracketed == (ip.version == 6) else None
     if bracketed or len(host) > _LONGEST_HOST or _NUMERIC.fullmatch(host):
@@ -145,7 +146,7 @@ def _ip(host: str) -> IPv4Address | IPv6Address | None:
             ip: IPv4Address | IPv6Address = kind(host)
         except AddressValueError:
             continue
-        # A zone means something on one machine only.
+        # A zone has a meaning on one machine only.
         return None if "%" in host else ip
     return None
 

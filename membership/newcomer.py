@@ -1,7 +1,7 @@
 """
 The newcomer's own settings, judged while it is still a learner.
 
-What a voter is set to concerns the whole cluster: one voter with a small quota makes all of it read-only.
+A voter's settings concern the whole cluster: one voter with a small quota makes all of it read-only.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from membership.verdicts import version_of
 
 
 def check_newcomer(status: ClusterStatus, member_id: str) -> tuple[Check, ...]:
-    """What its Status and its row of the member list show; of a newcomer that does not answer, only the row."""
+    """Checks of its Status and its row of the member list. Without its answer, only of the row."""
     member = status.member(member_id)
     if member is None:
         return ()
@@ -24,7 +24,7 @@ def check_newcomer(status: ClusterStatus, member_id: str) -> tuple[Check, ...]:
 
 
 def _quota(status: ClusterStatus, member_id: str) -> Iterable[Check]:
-    """Servers before 3.6 do not show their quota: 0."""
+    """Servers before 3.6 do not show their quota. It is 0 here."""
     own = status.statuses.get(member_id)
     others = [s for i, s in status.statuses.items() if i != member_id]
     if own is None or not own.db_quota or not others:

@@ -11,7 +11,7 @@ from membership.duration import Duration, parse_duration
 
 
 class Policy(BaseModel):
-    """How safe a cluster's operator wants its changes to be; read once per change and kept in its history."""
+    """How safe a cluster's operator wants its changes to be. Read once per change and kept in its history."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -38,7 +38,7 @@ class Policy(BaseModel):
     )
 
     def with_limits_of(self, other: Policy) -> Policy:
-        """This policy, where both differ with the stricter of their limits on what an act may do."""
+        """This policy, with the stricter limits of both on an act's effect."""
         return self.model_copy(
             update={
                 "min_voters": max(self.min_voters, other.min_voters),

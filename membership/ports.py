@@ -1,4 +1,4 @@
-"""What activities need of etcd. The real client and the in-memory etcd of the tests both provide it."""
+"""Etcd as the activities see it. The real client and the in-memory etcd of the tests both provide it."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from membership.witness import PeerList, RaftView
 class Access:
     """How to reach one cluster. Secrets stay in the files that are named here."""
 
-    #: Client URLs of voters, as the operator wrote them; the other members are discovered.
+    #: Client URLs of voters, as the operator wrote them. The other members are discovered.
     endpoints: tuple[str, ...]
-    #: The CA that signed the certificates of the members; empty without TLS.
+    #: The CA that signed the certificates of the members, empty without TLS.
     ca: Path | None = None
     #: The client certificate and its key, where the members ask for one.
     cert: Path | None = None
@@ -25,7 +25,7 @@ class Access:
     #: The etcd user and the file with its password, where the cluster uses auth.
     username: str | None = None
     password_file: Path | None = None
-    #: The ID that the cluster must have, in hex as etcdctl prints it; empty where any is accepted.
+    #: The ID that the cluster must have, in hex as etcdctl prints it, empty where any is accepted.
     cluster_id: str = ""
 
 
@@ -38,23 +38,23 @@ class Etcd(Protocol):
 
     def expecting(self, cluster_id: str, also: Collection[str] = ()) -> Etcd:
         """
-        The same cluster for one change, which knows what it began on.
+        The same cluster for one change, which knows the ID of its cluster.
 
         Answers of a cluster with another ID are then errors and never evidence. `also` are further client URLs of
         its voters, which are asked beside the configured endpoints. They get neither password nor token without TLS.
-        Connections and token are shared. Its calls rest on its own last look, and not on that of another change.
+        Connections and token are shared. Its calls rest on its own last look, not on another change's look.
         An empty `cluster_id` expects nothing, and `also` is then ignored.
         """
 
     def look(self, avoid: Collection[str] = (), *, uptimes: bool = False, hurry: float | None = None) -> ClusterStatus:
         """
-        One look at the whole cluster; members and client URLs in `avoid` are not asked for anything.
+        One look at the whole cluster. Members and client URLs in `avoid` are not asked for anything.
 
-        `uptimes`: also how long members have been up, of those that tell it.
-        `hurry`: seconds after which a learner's Status counts as hung; None for the usual deadline.
+        `uptimes`: also how long members have been up, where they report it.
+        `hurry`: seconds after which a learner's Status counts as hung, None for the usual deadline.
 
-        Raises ClusterUnreachable when no voter answers a linearizable read, WrongCluster when only another cluster
-        than the expected one answers or, where none is expected, when endpoints belong to different clusters.
+        Raises ClusterUnreachable when no voter answers a linearizable read. Raises WrongCluster when only another
+        cluster than expected answers or, where none is expected, when endpoints belong to different clusters.
         """
 
     def members(self) -> tuple[Member, ...]:
@@ -62,23 +62,23 @@ class Etcd(Protocol):
 
     def progress(self) -> dict[str, RaftProgress]:
         """
-        What the leader of the last look knows of every member's log at this moment, by member ID; empty if not told.
+        Every member's log position at this moment, from the leader of the last look, by member ID.
 
-        It costs etcd nothing: no read of it goes through raft.
+        Empty if the leader does not report it. It costs etcd nothing: no read of it goes through raft.
         """
 
     def raft_view(self) -> RaftView | None:
-        """As `progress`, with the leader's own term and commit index; None if it does not tell."""
+        """As `progress`, with the leader's own term and commit index, None if the leader does not report them."""
 
     def peer_list(self, peer_urls: Collection[str]) -> PeerList:
         """
-        The answer of these peer URLs to `GET /members`, which needs no client's credentials and gets none.
+        The answer of these peer URLs to `GET /members`. It needs no client's credentials and gets none.
 
         Raises Unreachable when none of them answers within a moment.
         """
 
     def commit(self) -> None:
-        """Returns when the leader has committed one more raft entry (an `Alarm` GET is one)."""
+        """Returns when the leader has committed one more raft entry (an `Alarm` GET makes an entry)."""
 
     def refuses(self, urls: tuple[str, ...]) -> bool:
         """Whether the hosts of all these client URLs refuse a connection: no process listens there any more."""
@@ -87,25 +87,25 @@ class Etcd(Protocol):
         """
         Returns with a token that is at most a minute old, where this cluster uses auth.
 
-        A change is sent with the token that there is: asking for one then would let time pass after its last check.
+        A change is sent with the token that there is: asking for a token then would let time pass after its last check.
         Client URLs in `avoid` are not asked.
         """
 
     def add_learner(self, peer_urls: tuple[str, ...], deadline: float) -> Member:
-        """Adds a learner; `deadline` in seconds."""
+        """Adds a learner. `deadline` in seconds."""
 
     def promote(self, member_id: str, deadline: float) -> None:
-        """Makes a learner a voter; `deadline` in seconds."""
+        """Makes a learner a voter. `deadline` in seconds."""
 
     def remove(self, member_id: str, deadline: float) -> None:
-        """Removes a member; `deadline` in seconds."""
+        """Removes a member. `deadline` in seconds."""
 
     def move_leader(self, member_id: str, deadline: float) -> None:
-        """Hands leadership to this voter; `deadline` in seconds."""
+        """Hands leadership to this voter. `deadline` in seconds."""
 
     def snapshot(self, avoid: Collection[str] = ()) -> Iterator[tuple[bytes, int]]:
         """
         The database of a voter, the leader's last, in pieces, each with the number of bytes that remain.
 
-        The last 32 bytes are the SHA-256 of all before. Raises membership.errors at any piece.
+        The last 32 bytes are the SHA-256 of all bytes before. Raises membership.errors at any piece.
         """

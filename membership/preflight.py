@@ -1,7 +1,7 @@
 """
-The preflight: what is checked before a change, each with its verdict, its evidence and a hint.
+The preflight: the checks before a change, each with its verdict, its evidence and a hint.
 
-`plan` shows all of it; every change begins with it, and is refused with the same sentences.
+`plan` shows all of it. Every change begins with it, and is refused with the same sentences.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from membership.verdicts import Facts, Refuse, Verdict, Wait, spare
 
 
 class Replacement(Protocol):
-    """What the preflight must know of a replace."""
+    """A replace, as the preflight sees it."""
 
     @property
     def name(self) -> str:
@@ -61,14 +61,14 @@ def warnings(checks: Iterable[Check]) -> list[str]:
 
 
 def find_member(status: ClusterStatus, wanted: str) -> Member | None:
-    """The member with this hex ID, else with this name, else with this decimal ID; None when there is none."""
+    """The member with this hex ID, else with this name, else with this decimal ID, None when there is none."""
     by_id = status.member(wanted.lower().removeprefix("0x").lstrip("0"))
     by_name = next((m for m in status.members if m.name == wanted), None)
     return by_id or by_name or _by_decimal_id(status, wanted)
 
 
 def _by_decimal_id(status: ClusterStatus, wanted: str) -> Member | None:
-    """As etcdctl's JSON and the HTTP gateway print IDs."""
+    """The member with this ID in decimal, as etcdctl's JSON and the HTTP gateway print it."""
     return status.member(f"{int(wanted):x}") if wanted.isascii() and wanted.isdecimal() else None
 
 
@@ -95,7 +95,7 @@ def check_join(status: ClusterStatus, facts: Facts) -> tuple[Check, ...]:
 def check_remove(
     status: ClusterStatus, facts: Facts, wanted: Member | str, *, force: bool, record: Record = NO_RECORD
 ) -> tuple[Check, ...]:
-    """`wanted`: the member where it is known already, else its name or ID."""
+    """The checks of a removal. `wanted`: the member where it is known already, else its name or ID."""
     if found := _several(status, wanted):
         return (found,)
     target = find_member(status, wanted) if isinstance(wanted, str) else status.member(wanted.id)
@@ -111,7 +111,7 @@ def check_remove(
 def check_replace(
     status: ClusterStatus, facts: Facts, wanted: Member | str, request: Replacement, record: Record = NO_RECORD
 ) -> tuple[Check, ...]:
-    """`wanted`: the old member where it is known already, else its name or ID."""
+    """The checks of a replace. `wanted`: the old member where it is known already, else its name or ID."""
     if found := _several(status, wanted):
         return (found,)
     old = find_member(status, wanted) if isinstance(wanted, str) else status.member(wanted.id)
@@ -150,7 +150,7 @@ def check_replace(
 
 
 def between_halves(status: ClusterStatus, wanted: Member | str, request: Replacement) -> Member | None:
-    """The old member, if the new one is a voter too: the replace failed before its removal, or it was there before."""
+    """The old member, if the new one is a voter too. A replace failed halfway, or both were voters before."""
     old = find_member(status, wanted) if isinstance(wanted, str) else status.member(wanted.id)
     both = old and any(not m.is_learner for m in status.with_peer_urls(request.peer_urls) if m.id != old.id)
     return old if both else None
@@ -163,7 +163,7 @@ def _joined(status: ClusterStatus, facts: Facts) -> bool:
 
 
 def first_half(status: ClusterStatus, old: Member | None, request: Replacement) -> FirstHalf:
-    """Which half comes first: the margin must not shrink while the old member is healthy."""
+    """Which half comes first. The spare must not shrink while the old member is healthy."""
     if old is None:
         return FirstHalf("add-first", "the old member is gone already")
     if old.name == request.name or set(old.peer_urls) & set(request.peer_urls):
@@ -190,7 +190,7 @@ def _spare(status: ClusterStatus, when: str, voters: int, live: int) -> Check:
 
 
 def _several(status: ClusterStatus, wanted: Member | str) -> Check | None:
-    """Etcd's names need not be unique; its IDs are, and one in decimal may read as another one in hex."""
+    """Etcd's names need not be unique. Its IDs are, but a decimal ID may read as another member's hex ID."""
     if not isinstance(wanted, str):
         return None
     same = [m.id for m in status.members if m.name == wanted]

@@ -1,4 +1,4 @@
-"""What earlier changes say about a cluster and its members, and what follows for the next change."""
+"""The record of earlier changes of a cluster, and the checks that follow from it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from membership.model import ClusterStatus, Member
 
 @dataclass(frozen=True)
 class Record:
-    """What Temporal still knows of earlier changes of a cluster; empty where it knows none, or cannot be asked."""
+    """Temporal's record of earlier changes of a cluster, empty where it has none, or cannot be asked."""
 
     #: The cluster's ID, as the latest change that went through reported it.
     cluster_id: str = ""
@@ -28,7 +28,7 @@ NO_RECORD = Record()
 
 
 def check_identity(status: ClusterStatus, record: Record) -> tuple[Check, ...]:
-    """Refuses another cluster than that of the changes before; a check only where there were some."""
+    """Refuses another cluster than in earlier changes, no check where there were none."""
     if not record.cluster_id:
         return ()
     if status.cluster_id == record.cluster_id:
@@ -39,7 +39,7 @@ def check_identity(status: ClusterStatus, record: Record) -> tuple[Check, ...]:
 
 
 def check_reused(target: Member, wanted: str, record: Record) -> tuple[Check, ...]:
-    """Refuses a repeated removal whose name has come to mean another member since."""
+    """Refuses a repeated removal whose name means another member by now."""
     if target.name != wanted or record.removed_id in ("", target.id):
         return ()
     evidence = f"this change removed {wanted} as member {record.removed_id}, and {wanted} is another member by now"
@@ -48,7 +48,7 @@ def check_reused(target: Member, wanted: str, record: Record) -> tuple[Check, ..
 
 
 def check_absent(status: ClusterStatus, wanted: str, record: Record) -> Check:
-    """A member that is not in the list: removed by an earlier change, or perhaps never there."""
+    """A check for a member that is not in the list: an earlier change removed it, or it may never have been there."""
     if record.was_removed:
         return Check("member", "ok", f"{wanted} is not in the member list: removed already")
     known = [text for m in status.members for text in (m.name, m.id) if text]

@@ -1,9 +1,9 @@
 """
-Calls whose effect may still come, and what must be known before it can come no more.
+Calls whose effect may still come, and the proof that it cannot come any more.
 
-A member that is frozen keeps a request in its socket buffer. No raft log has it, so an entry that commits at another
-leader says nothing of it: thawed, the member reads the request and forwards it. So the member that was sent the call
-must be heard, or be gone.
+A frozen member keeps a request in its socket buffer. No raft log has it, so an entry that commits at another leader
+proves nothing about it. Once thawed, the member reads the request and forwards it. So the member that was sent the
+call must be heard, or be gone.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Literal
 from membership.model import ClusterStatus, Member
 
 #: Seconds for which a member must be heard, in every look, before the requests that it had are done. All late effects
-#: that were measured came within 0.07 s of the thaw; a member that follows a leader proposes or forwards at once.
+#: that were measured came within 0.07 s of the thaw. A member that follows a leader proposes or forwards at once.
 MOMENT = 2.0
 
 Act = Literal["add", "promote", "move leader", "remove"]
@@ -33,7 +33,7 @@ class Voter:
     """A voter in the look before a call."""
 
     id: str
-    #: How a person knows it: name and ID.
+    #: Its name and ID, for a person.
     label: str
     #: The client URLs at which it answered as itself. Nothing else is evidence of its process.
     urls: tuple[str, ...] = ()
@@ -41,19 +41,19 @@ class Voter:
 
 @dataclass(frozen=True)
 class SentCall:
-    """A call that was sent, and of which nobody knows whether it took effect."""
+    """A call that was sent, and that may or may not have taken effect."""
 
     act: Act
-    #: The member that it is about; empty for an add.
+    #: The member that it is about, empty for an add.
     member_id: str
-    #: The peer URLs of an add; empty for every other call.
+    #: The peer URLs of an add, empty for every other call.
     peer_urls: tuple[str, ...]
-    #: ID of the member that was sent the call; empty when its worker died before anybody learnt it.
+    #: ID of the member that was sent the call, empty when the worker died before it reported the ID.
     sent_to: str
     #: Raft's term in the look before the call.
     term: int
-    #: The voters that answered the look before the call. A voter that did not can't have led when the call came. The
-    #: member that was to be removed is left out: it is not asked.
+    #: The voters that answered the look before the call. A silent voter can't have led when the call came. The member
+    #: that the call removes is left out: it is not asked.
     voters: tuple[Voter, ...]
     #: A later call of the same kind took effect, so the effect that is seen is not this call's.
     outdone: bool = False
@@ -66,9 +66,9 @@ class SentCall:
 
 def sent_call(act: Act, before: ClusterStatus, sent_to: str, member_id: str, peer_urls: tuple[str, ...]) -> SentCall:
     """
-    The call, with what the look before it tells of those that may have it.
+    The call, with the voters that may have it, from the look before it.
 
-    `member_id` and `peer_urls` are those of the member of the change: an add needs the URLs, every other call the ID.
+    `member_id` and `peer_urls` belong to the member of the change. An add needs the URLs, every other call the ID.
     """
     leaving = member_id if act == "remove" else ""
     voters = tuple(
@@ -81,7 +81,7 @@ def sent_call(act: Act, before: ClusterStatus, sent_to: str, member_id: str, pee
 
 
 def has_effect(call: SentCall, status: ClusterStatus) -> bool:
-    """Whether the cluster is as the call wants it. As long as it is, etcd refuses the same call once more."""
+    """Whether the cluster is as the call wants it. As long as it is, etcd refuses the same call."""
     if call.act == "add":
         return any(may_be_of(call, m) for m in status.members)
     member = status.member(call.member_id)
@@ -102,8 +102,8 @@ def is_over(call: SentCall, calls: Collection[SentCall], status: ClusterStatus) 
     """
     Whether the call can change nothing any more, wherever it is.
 
-    A removed member and a voter stay what they are. The effect of another kind of call may be undone later, so it must
-    be the call's own: it is when no other call asked for the same.
+    A removed member stays removed, and a voter stays a voter. The effect of another kind of call may be undone later,
+    so it must be the call's own effect. It is when no other call asked for the same.
     """
     if not has_effect(call, status):
         return False
@@ -116,8 +116,8 @@ def holders(call: SentCall, status: ClusterStatus) -> tuple[Voter, ...]:
     """
     The members that may still have the call.
 
-    A follower forwards it to the leader that it knows. Within one term after the call that is the leader of today,
-    which every look hears. After more terms it may have been any voter, and so it may when the receiver is unknown.
+    A follower forwards it to the leader that it knows. Within one term after the call that is today's leader, which
+    every look hears. After more terms it may have been any voter. The same holds when the receiver is unknown.
     """
     receiver = tuple(v for v in call.voters if v.id == call.sent_to)
     if receiver and status.term <= call.term + 1:
@@ -126,7 +126,7 @@ def holders(call: SentCall, status: ClusterStatus) -> tuple[Voter, ...]:
 
 
 def unheard(call: SentCall, status: ClusterStatus, proved: Collection[str]) -> tuple[Voter, ...]:
-    """Those that may still have the call: members that are not in `proved`, by ID."""
+    """The members that may still have the call. `proved` are the IDs of members that cannot have it any more."""
     return tuple(v for v in holders(call, status) if v.id not in proved and status.member(v.id) is not None)
 
 

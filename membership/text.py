@@ -1,4 +1,4 @@
-"""Texts that others wrote: names from a cluster, reasons from a caller. They are shown escaped, everywhere."""
+"""Texts from outside: names from a cluster, reasons from a caller. They are shown escaped everywhere."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _MARKDOWN = re.compile(r"([\\`*\[\]<>|~])")
 
 def visible(text: str, *, lines: bool = False) -> str:
     r"""
-    `text` with every character that a terminal would obey, or that cannot be seen, as its escape: `\x1b`, `\u202e`.
+    `text`, with every control character and every invisible character as its escape: `\x1b`, `\u202e`.
 
     With `lines`, line breaks stay as they are.
     """
@@ -20,7 +20,7 @@ def visible(text: str, *, lines: bool = False) -> str:
 
 
 def in_markdown(text: str, *, lines: bool = False) -> str:
-    """`visible` text that also stands for itself in Markdown: it makes no link, no image and no HTML."""
+    """`visible` text, escaped for Markdown as well: it makes no link, no image and no HTML."""
     return _MARKDOWN.sub(r"\\\1", visible(text, lines=lines))
 
 

@@ -1,5 +1,5 @@
 """
-What a judgement is: what was seen, and what was asked for, make a verdict.
+The verdicts of judgements, from a look at the cluster and the facts of a change.
 
 No clock and no I/O: the same look always gets the same verdict. State decides, never an error's text.
 """
@@ -25,17 +25,19 @@ class Ready:
 
 @dataclass(frozen=True)
 class Wait:
-    """Nothing to do until something changes; `foreign` is the ID of somebody else's learner that is in the way."""
+    """The step waits until something changes."""
 
     reason: str
     phase: Phase = "unknown"
+    #: The ID of another change's or person's learner that takes the slot, empty when the wait has another reason.
     foreign: str = ""
 
 
 @dataclass(frozen=True)
 class Refuse:
-    """Waiting will not help; `error` names why."""
+    """Waiting will not help."""
 
+    #: Names why.
     error: Failure
     reason: str
     hint: str = ""
@@ -46,26 +48,25 @@ Verdict = Done | Ready | Wait | Refuse
 
 @dataclass(frozen=True)
 class Facts:
-    """
-    What the judgements of one change go by.
-
-    `name` and `peer_urls` are those of the member that joins; `member_id` is the member that the step is about,
-    empty until it is in the list. Of a removal: how many voters are `returning` later in the same change, and whether
-    the operator forces it.
-    `began_with` are voters and spare that a replace began with: its removal is judged by its final size, not by
-    what is between the halves.
-    `avoid` holds the ID and the client URLs of a member whose removal was sent: it is not asked for anything.
-    """
+    """The facts of one change, by which it is judged."""
 
     cluster: str
     cluster_id: str
     policy: Policy
+    #: The member that joins.
     name: str
+    #: The peer URLs of the member that joins.
     peer_urls: tuple[str, ...] = ()
+    #: The member that the step is about, empty until it is in the list.
     member_id: str = ""
+    #: Of a removal: how many voters come back later in the same change.
     returning: int = 0
+    #: Of a removal: whether the operator forces it.
     force: bool = False
+    #: Voters and spare that a replace began with. Its removal is judged by its final size, not by the size between
+    #: the halves.
     began_with: tuple[int, int] | None = None
+    #: The ID and the client URLs of a member whose removal was sent: it is not asked for anything.
     avoid: tuple[str, ...] = ()
 
 
@@ -79,7 +80,7 @@ def spare(voters: int, live: int) -> int:
 
 
 def safe_after(policy: Policy, before: int, after: int) -> bool:
-    """Whether a change that takes the spare from `before` to `after` leaves the cluster as safe as it must be."""
+    """Whether the cluster is safe enough after a change that takes the spare from `before` to `after`."""
     return after >= 0 and after >= min(policy.min_spare, before)
 
 

@@ -3,7 +3,7 @@ A second witness for a learner whose own `Status` hangs.
 
 After a snapshot etcd may keep a learner's client port silent for seconds, although it has restored and follows.
 Raft alone proves too little: a learner's log may match before its data is restored. So the learner's own peer port
-speaks first, and raft after it: one more entry that only a member that lives can have acknowledged.
+is asked first, and raft after it, with one more entry. Only a live member can acknowledge that entry.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class RaftView:
 
     #: The ID of the member that was asked.
     member_id: str
-    #: The leader that it knows: itself, while it leads.
+    #: The ID of the leader that it knows: its own, while it leads.
     leader: str
     term: int
     #: The raft index up to which everything is committed.
@@ -42,7 +42,7 @@ class RaftView:
 
 @dataclass(frozen=True)
 class Evidence:
-    """What speaks for a member whose `Status` hangs, in the order in which it was asked."""
+    """The evidence for a member whose `Status` hangs, in the order in which it was asked for."""
 
     told: PeerList
     #: A raft index that was committed after the peer port's answer.
@@ -57,7 +57,7 @@ def is_safe_without(status: ClusterStatus) -> bool:
 
 
 def may_be_witnessed(status: ClusterStatus, member_id: str, max_lag: int) -> bool:
-    """Whether to ask a second witness: the member's Status hung, and the leader replicates to it."""
+    """Whether to ask a second witness: the member's Status hung, the leader replicates to it, and it is near enough."""
     member = status.member(member_id)
     seen, leader = status.progress.get(member_id), status.progress.get(status.leader)
     if member is None or member_id not in status.hung or seen is None or leader is None:
@@ -68,15 +68,15 @@ def may_be_witnessed(status: ClusterStatus, member_id: str, max_lag: int) -> boo
 
 
 def accept(status: ClusterStatus, member_id: str, evidence: Evidence) -> ClusterStatus:
-    """The same look, with evidence that left no doubt."""
+    """The same look, with this evidence counted."""
     return replace(status, progress=evidence.view.progress, witnessed=(*status.witnessed, member_id))
 
 
 def doubt_of_list(status: ClusterStatus, member_id: str, told: PeerList) -> str:
     """
-    Why the peer port's answer proves nothing; empty when it proves that the member has restored its data.
+    Why the peer port's answer proves nothing, empty when it proves that the member has restored its data.
 
-    Until the snapshot is restored a new member lists what it was started with, and itself as a voter.
+    Until the snapshot is restored, a new member lists the members of its start configuration, and itself as a voter.
     """
     member = status.member(member_id)
     if told.cluster_id != status.cluster_id:
@@ -92,7 +92,7 @@ def doubt_of_list(status: ClusterStatus, member_id: str, told: PeerList) -> str:
 
 
 def doubt(status: ClusterStatus, member_id: str, evidence: Evidence, max_lag: int) -> str:
-    """Why the evidence does not count; empty when it does."""
+    """Why the evidence does not count, empty when it does."""
     if reason := doubt_of_list(status, member_id, evidence.told):
         return reason
     view = evidence.view
