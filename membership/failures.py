@@ -79,7 +79,7 @@ class Failure(StrEnum):
     LAUNCHED_MEMBER_DIED = "LaunchedMemberDied"
     #: The change took longer than `join_timeout`.
     JOIN_TIMEOUT = "JoinTimeout"
-    #: A learner that this change did not add took the slot for longer than `foreign_learner_timeout`.
+    #: A learner from outside memberflow took the slot for longer than `foreign_learner_timeout`.
     FOREIGN_LEARNER = "ForeignLearner"
 
     # ---- cancelled ----

@@ -29,7 +29,7 @@ class Wait:
 
     reason: str
     phase: Phase = "unknown"
-    #: The ID of another change's or person's learner that takes the slot, empty when the wait has another reason.
+    #: The ID of a learner of others that takes the slot, empty when the wait has another reason.
     foreign: str = ""
 
 

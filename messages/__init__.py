@@ -1,1 +1,1 @@
-"""What crosses Temporal: requests, outcomes, orders, turns, views. Pure data."""
+"""The data that crosses Temporal: requests, outcomes, orders, turns, views. Pure data."""

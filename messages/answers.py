@@ -1,4 +1,4 @@
-"""What `memberflow status` and `memberflow doctor` are told."""
+"""The answers to `memberflow status`, `memberflow doctor` and `memberflow plan`."""
 
 from __future__ import annotations
 
@@ -21,34 +21,36 @@ class Inspection:
 
 @dataclass(frozen=True)
 class Reachability:
-    """Whether a worker reaches a cluster; `problem` and `hint` are empty when it does."""
+    """Whether a worker reaches a cluster."""
 
     cluster: str
-    #: The queue of its activities; empty where the clusters file does not say it, because the table is wrong.
+    #: The queue of its activities, empty where the clusters file does not name it, because the table is wrong.
     task_queue: str
     members: int = 0
     leader: str = ""
+    #: Empty when the cluster is reached, like `hint`.
     problem: str = ""
     hint: str = ""
-    #: The ID of the etcd cluster, in hex; empty where it was not reached.
+    #: The ID of the etcd cluster, in hex, empty where it was not reached.
     cluster_id: str = ""
     #: The client URLs that the clusters file has of it.
     endpoints: tuple[str, ...] = ()
-    #: What is odd about a cluster that is reached.
+    #: Oddities of a cluster that is reached.
     warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class ClusterList:
-    """The clusters that the workers of the workflow queue know; `problem` when their file is wrong."""
+    """The clusters that the workers of the workflow queue know."""
 
     clusters: tuple[Reachability, ...] = ()
+    #: Why their clusters file cannot be read, empty when it can.
     problem: str = ""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """The preflight of a change that nobody has begun."""
+    """The preflight of a change that has not begun."""
 
     cluster: str
     verb: Verb

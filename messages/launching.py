@@ -1,4 +1,4 @@
-"""How a worker starts a new member: what is to be started, what became of it, and what may go wrong."""
+"""How a worker starts a new member: the order, its result, and its errors."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ LOG_LINES = 20
 LOG_BYTES = 2048
 LINE_BYTES = 500
 
-# Docker's words for a container whose process is gone, even if it is about to get another.
+# Docker's words for a container whose process is gone, even if Docker is about to start it again.
 ENDED = ("exited", "dead", "restarting")
 
 
 class LauncherUnavailable(MemberflowError):
-    """The engine is missing, out of reach, refuses, or broke off; asking again may help and does no harm."""
+    """The engine is missing, out of reach, refuses, or broke off. Asking again may help and does no harm."""
 
     hint = "is the Docker engine running, and is `engine` its address as this worker sees it?"
 
@@ -28,34 +28,33 @@ class LauncherUnavailable(MemberflowError):
 
 
 class LaunchConflict(MemberflowError):
-    """Something that isn't this member's has its container's or its volume's name; nothing was touched."""
+    """A container or volume of another owner has this member's name for it. Nothing was touched."""
 
     hint = "look at it with `docker inspect`; remove or rename it, or give the new member another name"
 
 
 class LaunchFailed(MemberflowError):
-    """The engine did not start the container, or the container died; the text says why."""
+    """The engine did not start the container, or the container died. The text says why."""
 
     hint = "check image, command, flags, network, ports and mounts of this launcher in the clusters file"
 
 
 @dataclass(frozen=True)
 class Launch:
-    """
-    A member to be started, or that was.
+    """A member that a launcher starts, or has started."""
 
-    `environment` is the handover; `change` the workflow ID of the change that wants it. `members` are the IDs
-    of the cluster's members after the add: what an earlier member of that name left is in the way unless its ID
-    is known to be gone, which an empty `members` says of none. `cluster` is only what the clusters file calls it;
-    `cluster_id`, etcd's own, in hex, tells it from others of that name on the same engine.
-    """
-
+    #: The cluster's name in the clusters file, and no more than that.
     cluster: str
     name: str
     member_id: str
+    #: The handover.
     environment: Mapping[str, str]
+    #: The workflow ID of the change that wants the member.
     change: str = ""
+    #: The IDs of the cluster's members after the add. Leftovers of an earlier member of that name cause a conflict,
+    #: unless its ID is known to be gone. Empty: no ID is known to be gone.
     members: tuple[str, ...] = ()
+    #: etcd's own ID of the cluster, in hex. It distinguishes clusters of the same name on one engine.
     cluster_id: str = ""
 
     def fill(self, text: str) -> str:
@@ -67,24 +66,27 @@ class Launch:
 
 @dataclass(frozen=True)
 class Launched:
-    """A started container; `created` says whether this call made it, or found it."""
+    """A started container."""
 
     container: str
     container_id: str
     volume: str
     engine: str
+    #: Whether this call made the container, or found it.
     created: bool
 
 
 @dataclass(frozen=True)
 class ContainerState:
-    """A container as its engine sees it; `status` is Docker's word, `log` its last lines."""
+    """A container as its engine sees it."""
 
+    #: Docker's word.
     status: str
     exit_code: int | None = None
     out_of_memory: bool = False
     error: str = ""
     restarts: int = 0
+    #: The last lines of its log.
     log: tuple[str, ...] = ()
 
     @property
@@ -102,52 +104,52 @@ class ContainerState:
 
 class GoOn(Protocol):
     """
-    Asked by a launcher in the middle of a start: raises when nobody wants it any more.
+    A launcher calls this in the middle of a start. It raises when the start is no longer wanted.
 
-    `ask`: the next step can't be taken back, so whoever wants it is asked, and not only what is known here.
+    `ask`: the next step can't be taken back, so Temporal is asked as well, beside the knowledge of this worker.
     """
 
     def __call__(self, *, ask: bool = False) -> None: ...
 
 
 def always(*, ask: bool = False) -> None:
-    """`GoOn` for whoever waits for the end of the start."""
+    """`GoOn` for a caller that waits for the end of the start."""
 
 
 class Launcher(Protocol):
     """
-    Starts members as containers on one engine. Every method blocks; any of them may be repeated.
+    Starts members as containers on one engine. Every method blocks, and may be repeated.
 
     All raise LauncherUnavailable when the engine doesn't answer as it should.
     """
 
     def check(self, launch: Launch) -> None:
         """
-        What can be known before the member has an ID, and `launch` its handover.
+        Checks a launch before the member has an ID and `launch` its handover.
 
-        Raises LaunchConflict when something has the container's name that isn't of this name in this cluster, and
-        LaunchFailed when the image is missing and may not be pulled.
+        Raises LaunchConflict when the container's name is taken by a container that does not belong to this member
+        name in this cluster, and LaunchFailed when the image is missing and may not be pulled.
         """
 
     def start(self, launch: Launch, go_on: GoOn = always) -> Launched:
         """
-        The member's running container, found or made with a new volume; a pull may take minutes.
+        The member's running container, found or made with a new volume. A pull may take minutes.
 
-        `go_on` is asked all the time during a pull, and right before anything is removed, created or started. It
-        leaves with what that raises; a container that was created and not started is there for the next attempt.
+        `go_on` is called all the time during a pull, and right before anything is removed, created or started. Its
+        error ends the start. A container that was created and not started is there for the next attempt.
 
-        Raises LaunchConflict when something else has its names, LaunchFailed when it can't be started; then
-        nothing is left of what this call made.
+        Raises LaunchConflict when its names are taken, LaunchFailed when it can't be started. Then everything that
+        this call made is removed.
         """
 
     def state(self, launch: Launch) -> ContainerState | None:
-        """How the member's container is; None when it has none."""
+        """The state of the member's container, None when it has none."""
 
     def stop(self, launch: Launch) -> bool:
         """
-        Removes the member's container, with its volume and all data in it; whether there was anything.
+        Removes the member's container, with its volume and all data in it. True if there was anything.
 
-        What belongs to anybody else is left alone; raises LaunchConflict when that uses the volume.
+        Containers and volumes of others are left alone. Raises LaunchConflict when another container uses the volume.
         """
 
 

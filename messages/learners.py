@@ -23,11 +23,11 @@ def meant_by(request: ChangeRequest, status: ClusterStatus) -> set[str]:
 
 
 def orphans_beside(request: ChangeRequest, seen: Beforehand) -> dict[str, AddedLearner]:
-    """Learners that changes of ours left behind, by ID; this change removes them first, but for its own."""
+    """Learners that changes of ours left behind, by ID. This change removes them first, except its own."""
     return {i: x for i, x in learners_beside(request, seen).items() if x in seen.turns.orphans}
 
 
 def learners_beside(request: ChangeRequest, seen: Beforehand) -> dict[str, AddedLearner]:
-    """Learners that other changes of ours added, by ID, running ones too: those are a matter of turns."""
+    """Learners that other changes of ours added, by ID, also running changes: the turns take care of those."""
     others = {m.id for m in seen.status.learners} - meant_by(request, seen.status)
     return {x.member_id: x for x in seen.turns.learners if x.member_id in others}

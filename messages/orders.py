@@ -1,4 +1,4 @@
-"""What goes to activities and comes back from them."""
+"""The arguments and results of activities."""
 
 from __future__ import annotations
 
@@ -13,36 +13,34 @@ from membership.verdicts import Facts
 from messages.launching import Launch
 from messages.turns import Ticket, TurnsState
 
-# The type of the failure by which a wait ends that goes on, in another activity, with rarer heartbeats.
+# The failure type of a wait that goes on in another activity, with rarer heartbeats.
 GOES_ON = "LongWait"
 
 
 @dataclass(frozen=True)
 class Look:
-    """
-    One look at a cluster; members and client URLs in `avoid` are not asked for anything.
-
-    `member` is the one for whose sake it is made, for the log.
-    `patience`: for so many seconds it begins anew while the cluster can't be read, as during an election.
-    `uptimes`: also how long the members have been up.
-    """
+    """A request for one look at a cluster."""
 
     cluster: str
+    #: Members and client URLs that are not asked for anything.
     avoid: tuple[str, ...] = ()
+    #: The member for whose sake the look is made, for the log.
     member: str = ""
+    #: For so many seconds the look begins anew while the cluster can't be read, as during an election.
     patience: float = 0.0
+    #: Also find out how long the members have been up.
     uptimes: bool = False
-    #: The ID that the cluster must have; empty before the first look of a change. Other clusters are never looked at.
+    #: The ID that the cluster must have, empty before the first look of a change. Other clusters are never looked at.
     cluster_id: str = ""
-    #: The workflow ID of the change that looks; what Temporal knows of its earlier runs is part of the answer.
+    #: The workflow ID of the change that looks. Temporal's record of its earlier runs is part of the answer.
     change: str = ""
-    #: The member that is to leave, as the request gives it.
+    #: The member that leaves, as the request gives it.
     leaving: str = ""
 
 
 @dataclass(frozen=True)
 class Beforehand:
-    """What a change is up against before it has the turn: the cluster, who changes it, and who did before."""
+    """The situation of a change before it has the turn: the cluster, its running changes, and its earlier ones."""
 
     status: ClusterStatus
     turns: TurnsState
@@ -51,7 +49,7 @@ class Beforehand:
 
 @dataclass(frozen=True)
 class LaunchOrder:
-    """A member, and the launcher of the clusters file that is to start it."""
+    """A member, and the launcher of the clusters file that starts it."""
 
     launcher: str
     launch: Launch
@@ -67,18 +65,17 @@ class LaunchOrder:
 
 @dataclass(frozen=True)
 class Order:
-    """
-    A step to be watched, or acted on by the change that has `ticket`; `launch` is what was launched for it.
-
-    `foreign` is the ID of somebody else's learner that is waited for.
-    `so_far` is the progress of a wait that has become long, and goes on with rarer heartbeats.
-    """
+    """A step that an activity watches, or acts on."""
 
     step: StepName
     facts: Facts
+    #: The change that the step belongs to.
     ticket: Ticket
+    #: The launch of the new member, None where this change launched none.
     launch: LaunchOrder | None = None
+    #: The ID of a foreign learner that is waited for, empty where there is none.
     foreign: str = ""
+    #: The progress of a wait that has become long, and goes on with rarer heartbeats. None for a new wait.
     so_far: SyncProgress | None = None
 
     @property
@@ -92,7 +89,7 @@ class Order:
 
 @dataclass(frozen=True)
 class SettleOrder:
-    """Calls of one change that must be settled; members and client URLs in `avoid` are not asked for anything."""
+    """Calls of one change that must be settled."""
 
     cluster: str
     #: The cluster's ID: answers of another cluster settle nothing.
@@ -102,18 +99,19 @@ class SettleOrder:
     timeout: float
     #: The member that the change is about, for the log.
     member: str = ""
+    #: Members and client URLs that are not asked for anything.
     avoid: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Settlement:
-    """What became of calls that had to be settled."""
+    """The fate of calls that had to be settled."""
 
-    #: The last look, after one more entry had committed; where calls are left, the last that succeeded, if any did.
+    #: The last look, after one more entry had committed. Where calls are left: the last look that succeeded, or None.
     status: ClusterStatus | None
     #: The calls whose effect may still come.
     left: tuple[SentCall, ...] = ()
-    #: Why, for a person: a sentence for each of them.
+    #: Why it may still come, for a person: a sentence for each call that is left.
     reasons: tuple[str, ...] = ()
     #: The calls whose effect the last look shows.
     came: tuple[SentCall, ...] = ()
@@ -122,20 +120,21 @@ class Settlement:
 @dataclass(frozen=True)
 class ActReport:
     """
-    What an act knows of its one call.
+    An act's report of its one call.
 
-    `applied`: "yes" (etcd said so, or the list shows it), "no" (not sent, or certainly refused), "maybe".
-    `reason` is why nothing was sent, or what came back; `error` is its name. It chooses how long to pause and
-    what to tell a person; what is done next is decided by looking.
+    `error` and `reason` decide how long to pause and which message a person gets. The next act is decided by looking.
     """
 
     sent: bool
+    #: "yes" (etcd said so, or the list shows it), "no" (not sent, or certainly refused), "maybe".
     applied: Literal["yes", "no", "maybe"]
+    #: The name of `reason`.
     error: str = ""
+    #: Why nothing was sent, or the error that came back.
     reason: str = ""
     turn_lost: bool = False
     answer_lost: bool = False
-    #: ID of the member that was sent the call; empty when nothing was sent.
+    #: ID of the member that was sent the call, empty when nothing was sent.
     sent_to: str = ""
 
 

@@ -27,7 +27,7 @@ class Outcome(BaseModel):
     """
     How a change ended, or where it stands when the caller stopped waiting.
 
-    A later version may send more fields than this one knows; they are left out.
+    A later version may send fields that this version does not know. They are left out.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -39,13 +39,13 @@ class Outcome(BaseModel):
     voters: tuple[str, ...] = ()
     attempts: dict[str, int] = {}
     seconds: dict[str, float] = {}
-    #: The ID of the etcd cluster, in hex; None where the change ended without a look at it.
+    #: The ID of the etcd cluster, in hex, None where the change ended without a look at it.
     cluster_id: str | None = None
     workflow_id: str
     run_id: str
     verified: bool | None = None
     reason: str | None = None
     hint: str | None = None
-    #: Calls whose effect may still come, a sentence for each; not empty only where the error is Unsettled.
+    #: Calls whose effect may still come, a sentence for each. Empty unless the error is Unsettled.
     unsettled: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()

@@ -7,9 +7,9 @@ _WAITS = "-waits"
 
 def waits_queue(task_queue: str) -> str:
     """
-    The queue of the waits of clusters whose other activities run on `task_queue`.
+    The queue for the waits of clusters whose other activities run on `task_queue`.
 
-    Acts and short looks never stand behind waits, however many changes wait. Each worker polls both.
+    Acts and short looks never queue behind waits, however many changes wait. Each worker polls both queues.
     """
     return f"{task_queue}{_WAITS}"
 

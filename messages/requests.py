@@ -1,4 +1,4 @@
-"""What a change is asked for, and under which name it runs."""
+"""The requests for changes, and the workflow IDs under which they run."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def _distinct(urls: tuple[str, ...]) -> tuple[str, ...]:
 
 
 class ChangeRequest(_Frozen):
-    """What all changes are asked with."""
+    """The part of a request that all changes have."""
 
     cluster: Name = Field(description="name of the cluster in the workers' clusters file")
     requested_by: Annotated[str, AfterValidator(_printable)] = Field(
@@ -47,19 +47,19 @@ class ChangeRequest(_Frozen):
 
     @model_serializer(mode="wrap")
     def _without_defaults(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """So that a worker that does not know a newer field is only asked in vain where the field is used."""
+        """Leaves defaults out. A worker that does not know a newer field then refuses it only where it is used."""
         fields = type(self).model_fields
         sent = {name: field.is_required() or getattr(self, name) != field.default for name, field in fields.items()}
         return {name: value for name, value in dump(self).items() if sent[name]}
 
     @property
     def leaving(self) -> str:
-        """The member that is to leave, as it was given; empty where none does."""
+        """The member that leaves, as it was given, empty where none does."""
         return ""
 
     @property
     def asked(self) -> Asked:
-        """What the operator of the workers may allow or not."""
+        """The parts of the request that the operator of the workers may allow or not."""
         return Asked(self.verb)
 
     @property
@@ -68,7 +68,7 @@ class ChangeRequest(_Frozen):
         raise NotImplementedError
 
     def same_change(self, other: ChangeRequest) -> bool:
-        """Whether both ask for the same, whoever asks."""
+        """Whether both ask for the same. It does not matter who asks."""
         return self._essence() == other._essence()
 
     def _essence(self) -> dict[str, Any]:
@@ -113,7 +113,7 @@ class JoinRequest(_Newcomer):
 
 
 class RemoveRequest(_Goodbye):
-    """A member leaves a cluster; leadership is moved away from it first."""
+    """A member leaves a cluster. Leadership is moved away from it first."""
 
     verb: ClassVar[Verb] = "remove"
 
@@ -155,7 +155,7 @@ class ReplaceRequest(_Newcomer, _Goodbye):
 
 
 class PlanRequest(_Frozen):
-    """A change that is only thought through."""
+    """A change that is planned and not carried out."""
 
     verb: Verb = Field(description="join, remove or replace")
     request: dict[str, Any] = Field(description="the change's request")
@@ -180,7 +180,7 @@ TASK_QUEUE = "memberflow"
 
 
 def change_id(cluster: str, verb: Verb, member: str) -> str:
-    """The workflow ID of a change: the name of what is being changed."""
+    """The workflow ID of a change: cluster, verb and member."""
     return f"memberflow:{cluster}:{verb}:{member}"
 
 
@@ -190,20 +190,20 @@ def turns_id(cluster: str) -> str:
 
 
 def cluster_of_turns(workflow_id: str) -> str:
-    """The cluster whose turns have this workflow ID; empty for any other ID."""
+    """The cluster whose turns have this workflow ID, empty for any other ID."""
     parts = workflow_id.split(":")
     return parts[1] if len(parts) == 2 and parts[0] == "memberflow" and is_name(parts[1]) else ""
 
 
 def verb_of(cluster: str, workflow_id: str) -> str:
-    """The verb of the change of this cluster that has this workflow ID; empty for any other ID."""
+    """The verb of the change of this cluster that has this workflow ID, empty for any other ID."""
     parts = workflow_id.split(":")
     if len(parts) != 4 or parts[:2] != ["memberflow", cluster] or not is_name(parts[3]):
         return ""
     return parts[2] if parts[2] in REQUESTS else ""
 
 
-# Keywords; registered by `memberflow setup`, never required.
+# Keywords. Registered by `memberflow setup`, never required.
 SEARCH_ATTRIBUTES = ("EtcdCluster", "EtcdMember", "EtcdStage")
 
 REQUESTS: dict[str, type[ChangeRequest]] = {
@@ -211,5 +211,5 @@ REQUESTS: dict[str, type[ChangeRequest]] = {
     "remove": RemoveRequest,
     "replace": ReplaceRequest,
 }
-# The workflow types that run them.
+# The workflow type for each verb.
 WORKFLOWS: dict[str, str] = {"join": "JoinMember", "remove": "RemoveMember", "replace": "ReplaceMember"}

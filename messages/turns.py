@@ -1,31 +1,32 @@
-"""The turns of a cluster: which change may act on it now, which ones wait, and which learners they added."""
+"""The turns of a cluster: the change that may act on it now, the changes that wait, and the learners they added."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Literal
 
-# Seconds within which an act has sent its call or never will, and within which that call has ended.
+# Seconds. An act sends its call within the first limit or never. That call ends within the second.
 SEND_WITHIN = 8.0
 CALL_DEADLINE = 10.0
-# After this long no act of a change that is gone can still reach etcd.
+# After so many seconds, no act of a change that is gone can still reach etcd.
 ACT_DEADLINE = SEND_WITHIN + CALL_DEADLINE
 
 
 @dataclass(frozen=True)
 class Ticket:
-    """One change, by workflow ID and original run ID: the latter stays the same across resets."""
+    """One change, by workflow ID and run ID."""
 
     workflow_id: str
+    #: The original run ID, which stays the same across resets.
     run_id: str
 
 
 @dataclass(frozen=True)
 class Cancel:
-    """A change is to be cancelled."""
+    """An order to cancel a change."""
 
     ticket: Ticket
-    #: Who asked; empty when the caller did not say.
+    #: Who asked, empty when the caller did not say.
     by: str = ""
 
 
@@ -37,36 +38,36 @@ class AddedLearner:
     ticket: Ticket
 
 
-# "apart": neither has the turn nor asks for it. "ended": the change closes in a moment.
+# "apart": the change neither has the turn nor asks for it. "ended": it closes in a moment.
 ClaimState = Literal["apart", "waits", "holds", "ended"]
 
 
 @dataclass(frozen=True)
 class Claim:
-    """A change's answer to the question where it stands in its cluster's turns."""
+    """A change's own account of its place in the turns of its cluster."""
 
     state: ClaimState = "apart"
-    #: It waits for a turn that it had before and lost, because the turns themselves were lost.
+    #: It waits for a turn that it had and lost, because the turns themselves were lost.
     had_turn: bool = False
     #: IDs of the learners that the change added or took over, and that are still learners.
     added: tuple[str, ...] = ()
-    #: IDs of the learners that the change saw to be gone, or voters.
+    #: IDs of the learners that are gone or voters by now, as the change saw.
     gone: tuple[str, ...] = ()
     #: The change is held, by a person or by a clock.
     held: bool = False
-    #: While it waits: a held join that has the turn may be in its way, and is to be cancelled then.
+    #: While it waits: it may cancel a held join that has the turn.
     preempt: bool = False
-    #: It ended as it should, so nothing of it is left behind.
+    #: It ended successfully, so it left no learner behind.
     succeeded: bool = False
 
 
 @dataclass(frozen=True)
 class Word:
-    """What ClusterTurns found out about a change, from Temporal and from the change itself."""
+    """ClusterTurns' findings about a change, from Temporal and from the change itself."""
 
     #: Temporal's status of the workflow: RUNNING, COMPLETED, TERMINATED, …
     status: str
-    #: Seconds since the epoch; None while it runs.
+    #: Seconds since the epoch, None while it runs.
     closed_at: float | None = None
     #: None where the change has closed and could not be asked.
     claim: Claim | None = None
@@ -96,20 +97,20 @@ class ChangeQuestion:
     """A question of ClusterTurns about the change that has this ticket."""
 
     ticket: Ticket
-    #: Whether it matters which learners a change that has ended well saw to be gone.
+    #: Whether the `gone` learners matter of a change that has completed.
     gone_matters: bool = False
 
 
 @dataclass(frozen=True)
 class TurnsState:
-    """What ClusterTurns knows; carried over when it continues as new."""
+    """The knowledge of ClusterTurns. It is carried over when the workflow continues as new."""
 
     holder: Ticket | None = None
     waiting: tuple[Ticket, ...] = ()
     learners: tuple[AddedLearner, ...] = ()
-    #: Nothing is granted meanwhile: an act of a change that is gone may still reach etcd.
+    #: Nothing is granted for now: an act of a change that is gone may still reach etcd.
     resting: bool = False
-    #: When the rest ends, in seconds since the epoch; 0 where there is none.
+    #: When the rest ends, in seconds since the epoch. 0 where there is none.
     rest_until: float = 0.0
     #: A ClusterTurns before this one was ended from outside: rest before the first grant.
     rest_first: bool = False
@@ -117,9 +118,9 @@ class TurnsState:
     granted_at: float = 0.0
     #: The holder is a join that is held.
     holder_is_held: bool = False
-    #: Those of the waiting changes that may cancel a held join.
+    #: The waiting changes that may cancel a held join.
     preempting: tuple[Ticket, ...] = ()
-    #: Only where ClusterTurns continues as new: tickets that were named to it, and that are to be asked.
+    #: Only where ClusterTurns continues as new: tickets that were named to it, and not asked yet.
     unasked: tuple[Ticket, ...] = ()
 
     @property

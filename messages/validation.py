@@ -15,9 +15,9 @@ _WORDS = {
 
 
 def explain(error: ValidationError) -> str:
-    """Every error of a failed validation as `field: what was expected`, separated by semicolons."""
+    """Every error of a failed validation as `field: expectation`, separated by semicolons."""
     items = error.errors(include_url=False)
-    # An item that is wrong makes its list too short as well; the item's own error says all.
+    # A wrong item makes its list too short as well. The item's own error says all.
     inner = {item["loc"][:-1] for item in items}
     told = [i for i in items if not (i["type"] == "too_short" and i["loc"] in inner)]
     return "; ".join(_one(item["loc"], item["type"], item["msg"]) for item in told)

@@ -1,4 +1,4 @@
-"""Where a change is, for a person: the answer to its `progress` query and the text in Temporal's UI."""
+"""The state of a change, for a person: the answer to its `progress` query and the text in Temporal's UI."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Stage = Literal[
 
 @dataclass(frozen=True)
 class ChangeView:
-    """Where a change is. `seconds` are the durations of the stages that have ended."""
+    """The state of a change, for a person."""
 
     what: str
     stage: Stage
@@ -36,12 +36,13 @@ class ChangeView:
     member_id: str = ""
     progress: SyncProgress | None = None
     attempts: dict[str, int] = field(default_factory=dict)
+    #: The durations of the stages that have ended.
     seconds: dict[str, float] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
 
 
 def percent_text(progress: SyncProgress) -> str:
-    """How far a sync is, in a few words; a snapshot has no percent, only its time and size."""
+    """How far a sync is, in a few words. A snapshot has no percent, only its time and size."""
     if progress.percent is not None:
         eta = f", about {progress.eta:.0f} s to go" if progress.eta else ""
         return f"{progress.percent:.1f} % of the leader's log ({progress.match} of {progress.target}){eta}"
@@ -51,7 +52,7 @@ def percent_text(progress: SyncProgress) -> str:
 
 
 def details(view: ChangeView, stages: tuple[Stage, ...]) -> str:
-    """The change in Markdown, with every stage of it; texts of others are escaped."""
+    """The change in Markdown, with every stage of it. Texts from outside are escaped."""
     lines = [f"### {in_markdown(view.what)}", "", "| stage | |", "|---|---|"]
     for stage in stages:
         took = view.seconds.get(stage)
