@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import multiprocessing
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -95,8 +96,8 @@ class Command:
     """A running `memberflow ...`; as users start it with `interpreter`, which takes longer to start."""
 
     def __init__(self, env: dict[str, str], *args: str, interpreter: bool = False) -> None:
-        folder = Path(tempfile.mkdtemp(prefix="memberflow-test-"))
-        self._out, self._err = folder / "stdout", folder / "stderr"
+        self._folder = Path(tempfile.mkdtemp(prefix="memberflow-test-"))
+        self._out, self._err = self._folder / "stdout", self._folder / "stderr"
         with self._out.open("w") as out, self._err.open("w") as err:
             self._process = (
                 subprocess.Popen([sys.executable, "-m", "cli", *args], env=env, stdout=out, stderr=err)
@@ -123,6 +124,11 @@ class Command:
     def kill(self) -> None:
         self._process.kill()
         self._process.wait()
+
+    def discard(self) -> None:
+        """Ends it, and removes what it wrote."""
+        self.kill()
+        shutil.rmtree(self._folder)
 
     def send_signal(self, number: int) -> None:
         self._process.send_signal(number)

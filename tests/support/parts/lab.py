@@ -77,7 +77,7 @@ class Lab:
     def clean_up(self) -> None:
         """After a test: no command of it goes on, its changes are ended, its clusters healed or stopped."""
         while self.commands:
-            self.commands.pop().kill()
+            self.commands.pop().discard()
         for cluster in list(self.in_use):
             self.give_back(cluster)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -204,6 +205,8 @@ class Cluster:
             self._remove_all_but_first_three()
         except Exception:  # noqa: BLE001  (then a new cluster it is)
             return False
+        for gone in self.members[3:]:
+            shutil.rmtree(gone.folder / "data", ignore_errors=True)
         del self.members[3:]
         for name in list(self.relays):
             if name not in {m.name for m in self.members}:
@@ -229,6 +232,9 @@ class Cluster:
                 member.kill()
         for relay in self.relays.values():
             relay.stop()
+        # etcd reserves 128 MB for each member's log: a whole run of the tests would fill the disk.
+        for data in (self.lab.folder / self.name).glob("*/data"):
+            shutil.rmtree(data, ignore_errors=True)
 
 
 def _removed(client: Any, member_id: int) -> bool:
