@@ -1,10 +1,15 @@
-"""What earlier changes left behind in Temporal."""
+"""
+What earlier changes left behind in Temporal.
+
+Whoever starts a workflow chooses its memo. So a memo only says which histories to read, and a history says what the
+workflow itself wrote down.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 from temporalio import activity
 from temporalio.client import Client, WorkflowExecution, WorkflowExecutionStatus
 
@@ -16,6 +21,10 @@ from messages.requests import WORKFLOWS, change_id, turns_id
 
 #: Changes of a cluster that are read back to, the latest ones.
 _AS_MANY = 100
+#: Histories that are read for one question.
+_HISTORIES = 10
+
+_BEGUN = TypeAdapter(tuple[str, int, int])
 
 
 @dataclass(frozen=True)
@@ -39,17 +48,29 @@ class Past:
 
         None where there is no such run for this member, or Temporal keeps it no longer.
         """
-        query = f"WorkflowId = '{earlier.workflow_id}'"
-        runs = [run async for run in self._temporal.client.list_workflows(query, limit=20)]
+        client = self._temporal.client
+        query = f"WorkflowId = '{earlier.workflow_id}' AND WorkflowType = '{WORKFLOWS['replace']}'"
+        runs = [run async for run in client.list_workflows(query, limit=20)]
         own = activity.info().workflow_run_id
         # Its status may lag behind: what has just failed can still be listed as running.
         for run in sorted(runs, key=lambda run: run.start_time, reverse=True):
             if run.status is WorkflowExecutionStatus.COMPLETED:
                 break
-            old, voters, spare = (await run.memo()).get("began_with", ("", 0, 0))
-            if run.run_id != own and old == earlier.old:
-                return voters, spare
+            begun = None if run.run_id == own else await _begun(client, run)
+            if begun and begun.old_id == earlier.old:
+                return begun.voters, begun.spare
         return None
+
+
+@dataclass(frozen=True)
+class _Begun:
+    """A replace that got as far as its first half, by its history."""
+
+    #: The old member, as it was asked for.
+    asked: str
+    old_id: str
+    voters: int
+    spare: int
 
 
 async def read_record(client: Client, look: Look) -> Record:
@@ -66,7 +87,7 @@ async def read_record(client: Client, look: Look) -> Record:
     return Record(
         cluster_id=(latest.cluster_id or "") if latest else "",
         removed_id=removed_id,
-        was_removed=was_removed or bool(look.leaving and await _was_replaced(done, look.leaving)),
+        was_removed=was_removed or bool(look.leaving and await _was_replaced(client, done, look.leaving)),
         is_joining=any(run.id == joining and run.status is WorkflowExecutionStatus.RUNNING for run in runs),
     )
 
@@ -74,9 +95,8 @@ async def read_record(client: Client, look: Look) -> Record:
 async def _removed(client: Client, run: WorkflowExecution, leaving: str) -> tuple[str, bool]:
     """The ID of the member that the latest run of this change removed, and whether it or one before removed any."""
     if run.workflow_type == WORKFLOWS["replace"]:
-        began_with = (await run.memo()).get("began_with")
-        same_old = await _was_replaced([run], leaving)
-        return (str(began_with[0]), True) if began_with and same_old else ("", False)
+        begun = await _begun(client, run)
+        return (begun.old_id, True) if begun and begun.asked == leaving else ("", False)
     outcome = await _outcome(client, run)
     if outcome is None:
         return "", False
@@ -84,13 +104,45 @@ async def _removed(client: Client, run: WorkflowExecution, leaving: str) -> tupl
     return outcome.member_id or "", outcome.verified is not False or outcome.outcome == "removed"
 
 
-async def _was_replaced(runs: list[WorkflowExecution], old: str) -> bool:
-    for run in runs:
-        if run.workflow_type == WORKFLOWS["replace"]:
-            request = (await run.memo()).get("request")
-            if isinstance(request, dict) and request.get("old") == old:
-                return True
+async def _was_replaced(client: Client, runs: list[WorkflowExecution], old: str) -> bool:
+    replaces = [run for run in runs if run.workflow_type == WORKFLOWS["replace"] and await _may_be_of(run, old)]
+    for run in replaces[:_HISTORIES]:
+        begun = await _begun(client, run)
+        if begun and begun.asked == old:
+            return True
     return False
+
+
+async def _may_be_of(run: WorkflowExecution, old: str) -> bool:
+    """Whether the memo does not speak against it: another client may have started the replace without one."""
+    if "request" not in run.raw_info.memo.fields:
+        return True
+    try:
+        request = (await run.memo())["request"]
+    except Exception:  # noqa: BLE001  (whatever a converter raises for a payload that it cannot read)
+        return False
+    return isinstance(request, dict) and request.get("old") == old
+
+
+async def _begun(client: Client, run: WorkflowExecution) -> _Begun | None:
+    """What the workflow wrote down when it began to change something; None if it did not."""
+    if "began_with" not in run.raw_info.memo.fields:
+        return None
+    asked, written = [], []
+    async for event in client.get_workflow_handle(run.id, run_id=run.run_id).fetch_history_events():
+        if event.HasField("workflow_execution_started_event_attributes"):
+            asked = list(event.workflow_execution_started_event_attributes.input.payloads)
+        fields = event.workflow_properties_modified_event_attributes.upserted_memo.fields
+        if "began_with" in fields:
+            written = [fields["began_with"]]
+    if not (asked and written):
+        return None
+    try:
+        request, begun = await client.data_converter.decode([asked[0], written[0]])
+        old = str(request["old"])
+        return _Begun(old, *_BEGUN.validate_python(begun))
+    except Exception:  # noqa: BLE001  (another worker than ours may have written anything)
+        return None
 
 
 async def _outcome(client: Client, run: WorkflowExecution) -> Outcome | None:

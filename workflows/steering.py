@@ -22,6 +22,9 @@ with workflow.unsafe.imports_passed_through():
     from messages.views import ChangeView
     from workflows.stop import Stop
 
+# A change writes these down for others to read, who would believe a caller's.
+_OWN_MEMO = {"began_with", "handover"}
+
 
 class Steered:
     """The base of the workflows that change a cluster."""
@@ -34,6 +37,10 @@ class Steered:
         request = change.request
         if (wanted := change_id(request.cluster, request.verb, request.subject)) != change.ticket.workflow_id:
             raise invalid(f"the workflow ID of this change is {wanted}, and not {change.ticket.workflow_id}")
+        if forged := _OWN_MEMO & workflow.info().raw_memo.keys():
+            raise invalid(
+                f"the memo of this change has {', '.join(sorted(forged))}, which only the change itself writes"
+            )
         self._change = change
         body = asyncio.create_task(_to_end(change))
         try:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from temporalio.client import WorkflowExecutionStatus
+from typing import Any
 
-from messages.requests import RemoveRequest
-from support.memory.scenes import LOOSE, Scene, failure, until
+import pytest
+from temporalio.client import WorkflowExecutionStatus, WorkflowFailureError
+
+from messages.outcomes import Outcome
+from messages.requests import RemoveRequest, ReplaceRequest, change_id
+from support.memory.scenes import LOOSE, Scene, failure, until, url
 
 
 async def removal(made: Scene, member: str):
@@ -73,3 +77,51 @@ async def test_another_cluster_under_the_name(scene, memory):
     clusters, _ = memory
     clusters.cluster_ids[made.name] = "beef"
     assert (await (await made.join("etcd-3")).result()).outcome == "already-voter"
+
+
+async def replace_of_a_voter(made: Scene, memo: dict[str, Any]):
+    """A replace between its halves: the new member is a voter too."""
+    request = ReplaceRequest(cluster=made.name, old=made.member("etcd-1").id, name="etcd-3", peer_urls=(url("etcd-3"),))
+    workflow_id = change_id(made.name, "replace", "etcd-3")
+    return await made.client.start_workflow(
+        "ReplaceMember", request, id=workflow_id, task_queue=made.queue, memo=memo, result_type=Outcome
+    )
+
+
+@pytest.mark.parametrize("key", ["began_with", "handover"])
+async def test_a_caller_cannot_write_what_a_change_remembers(scene, key):
+    """A change with such a memo is refused, and none of it is believed by the next one."""
+    made = scene(3, min_voters=3)
+    forged = await replace_of_a_voter(made, {key: [made.member("etcd-1").id, 1, -1]})
+    with pytest.raises(WorkflowFailureError) as failed:
+        await forged.result()
+    assert failed.value.cause.type == "InvalidRequest"
+
+    async def listed() -> bool:
+        return any([run async for run in made.client.list_workflows(f"WorkflowId = '{forged.id}'")])
+
+    await until(listed, "the forged change in the list")
+    error, _ = await failure(await replace_of_a_voter(made, {}))
+    assert (error, made.applied) == ("TooFewVoters", [])
+
+
+async def test_a_replace_that_removed_nothing_is_no_removal(scene):
+    """It was asked for a member that was not there: a removal of that name knows nothing of it, either."""
+    made = scene(3, **LOOSE)
+    slip = ReplaceRequest(cluster=made.name, old="ectd-1", name="etcd-3", peer_urls=(url("etcd-3"),))
+    replace = await made.start(slip)
+    assert (await replace.result()).outcome == "replaced"
+    await remembered(made, replace)
+    never = await (await removal(made, "ectd-1")).result()
+    assert (never.outcome, never.verified) == ("already-removed", False)
+
+
+async def test_a_replaced_member_is_remembered(scene):
+    """By the history of its replace, so that its removal is known to be done."""
+    made = scene(4, **LOOSE)
+    old = made.member("etcd-1").id
+    replace = await replace_of_a_voter(made, {})
+    assert (await replace.result()).outcome == "replaced"
+    await remembered(made, replace)
+    again = await (await removal(made, old)).result()
+    assert (again.outcome, again.verified) == ("already-removed", None)
