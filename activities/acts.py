@@ -116,7 +116,7 @@ class Acts:
             return ActReport(sent=True, applied="maybe", error="Repeated", reason="an earlier attempt may have sent it")
         try:
             order = self._trust.act(order)
-            etcd = self._clusters.connect(order.cluster).expecting(order.facts.cluster_id)
+            etcd = self._clusters.connect(order.cluster).expecting(order.facts.cluster_id, order.voter_urls)
             etcd.authenticate(order.facts.avoid)
             status = self._last_look(etcd, order)
             if reason := _objection(judge(order.step, status, order.facts)):

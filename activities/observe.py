@@ -126,7 +126,7 @@ class Observe:
             return self._look(etcd, look)
 
     def _connect(self, look: Look) -> Etcd:
-        return self._clusters.connect(look.cluster).expecting(look.cluster_id)
+        return self._clusters.connect(look.cluster).expecting(look.cluster_id, look.voter_urls)
 
     def _look(self, etcd: Etcd, look: Look) -> ClusterStatus:
         """One that succeeds, within the look's patience: Temporal's own retries are a second or more apart."""

@@ -46,7 +46,7 @@ class Settling:
             activity.heartbeat(progress)
             try:
                 with beating(_BEAT, progress):
-                    etcd = self._clusters.connect(order.cluster).expecting(order.cluster_id)
+                    etcd = self._clusters.connect(order.cluster).expecting(order.cluster_id, order.voter_urls)
                     last = etcd.look(order.avoid)
                     hearing.note(self._clock(), last, etcd)
                     if not hearing.left(last):

@@ -210,7 +210,7 @@ class Watch:
                 if order.so_far is None and meter.waited(self._clock()) >= LONG_AFTER:
                     raise long_wait(meter.last)
                 try:
-                    etcd = self._clusters.connect(order.cluster).expecting(order.facts.cluster_id)
+                    etcd = self._clusters.connect(order.cluster).expecting(order.facts.cluster_id, order.voter_urls)
                     before = before or (etcd.progress().get(until_moves) if until_moves else None)
                     if before and before.match == 0:
                         self._peek(etcd, before, until_moves, meter)

@@ -128,6 +128,11 @@ class ClusterStatus:
         return tuple(m for m in self.members if m.is_learner)
 
     @property
+    def voter_urls(self) -> tuple[str, ...]:
+        """The client URLs that the voters advertise."""
+        return tuple(url for m in self.voters for url in m.client_urls)
+
+    @property
     def live_voters(self) -> tuple[Member, ...]:
         """Voters that answer and follow the leader."""
         return tuple(m for m in self.voters if self._follows(m.id))

@@ -32,6 +32,9 @@ class Look:
     uptimes: bool = False
     #: The ID that the cluster must have, empty before the first look of a change. Other clusters are never looked at.
     cluster_id: str = ""
+    #: Client URLs of voters, from the last look of the change. They lead to the cluster where every configured endpoint
+    #: is gone.
+    voter_urls: tuple[str, ...] = ()
     #: The workflow ID of the change that looks. Temporal's record of its earlier runs is part of the answer.
     change: str = ""
     #: The member that leaves, as the request gives it.
@@ -77,6 +80,8 @@ class Order:
     foreign: str = ""
     #: The progress of a wait that has become long, and goes on with rarer heartbeats. None for a new wait.
     so_far: SyncProgress | None = None
+    #: Client URLs of voters, from the last look of the change.
+    voter_urls: tuple[str, ...] = ()
 
     @property
     def cluster(self) -> str:
@@ -101,6 +106,8 @@ class SettleOrder:
     member: str = ""
     #: Members and client URLs that are not asked for anything.
     avoid: tuple[str, ...] = ()
+    #: Client URLs of voters, from the last look of the change.
+    voter_urls: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

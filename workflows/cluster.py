@@ -58,6 +58,8 @@ class Cluster:
         self._profile: ClusterProfile | None = None
         # etcd's own ID of the cluster, from the first look on: a change never goes on with another cluster.
         self._id = ""
+        # Another worker may find the cluster at these URLs alone: the clusters file may list members that are gone.
+        self._voter_urls: tuple[str, ...] = ()
 
     @property
     def profile(self) -> ClusterProfile:
@@ -96,6 +98,7 @@ class Cluster:
             change=workflow.info().workflow_id,
             leaving=leaving,
             cluster_id=self._id,
+            voter_urls=self._voter_urls,
         )
         try:
             seen = await self._interruptions.interruptible(
@@ -104,6 +107,7 @@ class Cluster:
         except ActivityError as error:
             raise stop_of(error, kind) from error
         self._id = seen.status.cluster_id
+        self._saw(seen.status)
         return seen
 
     # ---- looks ----
@@ -111,27 +115,34 @@ class Cluster:
     async def look_with_turns(self, why: str) -> Beforehand:
         """A look, and the turns as they are; repeated by Temporal until it succeeds."""
         self._board.waits_for(f"a look at the cluster: {why}")
-        return await self._interruptions.interruptible(
+        seen = await self._interruptions.interruptible(
             lambda: self.start(Observe.check_status_and_turns, self._look(), LOOK, why)
         )
+        self._saw(seen.status)
+        return seen
 
     async def look(self, why: str) -> ClusterStatus:
         """One look, repeated by Temporal until it succeeds."""
         self._board.waits_for(f"a look at the cluster: {why}")
-        return await self._interruptions.interruptible(
-            lambda: self.start(Observe.check_status, self._look(), LOOK, why)
+        return self._saw(
+            await self._interruptions.interruptible(lambda: self.start(Observe.check_status, self._look(), LOOK, why))
         )
 
     async def look_after(self, act: str) -> ClusterStatus:
         """The look that shows what became of an act; nothing interrupts it, and without quorum it waits."""
         self._board.waits_for(f"a look at the cluster, to see what became of {act}")
-        return await self.start(Observe.check_status, self._look(LOOK_AGAIN), LOOK, f"what became of {act}")
+        look = self._look(LOOK_AGAIN)
+        return self._saw(await self.start(Observe.check_status, look, LOOK, f"what became of {act}"))
 
     async def look_after_barrier(self, act: str) -> ClusterStatus:
         """A look that shows for good what became of an ambiguous act; without quorum it waits."""
         self._board.waits_for(f"one more raft entry to commit, to know what became of {act}")
         why = f"settle what became of {act}"
-        return await self.start(Observe.check_after_barrier, self._look(LOOK_AGAIN), LOOK, why)
+        return self._saw(await self.start(Observe.check_after_barrier, self._look(LOOK_AGAIN), LOOK, why))
+
+    def _saw(self, status: ClusterStatus) -> ClusterStatus:
+        self._voter_urls = status.voter_urls or self._voter_urls
+        return status
 
     def judge(self, step: StepName, status: ClusterStatus) -> Verdict:
         return judge(step, status, self.facts)
@@ -142,7 +153,7 @@ class Cluster:
         self, activity: WaitOf, step: StepName, why: str, launch: LaunchOrder | None = None, foreign: str = ""
     ) -> ClusterStatus:
         """A wait, as one heartbeating activity, or two where it is long; raises Stop with the name of its end."""
-        order = Order(step, self.facts, self._ticket, launch, foreign)
+        order = Order(step, self.facts, self._ticket, launch, foreign, voter_urls=self._voter_urls)
         try:
             try:
                 return await self._wait(activity, order, WAIT, why)
@@ -157,11 +168,13 @@ class Cluster:
     async def _wait(self, activity: WaitOf, order: Order, limits: workflow.ActivityConfig, why: str) -> ClusterStatus:
         """On a task queue of its own: acts and looks never stand behind waits."""
         queue, summary = waits_queue(self.profile.task_queue), f"{self._member}: {why}"
-        return await self._interruptions.interruptible(lambda: start(activity, order, limits, summary, queue))
+        return self._saw(
+            await self._interruptions.interruptible(lambda: start(activity, order, limits, summary, queue))
+        )
 
     async def settled(self, calls: tuple[SentCall, ...], timeout: float, avoid: tuple[str, ...]) -> Settlement:
         """Waits for calls to be settled, for so many seconds; nothing interrupts it."""
-        order = SettleOrder(self.name, self.facts.cluster_id, calls, timeout, self._member, avoid)
+        order = SettleOrder(self.name, self.facts.cluster_id, calls, timeout, self._member, avoid, self._voter_urls)
         queue, why = waits_queue(self.profile.task_queue), f"{self._member}: wait until what was sent is settled"
         return await start(Settling.wait_until_settled, order, WAIT, why, queue)
 
@@ -170,7 +183,7 @@ class Cluster:
     async def act(self, activity: ActOf, step: StepName, what: str) -> ActReport:
         """Has one call sent, at most; an activity that was lost may have sent it."""
         attempt = self._board.view.attempts.get(what, 0) + 1
-        order = Order(step, self.facts, self._ticket)
+        order = Order(step, self.facts, self._ticket, voter_urls=self._voter_urls)
         try:
             report = await self.start(activity, order, ACT, f"{what}, attempt {attempt}")
         except ActivityError as error:
@@ -208,7 +221,14 @@ class Cluster:
         self.facts = replace(self.facts, avoid=())
 
     def _look(self, patience: float = 0.0) -> Look:
-        return Look(self.name, self.facts.avoid, self._member, patience, cluster_id=self.facts.cluster_id)
+        return Look(
+            self.name,
+            self.facts.avoid,
+            self._member,
+            patience,
+            cluster_id=self.facts.cluster_id,
+            voter_urls=self._voter_urls,
+        )
 
 
 def _so_far(error: ActivityError) -> SyncProgress:
