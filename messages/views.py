@@ -1,4 +1,4 @@
-"""The state of a change, for a person: the answer to its `progress` query and the text in Temporal's UI."""
+"""The state of a change and of the turns, for a person: the `progress` query and the texts in Temporal's UI."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Literal
 
 from membership.model import SyncProgress
 from membership.text import in_markdown
+from messages.turns import TurnsState
 
 Stage = Literal[
     "preflight",
@@ -79,3 +80,19 @@ def _now(view: ChangeView) -> list[str]:
     if view.attempts:
         lines += ["", "**Calls sent:** " + ", ".join(f"{what} {n}" for what, n in view.attempts.items())]
     return lines
+
+
+def turns_details(state: TurnsState) -> str:
+    """The turns in Markdown. Workflow IDs come from the callers that started the changes, and are escaped."""
+    holder = "nobody"
+    if state.resting:
+        holder = "nobody (resting)"
+    elif state.holder:
+        holder = in_markdown(state.holder.workflow_id)
+    lines = [f"**Turn:** {holder}", "", f"**Waiting:** {len(state.waiting)}"]
+    lines += [f"1. {in_markdown(ticket.workflow_id)}" for ticket in state.waiting]
+    if state.orphans:
+        lines += ["", "**Learners left by changes that ended unfinished:**"]
+        for left in state.orphans:
+            lines.append(f"- {in_markdown(left.member_id)}, added by {in_markdown(left.ticket.workflow_id)}")
+    return "\n".join(lines)

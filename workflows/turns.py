@@ -22,6 +22,7 @@ with workflow.unsafe.imports_passed_through():
     from messages.queues import waits_queue
     from messages.requests import cluster_of_turns, verb_of
     from messages.turns import ACT_DEADLINE, ChangeQuestion, Ticket, TurnsState, Word
+    from messages.views import turns_details
 
 # A change that does not answer for so long blocks nobody any more.
 _ANSWERS_WITHIN = timedelta(seconds=5)
@@ -192,14 +193,7 @@ class ClusterTurns:
                 await _signal(waiting, "holder_is_held")
 
     def _show(self) -> None:
-        state = self._line.state
-        holder = "nobody (resting)" if state.resting else state.holder.workflow_id if state.holder else "nobody"
-        lines = [f"**Turn:** {holder}", "", f"**Waiting:** {len(state.waiting)}"]
-        lines += [f"1. {ticket.workflow_id}" for ticket in state.waiting]
-        if state.orphans:
-            lines += ["", "**Learners left by changes that ended unfinished:**"]
-            lines += [f"- {x.member_id}, added by {x.ticket.workflow_id}" for x in state.orphans]
-        workflow.set_current_details("\n".join(lines))
+        workflow.set_current_details(turns_details(self._line.state))
 
 
 async def _signal(ticket: Ticket, name: str, *arguments: Ticket) -> bool:

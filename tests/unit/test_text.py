@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from membership.text import in_markdown, visible
-from messages.views import ChangeView, details
+from messages.turns import AddedLearner, Ticket, TurnsState
+from messages.views import ChangeView, details, turns_details
 
 
 @pytest.mark.parametrize(
@@ -63,3 +64,14 @@ def test_the_current_details_of_a_change_show_hostile_names():
     assert shown.count(in_markdown(name)) == 3
     assert name not in shown
     assert all(line.isprintable() for line in shown.splitlines())
+
+
+def test_the_current_details_of_the_turns_show_hostile_ids():
+    """A workflow ID is a caller's word, and so is a member ID in its claim."""
+    hostile = "![x](http://evil)\x1b[2J"
+    ticket = Ticket(hostile, "run")
+    held = TurnsState(holder=ticket, waiting=(ticket,))
+    left = TurnsState(learners=(AddedLearner(hostile, ticket),))
+    shown = turns_details(held) + turns_details(left)
+    assert shown.count(in_markdown(hostile)) == 4
+    assert hostile not in shown
