@@ -18,7 +18,7 @@ def test_a_held_join_ends_well_at_a_worker_that_knows_no_living_endpoint(lab):
     lab.clusters_file.write_text(f"[clusters.{cluster.name}]\n{dead}\n")
     try:
         lab.worker.start()
-        assert lab.run("resume", cluster.name, join.new.name).code == 0
+        eventually(lambda: lab.run("resume", cluster.name, join.new.name).code == 0, "the worker to resume it")
         end = join.wait(120)
     finally:
         lab.clusters_file.write_text(file)
