@@ -82,8 +82,13 @@ def test_cancelled(lab, row):
     assert lab.status(cluster.workflow_id(join.new)) == "WORKFLOW_EXECUTION_STATUS_CANCELED"
     assert not cluster.unused_faults()
     before.assert_unchanged()
-    seen = lab.run("status", cluster.name, "--json").answer
-    assert (seen["turns"]["holder"], seen["turns"]["waiting"]) == (None, [])
+
+    def turns_are_free():
+        turns = lab.run("status", cluster.name, "--json").answer["turns"]
+        return (turns["holder"], turns["waiting"]) == (None, [])
+
+    # ClusterTurns hears of the end a moment after it.
+    eventually(turns_are_free, "the turns to be free")
     assert cluster.counts() == row.counts
 
 

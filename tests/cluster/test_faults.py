@@ -77,7 +77,7 @@ class Row:
 
 
 # Events in the history of a join; of another attempt (a look, an act, a look or two, a pause), and of the way back.
-JOIN, AGAIN = 100, 40
+JOIN, AGAIN = 110, 40
 
 SHORT = {"start_timeout": "3s", "stall_timeout": "3s"}
 ALWAYS = None
