@@ -1,1 +1,1 @@
-"""Touches the world, through `membership.ports`: looks, waits, acts and turns."""
+"""Everything that touches the world, through `membership.ports`: looks, waits, acts and turns."""

@@ -1,11 +1,10 @@
 """
 The acts: activities that change a cluster.
 
-Each carries out its own step for a change that has the turn, and for nobody else (`activities.trust`). Each has one
-attempt and sends at most one call. Before that it repeats, itself, the look that its safety rests on, and asks
-Temporal whether it is still wanted and its change has the turn. If anything speaks against it, it answers `NotSent`
-with the reason. While its call is outstanding it watches its own effect, so that a lost answer costs a moment and not
-a deadline.
+Each carries out its own step, and only for a change that has the turn (`activities.trust`). Each has one attempt and
+sends at most one call. Before the call it repeats the look that its safety rests on. It also asks Temporal whether it
+is still wanted and its change has the turn. If not, it answers `NotSent` with the reason. While its call is
+outstanding it watches its own effect, so that a lost answer costs a moment and not a deadline.
 """
 
 from __future__ import annotations
@@ -60,7 +59,7 @@ class Acts:
 
     @activity.defn(no_thread_cancel_exception=True)
     def promote_learner(self, order: Order) -> ActReport:
-        """Sends MemberPromote, if the learner is caught up and alive at this moment: by its own word or a witness's."""
+        """Sends MemberPromote, if its own word or a witness shows the learner caught up and alive at this moment."""
         member_id = order.facts.member_id
 
         def effect(etcd: Etcd) -> bool:
@@ -121,7 +120,7 @@ class Acts:
             status = self._last_look(etcd, order)
             if reason := _objection(judge(order.step, status, order.facts)):
                 return not_sent(reason)
-            # Temporal keeps the last heartbeat: it names the member that was sent the call if this worker dies in it.
+            # Temporal keeps the last heartbeat. If this worker dies in the call, it names the member that was sent it.
             question = self._temporal.why_not_send(order.cluster, order.ticket, info.task_token, status.leader)
             why, turn_lost = self._temporal.call(question)
         except NotTrusted as error:
@@ -138,7 +137,7 @@ class Acts:
         return replace(report, sent_to=status.leader) if report.sent else report
 
     def _last_look(self, etcd: Etcd, order: Order) -> ClusterStatus:
-        """The look that the act's safety rests on; before a promote a second witness may speak, as in the wait."""
+        """The look that the act's safety rests on. Before a promote a second witness counts, as in the wait."""
         if order.step != "promote":
             return etcd.look(order.facts.avoid)
         facts = order.facts
@@ -181,7 +180,7 @@ def _report(error: MemberflowError) -> ActReport:
 
 
 def _in_background(call: Callable[[], object]) -> Future[object]:
-    """Runs `call` in a thread that keeps no process from ending."""
+    """Runs `call` in a daemon thread: it does not keep the process from ending."""
     future: Future[object] = Future()
 
     def run() -> None:

@@ -1,4 +1,4 @@
-"""The container that was launched for a new member, while that member is waited for."""
+"""The watch of a launched container, while the wait for its member lasts."""
 
 from __future__ import annotations
 
@@ -12,13 +12,14 @@ from membership.failures import Failure
 from membership.model import SyncProgress
 from messages.orders import Order
 
-# Seconds between two looks at a launched container, and for which it may be found between two starts.
+# Seconds between two looks at a launched container.
 CONTAINER_EVERY = 2.0
+# For so many seconds the container may be found between two starts.
 RESTARTING_FOR = 10.0
 
 
 class Container:
-    """Looks after the container that was launched for the learner, where there is one."""
+    """Watches the launched container of the learner, where there is one."""
 
     def __init__(self, clusters: Clusters, order: Order) -> None:
         self._clusters = clusters

@@ -1,4 +1,4 @@
-"""How activities end when something is in the way."""
+"""The failures by which activities end."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from messages.orders import GOES_ON
 
 @contextmanager
 def named_failures(*, final: tuple[type[MemberflowError], ...] = ()) -> Iterator[None]:
-    """Raises an ApplicationError whose type is the error's name; Temporal may retry it unless it is one of `final`."""
+    """Raises an ApplicationError whose type is the error's name. Temporal may retry it, except errors in `final`."""
     try:
         yield
     except MemberflowError as error:
@@ -27,7 +27,7 @@ def named_failures(*, final: tuple[type[MemberflowError], ...] = ()) -> Iterator
 
 @asynccontextmanager
 async def moves_on_at_shutdown() -> AsyncIterator[None]:
-    """Lets an activity on the event loop go on at another worker, at once and without a fuss, when this one stops."""
+    """Moves an activity on the event loop to another worker when this one stops: at once, as a benign failure."""
     stopping = asyncio.create_task(_cancel_at_shutdown(asyncio.current_task()))
     try:
         yield
@@ -46,7 +46,7 @@ async def _cancel_at_shutdown(task: asyncio.Task[object] | None) -> None:
 
 
 def leave_if_asked(what: str) -> None:
-    """Ends an activity in a thread, between two steps of it, when it is cancelled or its worker stops."""
+    """Ends an activity in a thread, between two of its steps, when it is cancelled or its worker stops."""
     if activity.is_cancelled():
         raise CancelledError(f"{what} was cancelled")
     if activity.is_worker_shutdown():
@@ -54,12 +54,12 @@ def leave_if_asked(what: str) -> None:
 
 
 def again_later(kind: str, message: str, delay: timedelta) -> ApplicationError:
-    """A failure that is none: the next attempt goes on after `delay`."""
+    """A benign failure: the next attempt goes on after `delay`."""
     return ApplicationError(message, type=kind, next_retry_delay=delay, category=ApplicationErrorCategory.BENIGN)
 
 
 def long_wait(so_far: SyncProgress) -> ApplicationError:
-    """A failure that is none: the wait goes on in another activity, which heartbeats less often."""
+    """A benign failure: the wait goes on in another activity, which heartbeats less often."""
     message = "the wait has become long, and goes on with rarer heartbeats"
     benign = ApplicationErrorCategory.BENIGN
     return ApplicationError(message, so_far, type=GOES_ON, category=benign, non_retryable=True)

@@ -10,13 +10,13 @@ from threading import Event, Thread
 
 from temporalio import activity
 
-# While a note, a nudge or the engine takes its time.
+# Between two heartbeats during a note, a nudge or a call to the engine.
 BEAT_EVERY = timedelta(seconds=2)
 
 
 @contextmanager
 def beating(every: timedelta = timedelta(seconds=5), *details: object) -> Iterator[None]:
-    """Heartbeats `details` until the block ends: Temporal notices a dead worker, and not a slow call."""
+    """Heartbeats `details` until the block ends. So Temporal notices a dead worker, and tolerates a slow call."""
     ended = Event()
 
     def beat() -> None:

@@ -1,4 +1,4 @@
-"""Starts and stops members through a launcher; all of it may be repeated."""
+"""Starts and stops members through a launcher. Every activity here may be repeated."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ T = TypeVar("T")
 
 
 class Launching:
-    """The launchers of this worker's clusters file; `pause` seconds after a try that failed comes the next one."""
+    """The launchers of this worker's clusters file. After a failed try, the next try follows in `pause` seconds."""
 
     def __init__(self, clusters: Clusters, temporal: Temporal, pause: float = 1.0) -> None:
         self._clusters = clusters
@@ -34,7 +34,7 @@ class Launching:
 
     @activity.defn(no_thread_cancel_exception=True)
     def check_launcher(self, order: LaunchOrder) -> None:
-        """Fails when there is no such launcher, or it could not start the member: before anything is done."""
+        """Fails, before anything is done, when there is no such launcher or it could not start the member."""
         with beating(), named_failures(final=(MemberflowError,)):
             self._trust.launch(order)
             self._clusters.launcher(order.launcher).check(order.launch)
@@ -42,9 +42,9 @@ class Launching:
     @activity.defn(no_thread_cancel_exception=True)
     def launch_member(self, order: LaunchOrder) -> str:
         """
-        Starts the member, or finds it running; what runs, for a person.
+        Starts the member, or finds it running, and returns the container and its engine, for a person.
 
-        Leaves between two steps, and in the middle of a pull, when it is cancelled or its worker stops. Right before
+        Ends between two steps, and in the middle of a pull, when it is cancelled or its worker stops. Right before
         it changes anything it asks Temporal: an attempt that was given up while its worker was frozen changes nothing.
         """
         final = (LaunchConflict, LaunchFailed)
@@ -56,7 +56,8 @@ class Launching:
         try:
             self._clusters.launcher(order.launcher)
         except InvalidConfiguration as error:
-            # The learner is added: a slip of the pen in the clusters file is waited for, as long as the change may.
+            # The learner is added. So the launch waits for the correction of a slip in the clusters file, as long as
+            # the change may last.
             told = f"the launch waits for the clusters file: {error}"
             raise again_later(error.name, told, timedelta(seconds=5)) from error
 
@@ -77,7 +78,7 @@ class Launching:
 
     @activity.defn(no_thread_cancel_exception=True)
     def describe_launched(self, order: LaunchOrder) -> str:
-        """The container's state and the last lines of its log; empty when there is none."""
+        """The container's state and the last lines of its log, empty when there is none."""
 
         def look(launcher: Launcher) -> ContainerState | None:
             self._trust.question(order)
@@ -87,7 +88,7 @@ class Launching:
 
     @activity.defn(no_thread_cancel_exception=True)
     def stop_launched(self, order: LaunchOrder) -> bool:
-        """Removes the container and the volume of a member that is no voter; whether there was anything."""
+        """Removes the container and the volume of a member that is no voter. True if there was anything."""
 
         def stop(launcher: Launcher) -> bool:
             self._trust.stop(order)

@@ -1,4 +1,4 @@
-"""A learner that has everything and says nothing."""
+"""The nudge for a learner that has the whole log and does not answer."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from membership.errors import MemberflowError
 from membership.model import ClusterStatus, SyncProgress
 from membership.ports import Etcd
 
-# A learner that the leader sees fully matched, but that stays silent this long, is nudged: etcd 3.6 and 3.7 can
-# leave it silent for ever in an idle cluster, and one more raft entry frees it (measured; no upstream issue).
+# Seconds for which a learner may stay silent although the leader sees it fully matched. Then it is nudged: etcd 3.6
+# and 3.7 can leave it silent for ever in an idle cluster, and one more raft entry frees it (measured, no upstream
+# issue).
 NUDGE_AFTER = 12.0
 
 

@@ -48,7 +48,7 @@ class Observe:
     async def read_profile(self, cluster: str) -> ClusterProfile:
         """The cluster's policy and task queue, from the clusters file, and the search attributes that may be set."""
         with named_failures(final=(MemberflowError,)):
-            # Threads: a file may be on a mount that hangs, and the event loop has everybody's heartbeats.
+            # Threads: a file may be on a mount that hangs, and the event loop sends the heartbeats of all activities.
             policy = await asyncio.to_thread(self._clusters.policy, cluster)
             task_queue = await asyncio.to_thread(self._clusters.task_queue, cluster)
             allow = await asyncio.to_thread(self._clusters.allow, cluster)
@@ -80,14 +80,14 @@ class Observe:
 
     @activity.defn(no_thread_cancel_exception=True)
     def look_beforehand(self, look: Look) -> Beforehand:
-        """One look, and the turns: which learners were left behind is part of what a change begins with."""
+        """One look, and the turns: a change must know from the beginning which learners were left behind."""
         with named_failures(final=(*NO_ACCESS, InvalidConfiguration, WrongCluster)), beating(LOOK_BEAT):
             status = self._look(self._connect(look), look)
             self._clusters.saw(look.cluster, status.cluster_id)
             return Beforehand(status, self._turns(look), self._record(look))
 
     def _turns(self, look: Look) -> TurnsState:
-        """The turns at this moment. A question that stays open must not refuse a change: it asks again for its turn."""
+        """The turns at this moment. An unanswered question must not refuse a change: it asks for its turn again."""
         try:
             return self._temporal.call(self._temporal.turns_state(look.cluster)) or TurnsState()
         except (RPCError, TimeoutError) as error:
@@ -95,18 +95,18 @@ class Observe:
             return TurnsState()
 
     def _record(self, look: Look) -> Record:
-        """What Temporal knows of earlier changes; none of it where it cannot be asked, which must not stop a change."""
+        """Temporal's record of earlier changes. Empty where Temporal cannot be asked: that must not stop a change."""
         try:
             record = self._temporal.call(read_record(self._temporal.client, look))
         except (RPCError, TimeoutError) as error:
             activity.logger.warning("earlier changes of %s cannot be read: %s", look.cluster, error or "no answer")
             return NO_RECORD
-        # An ID in the clusters file is an operator's word, and every look is held to it.
+        # An ID in the clusters file is an operator's word, and every look is checked against it.
         return replace(record, cluster_id="") if self._clusters.cluster_id(look.cluster) else record
 
     @activity.defn(no_thread_cancel_exception=True)
     def check_status_and_turns(self, look: Look) -> Beforehand:
-        """One look, and the turns: what a change is up against when it gets its turn."""
+        """One look, and the turns: the situation of a change when it gets its turn."""
         with named_failures(), beating(LOOK_BEAT):
             turns = self._temporal.call(self._temporal.turns_state(look.cluster))
             return Beforehand(self._look(self._connect(look), look), turns or TurnsState())
@@ -116,8 +116,8 @@ class Observe:
         """
         A look after one more raft entry has committed.
 
-        What an earlier, ambiguous call proposed is then either in this look or will never be: entries commit in
-        order, and a proposal that a new leader's log doesn't have is lost.
+        The proposal of an earlier, ambiguous call is then either in this look or lost: entries commit in order, and
+        a proposal that a new leader's log doesn't have is lost.
         """
         with named_failures(), beating(LOOK_BEAT):
             etcd = self._connect(look)
@@ -129,7 +129,7 @@ class Observe:
         return self._clusters.connect(look.cluster).expecting(look.cluster_id, look.voter_urls)
 
     def _look(self, etcd: Etcd, look: Look) -> ClusterStatus:
-        """One that succeeds, within the look's patience: Temporal's own retries are a second or more apart."""
+        """A look that succeeds within the look's patience: Temporal's own retries are a second or more apart."""
         deadline = time.monotonic() + look.patience
         while True:
             try:
@@ -140,7 +140,7 @@ class Observe:
                 time.sleep(PAUSE)
 
     async def _search_attributes(self) -> tuple[str, ...]:
-        """Those of ours that exist with the right type; none where the namespace can't be asked."""
+        """Our search attributes that exist with the right type. None where the namespace can't be asked."""
         request = ListSearchAttributesRequest(namespace=self._temporal.client.namespace)
         try:
             listed = await self._temporal.client.operator_service.list_search_attributes(request)

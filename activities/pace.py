@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-# Of the time waited; a wait is then noticed to be over about two percent too late.
+# A share of the time waited. The end of a wait is then noticed about two percent too late.
 SHARE = 0.02
-# Seconds. At first every look may be the one that lets a member in.
+# Seconds. At first every look may be the look that lets a member in.
 SHORTEST = 0.05
 LONGEST = 5.0
-# Seconds waited after which a wait goes on in an attempt that heartbeats less often.
+# Seconds. After that, a wait goes on in an attempt that heartbeats less often.
 LONG_AFTER = 60.0
 
 
 def pause_after(waited: float) -> float:
-    """Seconds until the next look of a wait that has lasted so many seconds, since something last happened."""
+    """Seconds until the next look, after `waited` seconds in which nothing happened."""
     return min(LONGEST, max(SHORTEST, SHARE * waited))

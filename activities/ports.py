@@ -1,4 +1,4 @@
-"""What activities need of the clusters file."""
+"""The clusters file, as the activities see it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from messages.launching import Launcher
 
 @dataclass(frozen=True)
 class ClusterProfile:
-    """What a workflow must know of a cluster before its first look."""
+    """The facts of a cluster that a workflow needs before its first look."""
 
     policy: Policy
     task_queue: str
@@ -30,28 +30,28 @@ class Clusters(Protocol):
         """The clusters of this worker, in the file's order."""
 
     def policy(self, cluster: str) -> Policy:
-        """The policy of a cluster; raises UnknownCluster or InvalidConfiguration."""
+        """The policy of a cluster. Raises UnknownCluster or InvalidConfiguration."""
 
     def allow(self, cluster: str) -> Allow:
-        """What callers may ask of a cluster; raises UnknownCluster or InvalidConfiguration."""
+        """The changes that callers may ask of a cluster. Raises UnknownCluster or InvalidConfiguration."""
 
     def endpoints(self, cluster: str) -> tuple[str, ...]:
         """The client URLs that the file has of a cluster."""
 
     def cluster_id(self, cluster: str) -> str:
-        """The ID that the file says the cluster has; empty where it does not say."""
+        """The ID of the cluster in the file, empty where the file has none."""
 
     def task_queue(self, cluster: str) -> str:
         """The queue that the cluster's activities run on."""
 
     def launcher(self, name: str) -> Launcher:
-        """What `[launchers.NAME]` describes; raises UnknownLauncher or InvalidConfiguration."""
+        """The launcher of `[launchers.NAME]`. Raises UnknownLauncher or InvalidConfiguration."""
 
     def problem(self, cluster: str) -> str:
-        """What is wrong with the cluster's table or files, and since when; empty when nothing is."""
+        """The error in the cluster's table or files, and since when, empty when there is none."""
 
     def saw(self, cluster: str, cluster_id: str) -> None:
-        """Takes note of the ID that a cluster has; raises InvalidConfiguration if another name has the same cluster."""
+        """Notes the ID of a cluster. Raises InvalidConfiguration if the cluster has another name in the file, too."""
 
     def connect(self, cluster: str) -> Etcd:
         """A client, kept for as long as the cluster's entry and its files stay the same."""

@@ -19,10 +19,10 @@ NOTE_MORE = 600.0
 
 class ProgressMeter:
     """
-    Turns looks into `SyncProgress`; times are the caller's, in seconds.
+    Makes `SyncProgress` from looks. Times come from the caller, in seconds.
 
-    The stall clock (`idle`) runs only where progress is observable: not in a snapshot, of which nobody outside
-    sees bytes move, and not when neither the leader's view nor the learner itself tells a position.
+    The stall clock (`idle`) runs only where progress is observable. It rests in a snapshot, whose bytes are not seen
+    to move from outside, and when neither the leader's view nor the learner itself gives a position.
     """
 
     def __init__(self, now: float, resumed: SyncProgress | None = None) -> None:
@@ -65,7 +65,7 @@ class ProgressMeter:
 
     def _only_hears(self, status: ClusterStatus, member_id: str, match: int | None, target: int | None) -> bool:
         """
-        Whether a silent learner just takes what is written meanwhile, and comes no closer to the leader.
+        Whether a silent learner only follows the current writes, and comes no closer to the leader.
 
         Under steady writes its position moves for ever, whether or not it will ever answer.
         """
@@ -77,7 +77,7 @@ class ProgressMeter:
         return not closer
 
     def blind(self, now: float, reason: str) -> SyncProgress:
-        """The progress of a look that failed: it says nothing of the learner, so the stall clock rests."""
+        """The progress of a look that failed. It shows nothing of the learner, so the stall clock rests."""
         self._seen_at = now
         phase, match = self._mark
         self.last = SyncProgress(
@@ -100,7 +100,7 @@ class ProgressMeter:
 
 
 def _positions(status: ClusterStatus, member_id: str) -> tuple[int | None, int | None]:
-    """The learner's and the leader's position: raft's own where the leader tells it, else the applied index."""
+    """The learner's and the leader's position: raft's own where the leader reports it, else the applied index."""
     if member_id in status.progress and status.leader in status.progress:
         return status.progress[member_id].match, status.progress[status.leader].match
     own, leader = status.statuses.get(member_id), status.statuses.get(status.leader)
@@ -114,11 +114,11 @@ def _leader_size(status: ClusterStatus) -> int | None:
 
 class Notes:
     """
-    Tells the workflow of another phase or reason, so that its current details keep up.
+    Notes to the workflow about a new phase or reason, so that its current details keep up.
 
-    A note costs history, so only what has lasted is told: by two notes at first, and by another one each time that
-    the wait has become twice as long, from NOTE_MORE seconds on. An attempt that goes on with the wait of an
-    earlier one has two of its own. The live figures are in the heartbeat.
+    A note costs history, so a phase or reason must have lasted. There are two notes at first. From NOTE_MORE seconds
+    on there is another note each time that the wait has become twice as long. An attempt that goes on with the wait
+    of an earlier attempt has two notes of its own. The live figures are in the heartbeat.
     """
 
     def __init__(self, send: Callable[[SyncProgress], bool], resumed: SyncProgress | None = None) -> None:
@@ -145,5 +145,5 @@ def _doublings(elapsed: float) -> int:
 
 
 def _without_figures(progress: SyncProgress) -> str:
-    """The reason as far as it is another one; that a member has not started is where every wait begins."""
+    """The reason without figures. Empty for a member that has not started: every wait begins with that."""
     return "" if progress.phase == "not started" else re.sub(r"\d+", "", progress.reason)

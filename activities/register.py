@@ -37,7 +37,7 @@ def short_activities(clusters: Clusters, temporal: Temporal) -> Activities:
 
 
 def waits(clusters: Clusters, temporal: Temporal, **limits: Any) -> Activities:
-    """The waits; `limits` are those of `Watch`."""
+    """The waits. `limits` are those of `Watch`."""
     watch = Watch(clusters, temporal, **limits)
     settling = Settling(clusters, **{name: value for name, value in limits.items() if name == "clock"})
     return [

@@ -1,4 +1,4 @@
-"""Waits until calls of a change, whose answers were lost, can take effect no more."""
+"""Waits until calls of a change whose answers were lost can no longer take effect."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ class Settling:
 
 
 class _Hearing:
-    """Which members were heard, since when without a break, and which are proved to have no call any more."""
+    """The members that were heard, since when without a break, and the members that certainly have no call any more."""
 
     def __init__(self, calls: tuple[SentCall, ...]) -> None:
         self._calls = calls
@@ -73,7 +73,7 @@ class _Hearing:
         self._proved: set[str] = set()
 
     def note(self, now: float, status: ClusterStatus, etcd: Etcd) -> None:
-        """Takes what this look shows."""
+        """Takes the evidence of this look."""
         for voter in self._suspects(status):
             if is_heard(voter.id, status):
                 since = self._since.setdefault(voter.id, now)
@@ -85,7 +85,7 @@ class _Hearing:
                 self._proved.add(voter.id)
 
     def lost(self) -> None:
-        """A look failed: who was heard is to be heard anew."""
+        """A look failed: members that were heard must be heard anew."""
         self._since.clear()
 
     def left(self, status: ClusterStatus | None) -> tuple[SentCall, ...]:
@@ -99,7 +99,7 @@ class _Hearing:
         return tuple(call for call in self._calls if status and has_effect(call, status))
 
     def reasons(self, status: ClusterStatus | None) -> tuple[str, ...]:
-        """Why they may, for a person."""
+        """Why they may still take effect, for a person."""
         return tuple(may_still_come(call, self._unheard(call, status), status) for call in self.left(status))
 
     def _unheard(self, call: SentCall, status: ClusterStatus | None) -> tuple[Voter, ...]:

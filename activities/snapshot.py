@@ -23,29 +23,29 @@ from membership.errors import MemberflowError
 from membership.model import SyncProgress
 
 _DIGEST = hashlib.sha256().digest_size
-# What `tempfile` puts behind a prefix.
+# The name that `tempfile` appends to a prefix.
 _PART = re.compile(r"[a-z0-9_]{8}")
 
 
 class SnapshotFailed(MemberflowError):
-    """The snapshot could not be saved; nothing is left of it."""
+    """The snapshot could not be saved. Nothing is left of it."""
 
     hint = "check the path in snapshot_before_removal: the worker writes there"
 
 
 @dataclass(frozen=True)
 class Save:
-    """A snapshot that is wanted. The worker's own policy says where it is saved (`snapshot_before_removal`)."""
+    """A request for a snapshot. The worker's own policy says where it is saved (`snapshot_before_removal`)."""
 
     cluster: str
-    #: When it was asked for, as it stands in the file's name.
+    #: The time of the request, as in the file's name.
     time: str
-    #: Members and client URLs that are not asked for it.
+    #: Members and client URLs that are not asked for the snapshot.
     avoid: tuple[str, ...] = ()
 
 
 class Snapshots:
-    """Snapshots, by this worker; `pause` seconds after a try that failed comes the next one, and then twice as many."""
+    """Snapshots, by this worker. `pause` seconds pass after the first failed try, twice as many after the second."""
 
     def __init__(self, clusters: Clusters, temporal: Temporal, pause: float = 2.0) -> None:
         self._clusters = clusters
@@ -55,9 +55,9 @@ class Snapshots:
     @activity.defn(no_thread_cancel_exception=True)
     def save_snapshot(self, save: Save) -> str:
         """
-        Streams a voter's database to disk, checks its SHA-256 and puts it in place at once; its path.
+        Streams a voter's database to disk, checks its SHA-256, puts it in place in one step and returns its path.
 
-        A snapshot of the same name that is there already is kept: an earlier attempt saved it. Tried three times.
+        An existing snapshot of the same name is kept: an earlier attempt saved it. There are three tries.
         """
         hopeless = (NotTrusted, NotAllowed)
         return tried("the snapshot", lambda: self._save(save), hopeless=hopeless, pause=self._pause)
@@ -101,7 +101,7 @@ def _part_prefix(path: Path) -> str:
 
 
 def _lock(descriptor: int) -> bool:
-    """Takes the file, for as long as it is open; whether nobody else has it, and the file system can tell."""
+    """Locks the file for as long as it is open. False if it is locked already, or the file system has no locks."""
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
@@ -110,7 +110,7 @@ def _lock(descriptor: int) -> bool:
 
 
 def _remove_leftovers(path: Path) -> None:
-    """Removes what a killed worker left of this snapshot; a part that is still being written is locked, and stays."""
+    """Removes the parts of this snapshot that a killed worker left. A part in use is locked, and stays."""
     prefix = _part_prefix(path)
     with suppress(OSError):
         for part in path.parent.iterdir():

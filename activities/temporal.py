@@ -1,4 +1,4 @@
-"""What activities ask of Temporal itself; for activities in threads as well as on the event loop."""
+"""The questions of activities to Temporal itself, from threads as well as from the event loop."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ ASK_DEADLINE = 3.0
 
 
 class Temporal:
-    """A client and the event loop that it belongs to; made on that loop."""
+    """A client and the event loop that it belongs to. It must be created on that loop."""
 
     def __init__(self, client: Client) -> None:
         self.client = client
         self._loop = asyncio.get_running_loop()
 
     def call(self, question: Coroutine[Any, Any, T]) -> T:
-        """The answer to `question`, for a caller in a thread; raises TimeoutError after ASK_DEADLINE seconds."""
+        """The answer to `question`, for a caller in a thread. Raises TimeoutError after ASK_DEADLINE seconds."""
         return asyncio.run_coroutine_threadsafe(question, self._loop).result(ASK_DEADLINE)
 
     def turns(self, cluster: str) -> WorkflowHandle[Any, Any]:
         return self.client.get_workflow_handle(turns_id(cluster))
 
     async def turns_state(self, cluster: str) -> TurnsState | None:
-        """What the cluster's turns are at this moment; None when nobody keeps them."""
+        """The cluster's turns at this moment, None when its ClusterTurns does not run."""
         try:
             state: TurnsState = await self.turns(cluster).query(
                 "turns", result_type=TurnsState, reject_condition=QueryRejectCondition.NOT_OPEN
@@ -48,11 +48,11 @@ class Temporal:
 
     async def why_not_send(self, cluster: str, ticket: Ticket, task_token: bytes, sent_to: str) -> tuple[str, bool]:
         """
-        Asked right before an act sends: the reason why it must not, and whether that is the lost turn.
+        Asked right before an act sends: why it must not, and whether the reason is that the change lost its turn.
 
-        An act that timed out while its worker was frozen learns here that Temporal gave it up, and one whose
-        change was cancelled that nobody wants it any more. The question is a heartbeat: Temporal learns with it which
-        member is about to be sent the call.
+        An act that timed out while its worker was frozen learns here that Temporal gave it up. An act whose change was
+        cancelled learns that it is not wanted any more. The question is a heartbeat: it also names to Temporal the
+        member that is about to be sent the call.
         """
         details = ("about to send", sent_to)
         beat, turns = await asyncio.gather(
@@ -66,9 +66,9 @@ class Temporal:
 
     async def why_unwanted(self, task_token: bytes, what: str, *details: object) -> str:
         """
-        Why nobody wants the activity of this token any more, though its worker may not know yet; empty if wanted.
+        Why the activity of this token is not wanted any more, though its worker may not know yet. Empty if wanted.
 
-        It asks with a heartbeat, which carries `details`.
+        The question is a heartbeat, which carries `details`.
         """
         try:
             await self.client.get_async_activity_handle(task_token=task_token).heartbeat(*details)

@@ -1,4 +1,4 @@
-"""Several tries within one attempt of an activity, so that none is used up by a worker that stops or dies."""
+"""Several tries within one attempt of an activity: a worker that stops or dies uses up no try."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ _TRIES = 3
 
 def tried(what: str, do: Callable[[], T], *, hopeless: tuple[type[MemberflowError], ...] = (), pause: float) -> T:
     """
-    What `do` gives, after three tries at most; its last error is final, as one that is `hopeless` is at once.
+    The result of `do`, after three tries at most. The last error is final. A type in `hopeless` is final at once.
 
-    Between two tries `pause` seconds pass, twice as many before the last. Leaves there when the activity is cancelled
-    or its worker stops: another attempt, at another worker, then begins anew.
+    Between two tries `pause` seconds pass, twice as many before the last try. There the activity ends when it is
+    cancelled or its worker stops. Another attempt, at another worker, then begins anew.
     """
     with named_failures(final=(MemberflowError,)):
         for failed in range(1, _TRIES):

@@ -1,9 +1,9 @@
 """
-What an activity is allowed to do, whoever asks: judged here, where the credentials are.
+The permissions of activities, judged here, where the credentials are.
 
-Anybody who may write to the Temporal namespace can start any workflow and any activity, with any payload. So an
-activity that changes something goes by its own name, by the workflow that runs it and by this worker's clusters file,
-and by its payload only where that asks for less.
+Every client that may write to the Temporal namespace can start any workflow and any activity, with any payload. So
+an activity that changes something is judged by its own name, by the workflow that runs it and by this worker's
+clusters file. Its payload counts only where that asks for less.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _HANDOVER = ("ETCD_NAME", "ETCD_INITIAL_CLUSTER", "ETCD_INITIAL_CLUSTER_STATE", 
 
 
 class NotTrusted(MemberflowError):
-    """Something asked for an activity that only a change of this service may ask for, or not in this way."""
+    """Only a change of this service may ask for this activity, and only in its own way."""
 
     hint = "changes are asked for by starting JoinMember, RemoveMember or ReplaceMember; see docs/security.md"
 
@@ -51,7 +51,7 @@ class NotAllowed(MemberflowError):
 
 @dataclass(frozen=True)
 class Act:
-    """An act: the step whose judgement it needs, and the kinds of changes that have this step."""
+    """An act: the step whose judgement it needs, and the kinds of changes with this step."""
 
     step: StepName
     verbs: Collection[str]
@@ -76,7 +76,7 @@ class Trust:
 
     def act(self, order: Order) -> Order:
         """
-        The order as this worker carries it out: with the activity's own step, and no weaker policy than its file's.
+        The order as this worker carries it out: with the activity's own step, and no weaker policy than in its file.
 
         Raises NotTrusted for an order that no change of this service gives, NotAllowed for a change that the
         clusters file does not allow.
@@ -91,7 +91,7 @@ class Trust:
             _check_peer_url(url)
         facts = self._limited(facts, verb)
         if act.step != "rollback":
-            # What this change has added may be taken back, whatever the file says by now.
+            # A rollback is always allowed, whatever the file says by now.
             urls = facts.peer_urls if verb in _NEWCOMERS else ()
             self._check_allowed(order.cluster, Asked(verb, urls, order.facts.force))
         return replace(order, step=act.step, facts=facts)
@@ -102,7 +102,7 @@ class Trust:
         self._check_allowed(order.cluster, Asked(verb, launcher=order.launcher))
 
     def question(self, order: LaunchOrder) -> str:
-        """The kind of the change that asks about what it launched; raises NotTrusted for anybody else."""
+        """The kind of the change that asks about its own launch. Raises NotTrusted for every other caller."""
         _check_launch(order.launch)
         return self._verb_of_change(order.cluster, _NEWCOMERS)
 
@@ -121,7 +121,7 @@ class Trust:
             raise NotTrusted(f"member {member.label} is a voter, so its container and its data stay")
 
     def snapshot(self, cluster: str, time: str) -> Path:
-        """Where this worker's own file wants the snapshot of this moment; raises NotTrusted or NotAllowed."""
+        """The path of this snapshot, by this worker's own file. Raises NotTrusted or NotAllowed."""
         self._verb_of_change(cluster, _LEAVERS)
         if not _SNAPSHOT_TIME.fullmatch(time):
             raise NotTrusted(f"{time!r} is no time of a snapshot")
@@ -131,7 +131,7 @@ class Trust:
         return Path(pattern.replace("{cluster}", cluster).replace("{time}", time))
 
     def _verb_of_change(self, cluster: str, verbs: Collection[str]) -> str:
-        """The kind of the change that runs this activity; raises NotTrusted where no change of this cluster does."""
+        """The kind of the change that runs this activity. Raises NotTrusted if that is no change of this cluster."""
         info = activity.info()
         verb = _VERBS.get(info.workflow_type or "", "")
         if verb not in verbs:
@@ -155,7 +155,7 @@ class Trust:
             raise NotTrusted(f"the ticket is that of another run of {info.workflow_id}")
 
     def _limited(self, facts: Facts, verb: str) -> Facts:
-        """The facts without what would loosen the policy: only a replace has another half to count on."""
+        """The facts without exceptions from the policy: only a replace has another half to count on."""
         own = self._clusters.policy(facts.cluster).with_limits_of(facts.policy)
         if verb != "replace":
             return replace(facts, policy=own, returning=0, began_with=None)
@@ -168,7 +168,7 @@ class Trust:
 
 
 async def _original_run_id(client: Client) -> str:
-    """The run ID that the workflow of this activity has kept across its resets: its first event has it."""
+    """The run ID that the workflow of this activity keeps across its resets, from its first event."""
     info = activity.info()
     run = client.get_workflow_handle(info.workflow_id or "", run_id=info.workflow_run_id)
     async for event in run.fetch_history_events(page_size=1):
@@ -177,7 +177,7 @@ async def _original_run_id(client: Client) -> str:
 
 
 def _check_launch(launch: Launch) -> None:
-    """Raises NotTrusted unless the names are names, and the environment is the handover and nothing else."""
+    """Raises NotTrusted unless the names are valid, and the environment is the handover and nothing else."""
     _check_name(launch.name)
     for member_id in (launch.member_id, launch.cluster_id, *launch.members):
         _check_member_id(member_id)

@@ -1,7 +1,7 @@
 """
-The waits: one heartbeating activity each, so that a wait of hours costs no more history than one of seconds.
+The waits: one heartbeating activity each, so that a wait of hours costs no more history than a wait of seconds.
 
-They only look. Temporal retries them without limit; a retry goes on with the clocks of the last heartbeat.
+They only look. Temporal retries them without limit. A retry goes on with the clocks of the last heartbeat.
 """
 
 from __future__ import annotations
@@ -35,19 +35,19 @@ from membership.ports import Etcd
 from membership.verdicts import Wait
 from messages.orders import Order
 
-# A linearizable read makes the leader send heartbeats, and those that meet the start of a member make its silence
-# likelier (docs/benchmarks.md). So as long as the leader has nothing from the member, a look is this rare: seconds,
-# and, in a long wait, one of so many questions to the leader.
+# A linearizable read makes the leader send heartbeats. Heartbeats at the start of a member make its silence likelier
+# (docs/benchmarks.md). So as long as the leader has nothing from the member, looks are rare: so many seconds apart
+# and, in a long wait, only one look in so many questions to the leader.
 LOOK_ANYHOW = 1.0
 PEEKS = 4
-# Seconds between two questions from which on each of them heartbeats.
+# Seconds between two questions, above which every question heartbeats.
 BEAT_FROM = 0.2
-# Lists that agree and a member that contradicts them are given this long to meet, and a silent one as long to speak.
+# Seconds for a member to stop contradicting the lists, and for a silent member to answer.
 SPLIT_AFTER = 10.0
 VERIFY_FOR = 15.0
-# Seconds between two questions whose learner is waited for.
+# Seconds between two questions about the change that added a foreign learner.
 TURNS_EVERY = 2.0
-# Seconds that a wait lasts at a worker whose every place for a wait is taken, so that the others get theirs.
+# Seconds that a wait lasts at a worker whose every place for a wait is taken, so that other waits get a place.
 FULL_HOUSE_PATIENCE = 5.0
 
 _PROGRESS = TypeAdapter(SyncProgress)
@@ -57,8 +57,8 @@ class Watch:
     """
     The waits, on the clusters of this worker, which has `places` for them.
 
-    An attempt lasts `patience` seconds at most and is then handed to the next one after `pause`, so that a long
-    wait moves on when workers are replaced, and holds no place for days.
+    An attempt lasts `patience` seconds at most. The next attempt follows after `pause`. So a long wait moves on when
+    workers are replaced, and holds no place for days.
     """
 
     def __init__(
@@ -82,10 +82,10 @@ class Watch:
     @activity.defn(no_thread_cancel_exception=True)
     def wait_for_cluster(self, order: Order) -> ClusterStatus:
         """
-        Waits until the step's verdict on the cluster is no longer Wait, or another foreign learner is in the way.
+        Waits until the step's verdict on the cluster is no longer Wait, or another foreign learner takes the slot.
 
-        One that a change of ours added is waited for in line: it is in the way until that change has ended, and
-        then it is gone, or left behind. The heartbeat tells the reason.
+        It also ends for a learner that a change of ours added. That learner is waited for in line: it takes the slot
+        until its change has ended, and then it is gone, or left behind. The heartbeat has the reason.
         """
         meter = ProgressMeter(self._clock(), _resumed(order))
         asked = float("-inf")
@@ -111,11 +111,11 @@ class Watch:
     @activity.defn(no_thread_cancel_exception=True)
     def wait_for_sync(self, order: Order) -> ClusterStatus:
         """
-        Waits until the learner has caught up; the heartbeat tells how far it is.
+        Waits until the learner has caught up. The heartbeat has its progress.
 
-        Its own Status says so, or a second witness while that hangs. Fails with LearnerStalled when nothing moved for
-        the policy's `stall_timeout` although it could be seen, and with LaunchedMemberDied when the container that was
-        launched for it is gone, or starts again and again.
+        The learner's own Status decides, or a second witness while the Status hangs. Fails with LearnerStalled when
+        nothing moved for the policy's `stall_timeout` although progress could be seen. Fails with LaunchedMemberDied
+        when its launched container is gone, or restarts again and again.
         """
         resumed = _resumed(order)
         meter = ProgressMeter(self._clock(), resumed)
@@ -139,8 +139,8 @@ class Watch:
         """
         Waits until the new voter and all others say that it is one, for VERIFY_FOR seconds at most.
 
-        Silence is no failure; fails with SplitView when the lists say voter and the member, for SPLIT_AFTER
-        seconds, says learner (etcd#18347), and with Unverified when the cluster can't be looked at for so long.
+        Silence is no failure. Fails with SplitView when the lists say voter and the member, for SPLIT_AFTER seconds,
+        says learner (etcd#18347). Fails with Unverified when the cluster can't be looked at for VERIFY_FOR seconds.
         """
         meter = ProgressMeter(self._clock(), _resumed(order))
         contradicted: float | None = None
@@ -178,7 +178,7 @@ class Watch:
         return send
 
     def _witnessed(self, order: Order) -> Callable[[Etcd], ClusterStatus]:
-        """A look that lets a second witness speak for the member."""
+        """A look at which a second witness counts for the member."""
         looks = WitnessedLooks(
             order.facts.member_id,
             order.facts.policy.max_lag_entries,
@@ -198,8 +198,8 @@ class Watch:
         """
         Looks again and again, ever less often, until the consumer has seen enough.
 
-        While the leader has nothing from the member `until_moves`, it is asked about that alone, and looks are rare.
-        When looks fail after `blind_for` seconds, that ends the wait. Fails as a LongWait when it has become one.
+        While the leader has nothing from the member `until_moves`, it is asked only about that, and looks are rare.
+        A look that fails after `blind_for` seconds ends the wait. Fails with LongWait when the wait has become long.
         """
         started = self._clock()
         before: RaftProgress | None = None
@@ -238,14 +238,14 @@ class Watch:
                 self._taken -= 1
 
     def _make_room(self, passed: float) -> None:
-        """Hands the wait to another attempt when its time is up: sooner where other waits may have no place."""
+        """Hands the wait to another attempt when its time is up, sooner where other waits may have no place."""
         if passed > self._patience:
             raise again_later("StillWaiting", "the wait goes on in a new attempt", self._pause)
         if self._taken >= self._places and passed > FULL_HOUSE_PATIENCE:
             raise again_later("FullHouse", "the wait makes room for others, and goes on after them", timedelta(0))
 
     def _peek(self, etcd: Etcd, before: RaftProgress, member_id: str, meter: ProgressMeter) -> None:
-        """Returns when the leader knows something else of the member than `before`, or a look is due."""
+        """Returns when the leader's view of the member differs from `before`, or a look is due."""
         pause = pause_after(meter.waited(self._clock()))
         until = self._clock() + max(LOOK_ANYHOW, PEEKS * pause)
         while self._clock() < until and not activity.is_cancelled() and not activity.is_worker_shutdown():
@@ -268,7 +268,7 @@ def _check_stall(progress: SyncProgress, order: Order) -> None:
 
 
 def _resumed(order: Order) -> SyncProgress | None:
-    """The progress of the attempt before this one, if it told any."""
+    """The progress of the attempt before this one, if it reported any."""
     details = activity.info().heartbeat_details
     try:
         return _PROGRESS.validate_python(details[0]) if details else order.so_far

@@ -1,4 +1,4 @@
-"""Looks for whose member a second witness may speak while its own `Status` hangs."""
+"""Looks at which a second witness may count for a member while its own `Status` hangs."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ from membership.model import ClusterStatus
 from membership.ports import Etcd
 from membership.witness import Evidence, RaftView, accept, doubt, doubt_of_list, may_be_witnessed
 
-# Seconds after which a learner's Status counts as hung where a witness may speak for it.
+# Seconds after which a learner's Status counts as hung where a witness may count for it.
 HURRY = 0.1
-# Seconds for the learner to acknowledge an entry, and between two looks at it.
+# Seconds for the learner to acknowledge an entry, and between two looks at the acknowledgement.
 ACKNOWLEDGED_WITHIN = 1.0
 LOOK_EVERY = 0.01
-# Seconds between two raft entries for the same member; twice as long after each, up to the second figure.
+# Seconds between two raft entries for the same member. The pause doubles after each, up to the second figure.
 FIRST_PAUSE = 0.1
 LONGEST_PAUSE = 5.0
-# Seconds until a member that hangs is given etcd's usual deadline, and again after that.
+# Seconds until a hanging member gets etcd's usual deadline, and until it gets it again.
 PATIENT_AFTER = 1.0
 PATIENT_EVERY = 10.0
 
 
 class WitnessedLooks:
     """
-    Looks at one cluster for the sake of one member; at most `max_lag` raft entries may be missing there.
+    Looks at one cluster for the sake of one member, which may lack at most `max_lag` raft entries.
 
-    The member gets little time to answer, so that a witness can speak soon. Where none does, a patient look comes
-    now and then: a member may also be just far away.
+    The member gets little time to answer, so that a witness can be asked soon. Without a witness, a patient look comes
+    now and then: the member may just be far away.
     """
 
     def __init__(
@@ -59,7 +59,7 @@ class WitnessedLooks:
         return etcd.look(avoid)
 
     def look_at_once(self, etcd: Etcd, avoid: Collection[str]) -> ClusterStatus:
-        """As `look`, for an act, which looks only once: a patient look follows where nothing speaks for the member."""
+        """As `look`, for an act, which looks only once. Without a witness a patient look follows at once."""
         status = self._witnessed(etcd, etcd.look(avoid, hurry=HURRY))
         if self._member_id in status.hung and self._member_id not in status.witnessed:
             return etcd.look(avoid)
@@ -78,7 +78,7 @@ class WitnessedLooks:
         return accept(status, self._member_id, evidence)
 
     def _gather(self, etcd: Etcd, status: ClusterStatus) -> Evidence | None:
-        """The peer port first, which tells that the data is restored; raft after it, which tells that it lives."""
+        """The peer port's answer shows that the data is restored. Raft, asked after it, shows that the member lives."""
         member = status.member(self._member_id)
         if member is None or not self._allow().fits(member.peer_urls):
             return None
@@ -95,7 +95,7 @@ class WitnessedLooks:
         return Evidence(told, committed.commit, view)
 
     def _acknowledged(self, etcd: Etcd, committed: RaftView) -> RaftView:
-        """The leader's view in which the member has acknowledged what was committed; the last one if it does not."""
+        """The leader's view once the member has acknowledged the committed entry, or else the last view."""
         until, view = time.monotonic() + ACKNOWLEDGED_WITHIN, committed
         while time.monotonic() < until and not self._has(view, committed.commit):
             time.sleep(LOOK_EVERY)

@@ -28,7 +28,7 @@ class LauncherUnavailable(MemberflowError):
 
 
 class LaunchConflict(MemberflowError):
-    """A container or volume of another owner has this member's name for it. Nothing was touched."""
+    """Another container or volume, which isn't this member's, has the wanted name. Nothing was touched."""
 
     hint = "look at it with `docker inspect`; remove or rename it, or give the new member another name"
 
