@@ -19,6 +19,8 @@ def env(
 
 
 async def _env(cluster: str, name: str, verb: str | None) -> int:
+    from temporalio.client import WorkflowExecutionStatus
+
     from client.exit_codes import DONE, FAILED, CommandError
     from client.find import find_change
     from client.past_changes import before_refusals
@@ -33,6 +35,10 @@ async def _env(cluster: str, name: str, verb: str | None) -> int:
     if seen.dead:
         hint = "run the join or replace again for a new one"
         raise CommandError(FAILED, f"{handle.id} {seen.dead}: its handover is dead", hint)
+    if seen.handover is None and seen.description.status is WorkflowExecutionStatus.COMPLETED:
+        message = f"{handle.id} found a voter that it could not verify, and has no handover for it"
+        hint = "start the member with its own data directory and run the join again; if its data is lost, replace it"
+        raise CommandError(FAILED, message, hint)
     if seen.handover is None:
         message = f"{handle.id} has no handover: its learner is not added yet, or is being removed again"
         hint = f"`memberflow watch {cluster} {name}` shows which; `--until added` waits for it"

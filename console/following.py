@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from client.requests import Handle
     from client.sight import Sight
-    from messages.outcomes import OutcomeKind
+    from messages.outcomes import Outcome, OutcomeKind
     from messages.requests import ChangeRequest
 
 # In these stages the change waits for the new member.
@@ -68,6 +68,8 @@ async def start_and_follow(request: ChangeRequest, waiting: Waiting) -> int:
     seen = await follow_on_terminal(
         client, handle, summary(request), timeout=waiting.timeout, look=hand_over, enough=waiting.is_over
     )
+    if seen and seen.end:
+        hand_over.explain(seen.end.outcome)
     if seen and not seen.end and waiting.is_over(seen):
         kind: OutcomeKind = "voter" if waiting.until == "voter" else "added"
         return print_outcome(outcome_so_far(seen, kind), DONE)
@@ -128,6 +130,14 @@ class _Handover:
             for key, value in seen.handover.env().items():
                 say(f"  {key}={value}")
         self._given = True
+
+    def explain(self, end: Outcome) -> None:
+        """Says why a file was not written although the change succeeded."""
+        if self._file and not self._given and end.outcome in ("already-voter", "replaced"):
+            say(
+                f"{self._file} is left as it is: {end.member} is a voter already and could not be verified. "
+                "These values would start it even if its data is lost, and that endangers the data of the cluster"
+            )
 
     def _is_awaited(self, seen: Sight) -> bool:
         """Whether an operator must still start the new member: it is no voter yet, and no launcher starts it."""

@@ -64,7 +64,12 @@ Until = Annotated[
     ),
 ]
 EnvFile = Annotated[
-    Path | None, typer.Option("--env-file", help="Write the ETCD_* values here as soon as the learner is added.")
+    Path | None,
+    typer.Option(
+        "--env-file",
+        help="Write the ETCD_* values here as soon as the learner is added. "
+        "Left as it is for a voter that was there before and is not verified: it may have lost its data.",
+    ),
 ]
 HoldBefore = Annotated[
     str | None, typer.Option("--hold-before", metavar="promote", help="Hold before the promote, until you `resume`.")

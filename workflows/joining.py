@@ -45,10 +45,12 @@ class Joining:
     async def run(self, status: ClusterStatus) -> ClusterStatus:
         """From the look with the turn to the look at the new voter."""
         status = await self.learner.add(status)
-        self.learner.hand_over(status)
         if self.learner.is_voter(status) and not self.learner.added_by_this_run:
             self._change.board.warn(f"{self._request.name} is a voter already, and not by this run")
-            return await self._verify(status)
+            status = await self._verify(status)
+            self._hand_over_again(status)
+            return status
+        self.learner.hand_over(status)
         await self.container.launch(status)
         status = await self._sync(status)
         status = await self._promote(status)
@@ -90,8 +92,18 @@ class Joining:
             self.verified = isinstance(self._change.cluster.judge("verify", status), Done)
         if member.id not in status.statuses:
             self._change.board.warn(_silent_voter(status, member, self._request))
-        self.learner.hand_over(status)
+        self._hand_over_again(status)
         return status
+
+    def _hand_over_again(self, status: ClusterStatus) -> None:
+        """
+        Makes the handover of a voter known that was there before, if it is verified.
+
+        A voter that does not answer may have lost its data. Started without it, it would vote against entries that
+        it has confirmed before.
+        """
+        if self.verified:
+            self.learner.hand_over(status)
 
     def note(self, progress: SyncProgress) -> None:
         """The sync watch reports another phase; a member that has started is not waited for to start."""

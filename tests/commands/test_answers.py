@@ -14,7 +14,7 @@ from gate import gate
 from client import follow
 from client.connection import connect
 from settings import Settings
-from support.parts.lab import eventually
+from support.parts.lab import eventually, follower
 
 
 def test_until_voter(lab):
@@ -38,6 +38,33 @@ def test_a_member_that_votes_already_is_not_to_be_started(lab):
     end = lab.run("join", cluster.name, voter.name, "--peer-url", voter.peer_url)
     assert (end.code, "already-voter" in end.stderr) == (0, True), end
     assert "start the new member" not in end.stderr
+
+
+def test_a_voter_that_may_have_lost_its_data_gets_no_file(lab, tmp_path):
+    """The file stays as it is, with a reason, until the voter is verified; `env` has nothing for it, either."""
+    cluster = lab.cluster()
+    voter, file = follower(cluster), tmp_path / "join.env"
+    asked = (
+        "join",
+        cluster.name,
+        voter.name,
+        "--peer-url",
+        voter.peer_url,
+        "--until",
+        "added",
+        "--env-file",
+        str(file),
+    )
+    voter.kill()
+    file.write_text("ETCD_NAME=before\n")
+    end = lab.run(*asked, "--json")
+    assert (end.code, end.answer["outcome"], end.answer["verified"]) == (0, "already-voter", False), end
+    assert (file.read_text(), f"{file} is left as it is" in end.stderr) == ("ETCD_NAME=before\n", True), end
+    env = lab.run("env", cluster.name, voter.name)
+    assert (env.code, env.stdout, "could not verify" in env.stderr) == (1, "", True), env
+    cluster.revive(voter)
+    end = lab.run(*asked, "--json")
+    assert (end.code, f"ETCD_NAME={voter.name}\n" in file.read_text()) == (0, True), end
 
 
 def test_a_refused_run_hides_no_earlier_success(lab):

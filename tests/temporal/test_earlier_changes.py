@@ -27,14 +27,18 @@ async def remembered(made: Scene, handle) -> None:
 
 
 async def test_a_voter_that_says_nothing_is_not_verified(scene):
-    """It may have lost its disk: the outcome says so, and how it is replaced, by its ID."""
+    """It may have lost its disk: the outcome says so, and how it is replaced, by its ID; nothing is handed over."""
     made = scene(3)
     silent = made.member("etcd-3")
-    well = await (await made.join("etcd-3")).result()
+    join = await made.join("etcd-3")
+    well = await join.result()
     assert (well.outcome, well.verified, well.warnings) == ("already-voter", True, ())
+    assert await join.query("handover")
     made.cluster.kill(silent.id)
-    end = await (await made.join("etcd-3")).result()
+    join = await made.join("etcd-3")
+    end = await join.result()
     assert (end.outcome, end.verified) == ("already-voter", False)
+    assert await join.query("handover") is None
     [told] = [warning for warning in end.warnings if "does not answer" in warning]
     assert f"memberflow replace {made.name} {silent.id} etcd-3 --peer-url http://etcd-3:2380" in told
     assert "learner" not in told
