@@ -13,7 +13,7 @@ with workflow.unsafe.imports_passed_through():
 
 
 class Board:
-    """What a person sees of one change; `stages` are those of its normal course."""
+    """The view of one change for a person. `stages` are the stages of its normal course."""
 
     def __init__(self, what: str, verb: str, cluster: str, member: str, stages: tuple[Stage, ...]) -> None:
         self.view = ChangeView(what=what, stage=stages[0], verb=verb)
@@ -36,7 +36,7 @@ class Board:
         workflow.logger.info("stage", extra={"stage": stage, "cluster": self._cluster, "member": self._member})
 
     def use_search_attributes(self, names: tuple[str, ...]) -> None:
-        """Sets those that the namespace has; none is set before this is known."""
+        """Sets the attributes that the namespace has. None is set before this is known."""
         self._search_attributes = names
         self._upsert()
 
@@ -69,7 +69,7 @@ class Board:
         workflow.set_current_details(details(self.view, self._stages))
 
     def _upsert(self) -> None:
-        """Only those that the namespace has, and none at start: their absence must not break a change."""
+        """Only attributes that the namespace has, and none at start: their absence must not break a change."""
         stage = "held" if self.view.held else self.view.stage
         values = {"EtcdCluster": self._cluster, "EtcdMember": self._member, "EtcdStage": stage}
         updates = [

@@ -41,7 +41,7 @@ class Change(Generic[R]):
     """
     One change, and everything that belongs to it.
 
-    A kind of change says what it checks first (`checks`), what it does (`forward`) and what it takes back (`back`).
+    A kind of change defines its first checks (`checks`), its steps (`forward`) and their undoing (`back`).
     """
 
     def __init__(self, request: R, what: str, stages: tuple[Stage, ...]) -> None:
@@ -54,7 +54,7 @@ class Change(Generic[R]):
         self.cluster = Cluster(self.board, self.interruptions, name, member, self.ticket)
         self.turn = Turn(self.board, self.interruptions, name, member, self.ticket)
         self.unsettled = Unsettled(self.board, self.cluster)
-        #: What the new member must be started with; None before its learner is added.
+        #: The values with which the new member must be started. None before its learner is added.
         self.handover: Handover | None = None
         #: Nothing more will happen.
         self.ended = False
@@ -62,7 +62,7 @@ class Change(Generic[R]):
         self.rolled_back = False
         #: How a failure before the first look ends the change. Resumed after a hold it is held again.
         self.unseen: StopKind = "refused"
-        #: What Temporal knew of earlier changes when this one began.
+        #: Temporal's record of earlier changes when this change began.
         self.record = NO_RECORD
 
     # ---- what a kind of change decides ----
@@ -71,7 +71,7 @@ class Change(Generic[R]):
         raise NotImplementedError
 
     def facts(self, status: ClusterStatus) -> Facts:
-        """What is known of the change before its first act."""
+        """The facts of the change before its first act."""
         return Facts(self.request.cluster, status.cluster_id, self.cluster.profile.policy, self.request.subject)
 
     async def remember(self, status: ClusterStatus) -> None:
@@ -81,7 +81,7 @@ class Change(Generic[R]):
         raise NotImplementedError
 
     async def back(self, stop: Stop) -> ClusterStatus | Outcome | None:
-        """Leaves nothing of ours behind: the last look, or the outcome after all when it was too late to go back."""
+        """Undoes the change and returns the last look. Returns the outcome when it was too late to go back."""
         raise NotImplementedError
 
     def explain(self, stop: Stop) -> None:
@@ -90,7 +90,7 @@ class Change(Generic[R]):
     # ---- the whole change ----
 
     async def run(self) -> Outcome:
-        """Forward; once more after a failure that was held and then resumed; back when it must stop."""
+        """Forward, again after a failure that was held and then resumed, and back when it must stop."""
         course: Callable[[], Awaitable[Outcome]] = self.forward
         try:
             while True:
@@ -102,7 +102,7 @@ class Change(Generic[R]):
             self.ended = True
 
     def _after(self, stop: Stop) -> Callable[[], Awaitable[Outcome]]:
-        """What follows on a stop: held where the change stands, or back."""
+        """The next course after a stop: held where the change stands, or back."""
         self.interruptions.clocks.end()
         if stop.error == Failure.JOIN_TIMEOUT and self.board.view.waits_for:
             stop.reason += f"; in the end it waited for: {self.board.view.waits_for}"
@@ -113,7 +113,7 @@ class Change(Generic[R]):
         return partial(self._unwind, stop)
 
     async def _forward_again(self) -> Outcome:
-        """Held where it stands; resumed, it begins again and finds what is done already."""
+        """Holds the change where it stands. Resumed, it begins again and finds the finished steps."""
         await self.interruptions.safe_point()
         self.unseen = "clock"
         return await self.forward()
@@ -135,7 +135,7 @@ class Change(Generic[R]):
         raise failure(stop, outcome(kind, self.request, self.board, left, stop, unsettled=unsettled))
 
     async def _settle_and_go_back(self, stop: Stop) -> ClusterStatus | Outcome | None:
-        """Goes back once no call may take effect behind it; else the change fails, and says what may still come."""
+        """Goes back once no call may take effect later. Else the change fails, and names the effects that may come."""
         await self.unsettled.settle()
         left: ClusterStatus | Outcome | None = None
         if not self.unsettled.may_promote:
@@ -148,7 +148,7 @@ class Change(Generic[R]):
     # ---- parts that every kind has ----
 
     async def preflight(self) -> ClusterStatus:
-        """The cluster's policy, once, and a first look: what is done or hopeless needs no turn."""
+        """The cluster's policy, once, and a first look: a finished or hopeless change needs no turn."""
         self.board.enter("preflight")
         await self.cluster.read_profile(self.unseen)
         seen = await self.cluster.first_look(self.unseen, self.request.leaving)
@@ -161,7 +161,7 @@ class Change(Generic[R]):
         return seen.status
 
     async def take_turn(self, may_preempt: Callable[[], Awaitable[bool]] | None = None) -> ClusterStatus:
-        """Waits in line; the look that was made with the turn, checked as the first one was."""
+        """Waits in line, and returns the look that was made with the turn. It is checked like the first look."""
         self.board.enter("turn")
         await self.turn.take(may_preempt)
         self._start_join_timeout()
@@ -171,7 +171,7 @@ class Change(Generic[R]):
         return status
 
     async def look(self, why: str) -> ClusterStatus:
-        """One look; with a new turn it also shows what changes left behind that had the turn before."""
+        """One look. With a new turn it also shows the learners that earlier changes left behind."""
         while self.turn.is_new:
             seen = await self.cluster.look_with_turns(why)
             if self.turn.learn(seen.turns):
@@ -184,7 +184,7 @@ class Change(Generic[R]):
         return outcome(kind, self.request, self.board, status, verified=verified)
 
     def _check(self, seen: Beforehand) -> tuple[Check, ...]:
-        """The checks of this look; raises Stop for a refusal."""
+        """The checks of this look. Raises Stop for a refusal."""
         orphans = orphans_beside(self.request, seen)
         _refuse(check_allowed(self.cluster.profile.allow, self.request.asked))
         _refuse(check_identity(seen.status, self.record))

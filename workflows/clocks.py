@@ -1,4 +1,4 @@
-"""The clocks of a change; time held doesn't count, nor does time in line behind others."""
+"""The clocks of a change. Time held doesn't count, nor does time in line behind others."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ with workflow.unsafe.imports_passed_through():
 
 
 class Clock:
-    """Calls `on_end` with `stop` when its time has passed; a timer of its own, whatever else happens."""
+    """Calls `on_end` with `stop` when its time has passed. It has a timer of its own, whatever else happens."""
 
     def __init__(self, limit: timedelta, stop: Stop, on_end: Callable[[Stop], None]) -> None:
         self._left = limit.total_seconds()
@@ -71,14 +71,14 @@ class Clocks:
             self._clocks[name].start()
 
     def end(self, *names: str) -> None:
-        """Ends the named clocks; all of them when none is named."""
+        """Ends the named clocks, or all clocks when none is named."""
         for name in names or tuple(self._clocks):
             if clock := self._clocks.pop(name, None):
                 clock.end()
 
     @contextmanager
     def paused(self) -> Iterator[None]:
-        """None of them runs meanwhile; one such time may lie within another."""
+        """Pauses all clocks. Pauses may be nested."""
         self._pauses += 1
         for clock in self._clocks.values():
             clock.pause()

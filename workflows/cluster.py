@@ -42,14 +42,14 @@ _CLOCKS = (Failure.LEARNER_STALLED, Failure.LAUNCHED_MEMBER_DIED)
 
 
 class Cluster:
-    """What one change knows of its cluster, and everything that it asks of it."""
+    """The cluster of one change: its facts, and all looks, waits and acts."""
 
     def __init__(self, board: Board, interruptions: Interruptions, name: str, member: str, ticket: Ticket) -> None:
         #: The cluster's name in the clusters file.
         self.name = name
-        #: What the judgements go by; set by the preflight.
+        #: The basis of the judgements, set by the preflight.
         self.facts: Facts
-        #: What became of every act so far, by the act's name.
+        #: The reports of every act so far, by the act's name.
         self.reports: dict[str, list[ActReport]] = {}
         self._board = board
         self._interruptions = interruptions
@@ -79,7 +79,7 @@ class Cluster:
     # ---- before anything else ----
 
     async def read_profile(self, kind: StopKind) -> None:
-        """Reads policy and task queue from the clusters file, once; a failure is a Stop of this kind."""
+        """Reads policy and task queue from the clusters file, once. A failure is a Stop of this kind."""
         if self._profile is not None:
             return
         try:
@@ -91,7 +91,7 @@ class Cluster:
         self._board.use_search_attributes(self._profile.search_attributes)
 
     async def first_look(self, kind: StopKind, leaving: str) -> Beforehand:
-        """The first look fails after a while, as a Stop of this kind; later looks go on trying."""
+        """The first look fails after a while, as a Stop of this kind. Later looks go on trying."""
         look = Look(
             self.name,
             member=self._member,
@@ -113,7 +113,7 @@ class Cluster:
     # ---- looks ----
 
     async def look_with_turns(self, why: str) -> Beforehand:
-        """A look, and the turns as they are; repeated by Temporal until it succeeds."""
+        """A look, and the turns as they are. Temporal repeats it until it succeeds."""
         self._board.waits_for(f"a look at the cluster: {why}")
         seen = await self._interruptions.interruptible(
             lambda: self.start(Observe.check_status_and_turns, self._look(), LOOK, why)
@@ -129,13 +129,13 @@ class Cluster:
         )
 
     async def look_after(self, act: str) -> ClusterStatus:
-        """The look that shows what became of an act; nothing interrupts it, and without quorum it waits."""
+        """The look that shows the effect of an act. Nothing interrupts it, and without quorum it waits."""
         self._board.waits_for(f"a look at the cluster, to see what became of {act}")
         look = self._look(LOOK_AGAIN)
         return self._saw(await self.start(Observe.check_status, look, LOOK, f"what became of {act}"))
 
     async def look_after_barrier(self, act: str) -> ClusterStatus:
-        """A look that shows for good what became of an ambiguous act; without quorum it waits."""
+        """A look that shows for good whether an ambiguous act took effect. Without quorum it waits."""
         self._board.waits_for(f"one more raft entry to commit, to know what became of {act}")
         why = f"settle what became of {act}"
         return self._saw(await self.start(Observe.check_after_barrier, self._look(LOOK_AGAIN), LOOK, why))
@@ -152,7 +152,7 @@ class Cluster:
     async def wait(
         self, activity: WaitOf, step: StepName, why: str, launch: LaunchOrder | None = None, foreign: str = ""
     ) -> ClusterStatus:
-        """A wait, as one heartbeating activity, or two where it is long; raises Stop with the name of its end."""
+        """A wait, as one heartbeating activity, or two where it is long. Raises Stop with the name of its end."""
         order = Order(step, self.facts, self._ticket, launch, foreign, voter_urls=self._voter_urls)
         try:
             try:
@@ -173,7 +173,7 @@ class Cluster:
         )
 
     async def settled(self, calls: tuple[SentCall, ...], timeout: float, avoid: tuple[str, ...]) -> Settlement:
-        """Waits for calls to be settled, for so many seconds; nothing interrupts it."""
+        """Waits for calls to be settled, for `timeout` seconds. Nothing interrupts it."""
         order = SettleOrder(self.name, self.facts.cluster_id, calls, timeout, self._member, avoid, self._voter_urls)
         queue, why = waits_queue(self.profile.task_queue), f"{self._member}: wait until what was sent is settled"
         return await start(Settling.wait_until_settled, order, WAIT, why, queue)
@@ -181,7 +181,7 @@ class Cluster:
     # ---- acts ----
 
     async def act(self, activity: ActOf, step: StepName, what: str) -> ActReport:
-        """Has one call sent, at most; an activity that was lost may have sent it."""
+        """Has one call sent, at most. An activity that was lost may have sent it."""
         attempt = self._board.view.attempts.get(what, 0) + 1
         order = Order(step, self.facts, self._ticket, voter_urls=self._voter_urls)
         try:
@@ -210,7 +210,7 @@ class Cluster:
 
     def avoid(self, status: ClusterStatus) -> None:
         """
-        From now on the member of the step is not asked for anything; `status` shows its client URLs.
+        From now on the member of the step is not asked for anything. `status` shows its client URLs.
 
         etcd crashes a member that is asked for its status in the moment of its removal (etcd#21966).
         """
@@ -232,7 +232,7 @@ class Cluster:
 
 
 def _so_far(error: ActivityError) -> SyncProgress:
-    """How far a wait was when it had become long; raises the error again where that is not its cause."""
+    """How far a wait was when it had become long. Raises the error again where that is not its cause."""
     cause = error.cause
     if not isinstance(cause, ApplicationError) or cause.type != GOES_ON:
         raise error
@@ -240,6 +240,6 @@ def _so_far(error: ActivityError) -> SyncProgress:
 
 
 def _last_told_receiver(error: ActivityError) -> str:
-    """The member that a lost act was about to send its call to, by its last heartbeat; empty when it had told none."""
+    """The member that a lost act was about to send its call to, by its last heartbeat, empty without one."""
     told = error.cause.last_heartbeat_details if isinstance(error.cause, TemporalTimeout) else ()
     return str(told[1]) if len(told) == 2 else ""

@@ -19,17 +19,17 @@ with workflow.unsafe.imports_passed_through():
 
 
 class Container:
-    """The new member's container; without a launcher there is none, and every method does nothing."""
+    """The new member's container. Without a launcher there is none, and every method does nothing."""
 
     def __init__(self, change: Change[Any], name: str, launcher: str | None) -> None:
         self._change = change
         self._name = name
         self._launcher = launcher
-        #: What this change launched.
+        #: The launch of this change, None before it.
         self.launched: LaunchOrder | None = None
 
     async def check(self) -> None:
-        """Part of the preflight: an engine that can't be used is said before anything is done."""
+        """Part of the preflight: an unusable engine is reported before anything is done."""
         if not self._launcher:
             return
         order = self._order(self._name, "")
@@ -39,7 +39,7 @@ class Container:
             raise stop_of(error, self._change.unseen) from error
 
     async def launch(self, status: ClusterStatus) -> None:
-        """Starts the learner; a learner that runs already is left as it is."""
+        """Starts the learner. A learner that runs already is left as it is."""
         change, member = self._change, status.member(self._change.cluster.facts.member_id)
         if not self._launcher or member is None or not member.is_learner:
             return

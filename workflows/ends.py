@@ -52,7 +52,7 @@ def parse(model: type[M], argument: RawValue) -> M:
 
 
 class OneArgument(Interceptor):
-    """Fails a workflow that was started with several arguments; its code would never see them."""
+    """Fails a workflow that was started with several arguments. Its code would never see them."""
 
     def workflow_interceptor_class(self, input: WorkflowInterceptorClassInput) -> type[WorkflowInboundInterceptor]:
         return _OneArgument
@@ -80,7 +80,7 @@ def outcome(
     verified: bool | None = None,
     unsettled: tuple[str, ...] = (),
 ) -> Outcome:
-    """The outcome of a change, from what its board and its last look say."""
+    """The outcome of a change, from its board and its last look."""
     info, view = workflow.info(), board.view
     total = (workflow.now() - info.start_time).total_seconds()
     return Outcome(
@@ -103,5 +103,5 @@ def outcome(
 
 
 def failure(stop: Stop, end: Outcome) -> ApplicationError:
-    """What ends the workflow as Failed, with the outcome as the failure's details."""
+    """The error that ends the workflow as Failed, with the outcome as the failure's details."""
     return ApplicationError(stop.reason, end, type=stop.error, non_retryable=True)

@@ -30,18 +30,18 @@ class Interruptions:
         self.clocks = Clocks(self.stop)
         self.unstoppable = False
         self._board = board
-        #: Called when a hold begins and when it ends; the board shows which.
+        #: Called when a hold begins and when it ends. The board shows which.
         self.on_hold: Callable[[], None] = lambda: None
         self._stop: Stop | None = None
         self._hold = ""
 
     def stop(self, stop: Stop) -> None:
-        """Stops the change at its next safe point; a cancel comes before a clock."""
+        """Stops the change at its next safe point. A cancel comes before a clock."""
         if self._stop is None or stop.kind == "cancelled":
             self._stop = stop
 
     def end_clocks(self) -> None:
-        """From now on nothing takes too long; this also forgets a clock that rang during an act."""
+        """From now on nothing takes too long. This also forgets a clock that rang during an act."""
         self.clocks.end()
         if self._stop is not None and self._stop.kind == "clock":
             self._stop = None
@@ -62,7 +62,7 @@ class Interruptions:
         """
         Waits while the change is held, and returns whether it was. Nothing of ours is under way here.
 
-        Raises Stop when the change is to stop.
+        Raises Stop when the change must stop.
         """
         if self.unstoppable:
             return False
@@ -83,7 +83,7 @@ class Interruptions:
         """
         The result of an activity that only reads or waits.
 
-        When interrupted it is cancelled and has ended before this raises Stop; after a hold it starts again.
+        When interrupted it is cancelled and has ended before this raises Stop. After a hold it starts again.
         """
         while True:
             await self.safe_point()
@@ -94,7 +94,7 @@ class Interruptions:
             return handle.result()
 
     async def _was_interrupted(self, handle: workflow.ActivityHandle[T]) -> bool:
-        """Waits for the end; an activity that was interrupted counts as such even if the hold is over by then."""
+        """Waits for the end. An interrupted activity counts as interrupted even if the hold is over by then."""
         await workflow.wait_condition(lambda: handle.done() or self.pending)
         interrupted = self.pending
         if not handle.done():

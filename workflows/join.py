@@ -61,8 +61,8 @@ class JoinMember(Steered):
     preflight → turn → add learner → handover → launch, if asked → wait for the member to start → wait for sync →
     promote → verify.
 
-    Completes as `promoted` or `already-voter`; fails, with the outcome as details, when refused, rolled back
-    or out of time; is cancelled when cancelled before its promote, after removing the learner that it added.
+    Completes as `promoted` or `already-voter`. Fails, with the outcome as details, when refused, rolled back
+    or out of time. Is cancelled when cancelled before its promote, after removing the learner that it added.
     """
 
     @workflow.run

@@ -35,7 +35,7 @@ class Joining:
         self._request: JoinRequest | ReplaceRequest = change.request
         self.learner = Learner(change)
         self.container = Container(change, self._request.name, self._request.launcher)
-        #: Whether all who can say it said that the member is a voter; None before they were asked.
+        #: Whether the voters and the member itself confirmed that it is a voter. None before they were asked.
         self.verified: bool | None = None
         #: It was too late to go back: the member is a voter.
         self.is_in = False
@@ -58,9 +58,9 @@ class Joining:
 
     async def back(self, stop: Stop) -> ClusterStatus | None:
         """
-        Undoes the steps in turn, the last one first; the last look, or None where nothing was done.
+        Undoes the steps, the last step first. Returns the last look, or None where nothing was done.
 
-        A learner that is a voter by now stays one: `is_in` says so.
+        A learner that is a voter by now stays a voter: `is_in` says so.
         """
         if not self.learner.may_be_there:
             return None
@@ -84,7 +84,7 @@ class Joining:
         return status
 
     async def find_voter(self, status: ClusterStatus) -> ClusterStatus:
-        """Takes note of a voter that was there before; raises Stop if it goes on saying that it is none."""
+        """Notes a voter that was there before. Raises Stop if it goes on saying that it is no voter."""
         member = self.learner.note(status)
         if contradicts(status, self._change.cluster.facts):
             status = await self._verify(status)
@@ -106,7 +106,7 @@ class Joining:
             self.learner.hand_over(status)
 
     def note(self, progress: SyncProgress) -> None:
-        """The sync watch reports another phase; a member that has started is not waited for to start."""
+        """The sync watch reports another phase. The start clock of a started member ends."""
         self._change.board.note(progress)
         if progress.phase not in ("not started", "unknown"):
             self._change.interruptions.clocks.end("start_timeout")
@@ -125,7 +125,7 @@ class Joining:
         return status
 
     async def _has_started(self) -> bool:
-        """The clock runs here and the member elsewhere: only a look tells whether it started just in time."""
+        """The clock runs here and the member elsewhere: only a look shows whether it started just in time."""
         status = await self._change.cluster.look("has the member started?")
         member = status.member(self._change.cluster.facts.member_id)
         return member is not None and bool(member.name)
@@ -141,7 +141,7 @@ class Joining:
         return status
 
     async def _judge_newcomer(self, status: ClusterStatus) -> None:
-        """Warns of settings that endanger the cluster once the member votes; the policy may hold the join for them."""
+        """Warns of settings that endanger the cluster once the member votes. The policy may hold the join for them."""
         found = check_newcomer(status, self._change.cluster.facts.member_id)
         for check in found:
             self._change.board.warn(check.evidence)
@@ -159,12 +159,12 @@ class Joining:
             await self._change.interruptions.safe_point()
 
     async def _verify(self, status: ClusterStatus) -> ClusterStatus:
-        """Nothing undoes a promote: from here on the join can only end well, or say what is odd."""
+        """Nothing undoes a promote: from here on the join can only succeed, or report an oddity."""
         self._change.interruptions.unstoppable = True
         self._change.interruptions.end_clocks()
         self._change.board.enter("verify")
         status, self.verified = await verify(self._change, "verify", status, "verify the new voter")
-        # Of a learner that a second witness spoke for, only now its settings can be seen.
+        # The settings of a learner with a second witness can only be seen now.
         for check in check_newcomer(status, self._change.cluster.facts.member_id):
             self._change.board.warn(check.evidence)
         return status
@@ -185,7 +185,7 @@ def _tell_of_learner(stop: Stop, late: Stop) -> None:
 
 
 def _silent_voter(status: ClusterStatus, member: Member, request: JoinRequest | ReplaceRequest) -> str:
-    """What there is to do about a voter that says nothing: it may be down, or its disk may be lost."""
+    """Advice about a voter that does not answer: it may be down, or its disk may be lost."""
     again = f"memberflow replace {request.cluster} {member.id} {request.name} --peer-url {request.peer_urls[0]}"
     return (
         f"{member.label} is a voter and does not answer ({status.why_silent(member.id)}); start it with its own data "

@@ -1,4 +1,4 @@
-"""The learner of a join: added, handed over, and taken back while it is still one."""
+"""The learner of a join: added, handed over, and taken back while it is still a learner."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class Learner:
     # ---- added, and taken back ----
 
     async def add(self, status: ClusterStatus) -> ClusterStatus:
-        """Adds the learner, or finds it; the look that shows it."""
+        """Adds the learner, or finds it. Returns the look that shows it."""
         change, reports = self._change, self._change.cluster.reports
         change.board.enter("add")
         self._refuse_other_urls(status)
@@ -109,7 +109,7 @@ class Learner:
         workflow.upsert_memo({"request": self._request.model_dump(mode="json"), "handover": asdict(given)})
 
     def take_back_handover(self) -> None:
-        """Takes `hand_over` back: no member is to be started with it any more."""
+        """Takes `hand_over` back: no member may be started with it any more."""
         if self._change.handover:
             self._change.handover = None
             workflow.upsert_memo({"handover": None})
@@ -129,7 +129,7 @@ class Learner:
         return own or self._change.turn.owns(learner.id)
 
     def _refuse_other_urls(self, status: ClusterStatus) -> None:
-        """After a hold, the member may have other peer URLs; a second learner at the old ones would be wrong."""
+        """After a hold, the member may have other peer URLs. A second learner at the old URLs would be wrong."""
         member = status.member(self._member_id)
         if member and member not in status.with_peer_urls(self._request.peer_urls):
             urls, wanted = ", ".join(member.peer_urls), ", ".join(self._request.peer_urls)

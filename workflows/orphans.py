@@ -18,7 +18,7 @@ with workflow.unsafe.imports_passed_through():
 
 
 async def clear_orphans(change: Change[Any], status: ClusterStatus) -> ClusterStatus:
-    """Removes all of them but the learner that the request itself is about; the look without them."""
+    """Removes all of them except the learner that the request is about, and returns the look without them."""
     facts = change.cluster.facts
     for orphan in orphans_beside(change.request, change.turn.beforehand(status)).values():
         learner = status.member(orphan.member_id)

@@ -33,7 +33,7 @@ with workflow.unsafe.imports_passed_through():
 
 @workflow.defn
 class PlanChange:
-    """What a change would be up against at this moment; it changes nothing."""
+    """The preflight of a change at this moment. It changes nothing."""
 
     @workflow.run
     async def run(self, question: RawValue = NOTHING) -> Plan:
@@ -66,7 +66,7 @@ class PlanChange:
 
 
 async def _began_with(status: ClusterStatus, request: ChangeRequest) -> tuple[int, int] | None:
-    """What the latest run of the same replace began with, where it failed between its halves."""
+    """Voters and spare that the latest run of the same replace began with, where it failed between its halves."""
     old = between_halves(status, request.old, request) if isinstance(request, ReplaceRequest) else None
     if old is None:
         return None

@@ -22,7 +22,7 @@ with workflow.unsafe.imports_passed_through():
 
 
 class Removal(Change[RemoveRequest]):
-    """One removal; the member is pinned to its ID by the first look."""
+    """One removal. The first look pins the member to its ID."""
 
     def __init__(self, request: RemoveRequest) -> None:
         super().__init__(request, f"{request.member} leaves {request.cluster}", ("preflight", "turn", *STAGES))
@@ -66,7 +66,7 @@ class RemoveMember(Steered):
     """
     preflight → turn → snapshot, if the policy says so → move leadership away if held → remove → check.
 
-    Completes as `removed` or `already-removed`; fails, with the outcome as details, when refused; is cancelled
+    Completes as `removed` or `already-removed`. Fails, with the outcome as details, when refused. Is cancelled
     when cancelled before the removal was sent.
     """
 

@@ -40,7 +40,7 @@ class Removing:
         self._request: RemoveRequest | ReplaceRequest = change.request
         self._target = target
         self._returning = returning
-        #: Whether all who can say it said that the member is gone; None before they were asked.
+        #: Whether every voter's list confirmed that the member is gone. None before they were asked.
         self.verified: bool | None = None
 
     async def run(self, status: ClusterStatus) -> ClusterStatus:
@@ -84,7 +84,7 @@ class Removing:
         change.board.warn(f"before the removal, a snapshot was saved as {saved}")
 
     async def _remove(self) -> ClusterStatus:
-        """Moves leadership away, and removes; again where leadership came back in between."""
+        """Moves leadership away, and removes. Again where leadership came back in between."""
         for left in reversed(range(_TRIES)):
             self._change.board.enter("lead")
             status = await settle(self._change, MOVE)

@@ -45,11 +45,11 @@ class Replacement(Change[ReplaceRequest]):
 
     def checks(self, status: ClusterStatus, facts: Facts) -> tuple[Check, ...]:
         checks = check_replace(status, facts, self._old or self.request.old, self.request, self.record)
-        # Resumed after its own removal: that the old member is gone is no news then.
+        # Resumed after its own removal, the change expects the old member to be gone.
         return tuple(c for c in checks if not (self._was_removed and c.name == "old member"))
 
     async def remember(self, status: ClusterStatus) -> None:
-        """After a failure between the halves the removal is judged by what the first run began with."""
+        """After a failure between the halves the removal is judged by the voters and spare before the first run."""
         old = between_halves(status, self._old or self.request.old, self.request)
         if self._began_with is None and old:
             question = Earlier(self.ticket.workflow_id, old.id)
@@ -80,7 +80,7 @@ class Replacement(Change[ReplaceRequest]):
         return self._old is not None and is_down(status, self._old)
 
     def _begin(self, status: ClusterStatus, old: Member | None) -> None:
-        """Keeps what it began with, for itself after a hold, and for another run after a failure."""
+        """Keeps the voters and spare of its beginning, for itself after a hold, and for another run after a failure."""
         if self._began_with is None:
             voters = len(status.voters)
             self._began_with = (voters, spare(voters, len(status.live_voters)))
@@ -152,8 +152,8 @@ class ReplaceMember(Steered):
     """
     Old member healthy: join the new one, then remove the old. Old member dead: remove it first. One turn.
 
-    Completes as `replaced`; fails, with the outcome as details, when refused, rolled back, or between the halves:
-    then the same request, run again, goes on from there.
+    Completes as `replaced`. Fails, with the outcome as details, when refused, rolled back, or between the halves.
+    In that last case the same request, run again, goes on from there.
     """
 
     @workflow.run

@@ -1,8 +1,8 @@
 """
 settle: look, judge, act, look again.
 
-The one idea of memberflow. The only retry of an act is another turn of this loop, and each turn begins with a
-look; so an act whose effect is there is never repeated, whatever became of its answer.
+The central idea of memberflow. The only retry of an act is another round of this loop, and each round begins with
+a look. So an act whose effect is there is never repeated, even if its answer was lost.
 """
 
 from __future__ import annotations
@@ -36,9 +36,9 @@ class Step:
 
     #: Names the judgement.
     name: StepName
-    #: Brings the step about; None where only time does.
+    #: Brings the step about. None where only time does.
     act: ActOf | None = None
-    #: What a person calls the act.
+    #: The act's name for a person.
     what: str = ""
     #: Waits until the step is done or ready.
     wait: WaitOf = Watch.wait_for_cluster
@@ -56,20 +56,20 @@ CLEAR = Step("rollback", Acts.remove_learner, "remove of a learner left behind",
 MOVE = Step("move", Acts.move_leader, "move leader")
 REMOVE = Step("remove", Acts.remove_member, "remove", removes=True)
 
-# Seconds before another attempt, by the name of what came back; each further pause is longer by half.
+# Seconds before another attempt, by the name of the error. Each further pause is longer by half.
 _PAUSES = {"NotSent": 0.5, "LearnerNotReady": 0.5, "Unhealthy": 2.0, "TooManyLearners": 5.0}
 _PAUSE = 1.0
 _LONGEST_PAUSE = 300.0
 _LONGEST_AFTER = 20
-# Of what Temporal lets the history of a workflow grow to: where a change gives up, and where its way back does.
+# Shares of Temporal's limits for a workflow's history, at which a change gives up, and at which its way back does.
 _EVENTS, _BYTES = 51_200, 50 * 2**20
 _FORWARD, _BACK = 0.4, 0.8
 
-# Seconds before another look at what would be refused: right after an election a member that lives may not follow yet.
+# Seconds before another look at a refusal: right after an election a live member may not follow yet.
 _DOUBTS = (1.0, 2.0, 4.0, 8.0)
 _DOUBTFUL = Failure.QUORUM_AT_RISK
 
-# What no waiting mends: the looks succeed, so the user is known and may not do more, or the clusters file forbids it.
+# Waiting does not help: the looks succeed, so the user is known and may not do more, or the clusters file forbids it.
 _HOPELESS = {error.__name__: error.hint for error in (PermissionDenied, NotAllowed)}
 
 
@@ -83,10 +83,10 @@ async def settle(
     """
     Brings a step about, and returns the look that shows it.
 
-    `status` is a look of this moment, where there is one; `launch` is what was launched and must not die meanwhile;
+    `status` is a look of this moment, where there is one. `launch` is a launched container that must not die meanwhile.
     `before` makes room after each look, and returns the look that shows it.
-    Raises Stop when the step is refused, or the change interrupted; no act is under way then, and what became of
-    the last one is known.
+    Raises Stop when the step is refused, or the change interrupted. No act is under way then, and the effect of the
+    last act is known.
     """
     refusals = Refusals(change)
     while True:
@@ -105,7 +105,7 @@ async def settle(
             case Wait() as wait:
                 status = await _wait(change, step, wait, launch)
             case Ready():
-                # What took effect is never called interrupted: no safe point comes between the act and its effect.
+                # An act that took effect is never called interrupted: no safe point lies between act and effect.
                 if effect := await _act(change, step, status):
                     return effect
                 status = None
@@ -121,14 +121,14 @@ def check_history(change: Change[Any]) -> None:
 
 
 class Refusals:
-    """What a change that has begun does with a refusal: the looks of one moment are not the last word."""
+    """The treatment of a refusal in a change that has begun: the looks of one moment are not the last word."""
 
     def __init__(self, change: Change[Any]) -> None:
         self._change = change
         self._doubts = iter(_DOUBTS)
 
     async def doubt(self, refused: Refuse) -> None:
-        """Returns when it is time to look again; raises Stop where no doubt is left."""
+        """Returns when it is time to look again. Raises Stop where no doubt is left."""
         pause = next(self._doubts, None) if refused.error == _DOUBTFUL else None
         if pause is None:
             raise Stop("refused", refused.error, refused.reason, refused.hint)
@@ -137,9 +137,9 @@ class Refusals:
 
 async def verify(change: Change[Any], step: StepName, status: ClusterStatus, why: str) -> tuple[ClusterStatus, bool]:
     """
-    Waits, for a while, until all who can say it say that the step's effect is there: the look, and whether they do.
+    Waits, for a while, until the members confirm the step's effect. Returns the look, and whether they do.
 
-    Raises Stop where they contradict; silence is no failure, and the board warns of it.
+    Raises Stop where they contradict. Silence is no failure, and the board warns of it.
     """
     blind = ""
     if not isinstance(change.cluster.judge(step, status), Done):
@@ -175,7 +175,7 @@ async def _act(change: Change[Any], step: Step, status: ClusterStatus) -> Cluste
 async def _act_and_look(
     change: Change[Any], step: Step, status: ClusterStatus
 ) -> tuple[ActReport, float, ClusterStatus]:
-    """Acts, and looks until it is known what became of it: its report, when it ended, the look. Not interruptible."""
+    """Acts, and looks until the effect is known. Returns report, time of the end, and look. Not interruptible."""
     assert step.act, f"{step.name} has no act, so it is never Ready"
     cluster, before = change.cluster, status
     change.board.waits_for("")
@@ -198,7 +198,7 @@ async def _act_and_look(
 
 
 async def _wait(change: Change[Any], step: Step, wait: Wait, launch: LaunchOrder | None) -> ClusterStatus | None:
-    """Waits until the verdict changes; without the turn where others could meanwhile mend what is waited for."""
+    """Waits until the verdict changes, without the turn where others could meanwhile repair the cluster."""
     change.board.waits_for(wait.reason)
     if not step.waits_without_turn:
         return await change.cluster.wait(step.wait, step.name, f"wait: {wait.reason}", launch)
@@ -217,7 +217,7 @@ async def _wait(change: Change[Any], step: Step, wait: Wait, launch: LaunchOrder
 
 
 async def _lets_others_go(change: Change[Any]) -> bool:
-    """Leaves the line; not while a call of this change may take effect during another one."""
+    """Leaves the line, but not while a call of this change may take effect during another change."""
     if not await change.unsettled.settle_soon():
         return False
     await change.turn.leave()
@@ -236,7 +236,7 @@ class _NoEffect:
 
 
 async def _pause(change: Change[Any], step: Step, act: _NoEffect) -> None:
-    """The time that the looks after the act took counts. Others go first where the cluster is what must get well."""
+    """The time of the looks after the act counts. Others go first where the cluster itself must recover."""
     report = act.report
     seconds = min(_LONGEST_PAUSE, _PAUSES.get(report.error, _PAUSE) * 1.5 ** min(act.before, _LONGEST_AFTER))
     others_first = step.waits_without_turn and act.before > 0 and report.error in ("Unhealthy", "TooManyLearners")

@@ -1,4 +1,4 @@
-"""What every change answers to while it runs: its view, hold, resume and cancel."""
+"""The queries, signals and updates of every change: its view, hold, resume and cancel."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ class Steered:
     @workflow.update(description="Cancels the change: what it added is removed; refused when it is too late")
     async def cancel(self, by: str = "") -> ChangeView:
         change = self._running()
-        # One path for every cancel: this asks Temporal for what the UI's own button asks.
+        # One path for every cancel: this asks Temporal for the same as the UI's own button.
         await start(Turns.cancel_change, Cancel(change.ticket, by), ASK, f"{change.request.subject}: cancel")
         return change.board.view
 
@@ -113,7 +113,7 @@ class Steered:
         self._refuse_late()
 
     async def added(self) -> Handover:
-        """The handover, as soon as the learner is added; for the changes that add one."""
+        """The handover, as soon as the learner is added, for changes that add a learner."""
         await workflow.wait_condition(lambda: bool(self._change and (self._change.handover or self._change.ended)))
         if handover := self._running().handover:
             return handover

@@ -21,13 +21,13 @@ class Stop(Exception):
         self.kind = kind
         #: The type under which the workflow fails.
         self.error = error
-        #: For a person, like `hint`: what happened, and what to do next.
+        #: For a person, like `hint`: the cause, and the next thing to do.
         self.reason = reason
         self.hint = hint
 
 
 def stop_of(error: ActivityError, kind: StopKind) -> Stop:
-    """The failed activity as a reason to stop: by the named error at the bottom of it."""
+    """The failed activity as a reason to stop, by the named error at the bottom of its causes."""
     cause: BaseException = error
     while cause.__cause__ is not None and not (isinstance(cause, ApplicationError) and cause.type):
         cause = cause.__cause__

@@ -21,13 +21,13 @@ _PATIENT = RetryPolicy(
     initial_interval=timedelta(milliseconds=100), backoff_coefficient=1.4, maximum_interval=timedelta(seconds=5)
 )
 
-# A look has a deadline per endpoint and call; these add up to less. A worker that dies in it is noticed sooner.
+# A look has a deadline per endpoint and call. These add up to less. A worker that dies in it is noticed sooner.
 LOOK = workflow.ActivityConfig(
     start_to_close_timeout=timedelta(seconds=20), heartbeat_timeout=timedelta(seconds=5), retry_policy=_PATIENT
 )
 # Seconds that a look after an act spends on an election before Temporal's retries begin.
 LOOK_AGAIN = 5.0
-# The first look must fail while somebody is still watching: soonest when no worker serves the cluster's queue.
+# The first look must fail while a person is still watching: soonest when no worker serves the cluster's queue.
 FIRST_LOOK = workflow.ActivityConfig(
     start_to_close_timeout=timedelta(seconds=15),
     schedule_to_close_timeout=timedelta(seconds=60),
@@ -35,7 +35,7 @@ FIRST_LOOK = workflow.ActivityConfig(
     heartbeat_timeout=timedelta(seconds=5),
     retry_policy=_PATIENT,
 )
-# A wait lasts as long as the clocks of its change allow; its worker's death is noticed by its heartbeat.
+# A wait lasts as long as the clocks of its change allow. Its worker's death is noticed by its heartbeat.
 WAIT = workflow.ActivityConfig(
     start_to_close_timeout=_FOREVER, heartbeat_timeout=timedelta(seconds=10), retry_policy=_PATIENT
 )
@@ -43,14 +43,14 @@ WAIT = workflow.ActivityConfig(
 LONG_WAIT = workflow.ActivityConfig(
     start_to_close_timeout=_FOREVER, heartbeat_timeout=timedelta(seconds=30), retry_policy=_PATIENT
 )
-# One attempt: the only retry of an act is another turn of `settle`.
+# One attempt: the only retry of an act is another round of `settle`.
 ACT = workflow.ActivityConfig(
     start_to_close_timeout=timedelta(seconds=ACT_DEADLINE + 4),
     heartbeat_timeout=timedelta(seconds=10),
     retry_policy=RetryPolicy(maximum_attempts=1),
 )
 # The next two count their tries themselves: workers that stop or die use up none.
-# The engine may have to fetch an image; starting what runs already is the same start.
+# The engine may have to fetch an image. Starting a running member again changes nothing.
 LAUNCH = workflow.ActivityConfig(
     start_to_close_timeout=timedelta(minutes=10),
     schedule_to_close_timeout=timedelta(hours=12),
@@ -110,7 +110,7 @@ def start(
     summary: str,
     task_queue: str | None = None,
 ) -> workflow.ActivityHandle[Any]:
-    """Starts an activity within these limits; a cancel of it ends when it has ended."""
+    """Starts an activity within these limits. Its cancel ends when the activity has ended."""
     config: workflow.ActivityConfig = {
         **limits,
         "task_queue": task_queue,
