@@ -46,8 +46,8 @@ class Turns:
         """
         Asks for the turn once, and returns the turns of this moment, for a person.
 
-        Starts ClusterTurns where it doesn't run. One that was ended from outside may have left a holder behind, so
-        its successor rests before it grants.
+        Starts ClusterTurns where it doesn't run. A ClusterTurns that was ended from outside may have left a holder
+        behind, so its successor rests before it grants.
         """
         turns = self._temporal.turns(asking.cluster)
         try:
@@ -76,7 +76,7 @@ class Turns:
 
     @activity.defn
     async def read_turns(self, cluster: str) -> TurnsState:
-        """The turns as they are; empty when ClusterTurns doesn't run."""
+        """The turns as they are, empty when ClusterTurns doesn't run."""
         return await self._temporal.turns_state(cluster) or TurnsState()
 
     @activity.defn
@@ -109,7 +109,7 @@ class Turns:
     @activity.defn
     async def ask_change(self, question: ChangeQuestion) -> Word | None:
         """
-        Asks Temporal how the change is, and the change itself what it holds and added.
+        Asks Temporal for the status of the change, and the change itself for its turn and its learners.
 
         None where there is no such change: not of this cluster, of another type, or not the ticket's first run.
         """
@@ -137,7 +137,7 @@ class Turns:
 
     @activity.defn
     async def watch_holder(self, ticket: Ticket) -> None:
-        """Returns when the change has closed, however it closed; a reset of it is the same change."""
+        """Returns when the change has closed, however it closed. A reset of it is the same change."""
         async with moves_on_at_shutdown():
             while (run := await self._run_of(ticket)) and run.status is WorkflowExecutionStatus.RUNNING:
                 await _until_closed(self._change(ticket.workflow_id, run.run_id))
@@ -149,7 +149,7 @@ class Turns:
             if _first_run(run) != ticket.run_id:
                 run = await self._change(ticket.workflow_id, ticket.run_id).describe()
         except RPCError as error:
-            # An ID that is none is answered by INVALID_ARGUMENT.
+            # An invalid ID is answered by INVALID_ARGUMENT.
             if error.status in (RPCStatusCode.NOT_FOUND, RPCStatusCode.INVALID_ARGUMENT):
                 return None
             raise

@@ -12,7 +12,7 @@ with workflow.unsafe.imports_passed_through():
 
 class Line:
     """
-    Who has the turn, who waits, and which learners their changes added.
+    The change that has the turn, the changes that wait, and the learners that they added.
 
     A ticket that was only named (`enter`) has a place and gets no turn. Only a `Word` about its change, which
     ClusterTurns found out by itself, changes anything else.
@@ -60,7 +60,7 @@ class Line:
             self._order.append(ticket)
 
     def pass_over_unasked(self) -> None:
-        """Changes that don't answer block nobody; they have their place again as soon as they do."""
+        """Changes that don't answer block no other change. They have their place again as soon as they answer."""
         self._passed_over.update(self.unasked)
 
     def grant(self, ticket: Ticket, now: float) -> None:
@@ -80,7 +80,7 @@ class Line:
         self.state = replace(self.state, resting=True, rest_until=max(until, self.state.rest_until))
 
     def learn(self, ticket: Ticket, word: Word | None, now: float) -> None:
-        """Takes what was found out about a change; None: there is no such change."""
+        """Takes the findings about a change. None: there is no such change."""
         if word is None:
             self._end(ticket, None, now)
             return
@@ -106,7 +106,7 @@ class Line:
             self._passed_over.discard(ticket)
             if claim.state == "holds" or claim.had_turn:
                 self.has_lost_holder = True
-                # It had the turn before the turns were lost, and comes before those that only waited.
+                # It had the turn before the turns were lost, and comes before changes that only waited.
                 self._order.remove(ticket)
                 self._order.insert(0, ticket)
             self._wait(ticket, preempts=claim.preempt)
@@ -127,7 +127,7 @@ class Line:
         self.state = replace(self.state, waiting=waiting, preempting=preempting)
 
     def _end(self, ticket: Ticket, word: Word | None, now: float) -> None:
-        """The change is over. After one that was ended from outside with its turn, a late act gets time to end."""
+        """The change is over. If it was ended from outside with its turn, a late act gets time to end."""
         held_turn = ticket == self.state.holder and (
             word is None or word.closed_at is None or word.closed_at >= self.state.granted_at
         )
@@ -140,7 +140,7 @@ class Line:
             self.rest(closed_at + ACT_DEADLINE)
 
     def _learn_learners(self, ticket: Ticket, claim: Claim) -> None:
-        """A change that was reset names fewer; those that it does not call gone are still known."""
+        """A change that was reset names fewer learners. Those that it does not call gone are still known."""
         told = {*claim.added, *claim.gone}
         kept = tuple(x for x in self.state.learners if x.member_id not in told)
         added = tuple(AddedLearner(member_id, ticket) for member_id in claim.added)

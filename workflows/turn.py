@@ -24,7 +24,7 @@ with workflow.unsafe.imports_passed_through():
 
 # A change that asked before the line was known looks once more who is ahead, for a person.
 _LOOKS_AGAIN = timedelta(seconds=1)
-# A change in line waits for a signal, and sees to it this often that there is somebody to send one.
+# A change in line waits for a signal, and checks this often that ClusterTurns runs to send it.
 _LOOKS_AFTER_TURNS = timedelta(hours=1)
 
 
@@ -32,8 +32,8 @@ class Turn:
     """
     The turn of one change.
 
-    `claim` is how the change stands; ClusterTurns asks for it by query. A signal to ClusterTurns only says that there
-    is something to ask, so a lost one costs time and nothing else.
+    `claim` is how the change stands. ClusterTurns asks for it by query. A signal to ClusterTurns only says that there
+    is something to ask, so a lost signal costs time and nothing else.
     """
 
     def __init__(self, board: Board, interruptions: Interruptions, cluster: str, member: str, ticket: Ticket) -> None:
@@ -67,7 +67,7 @@ class Turn:
 
     async def take(self, may_preempt: Callable[[], Awaitable[bool]] | None = None) -> None:
         """
-        Waits in line until the turn is this change's; also after it was lost.
+        Waits in line until the turn is this change's, also after it was lost.
 
         `may_preempt` is asked when a held join has the turn: whether that join is to be cancelled.
         """
@@ -119,7 +119,7 @@ class Turn:
 
     async def _step_aside(self) -> None:
         """
-        The change is to stop or to be held: those behind it go first, and after a hold it asks again.
+        The change must stop or be held: the changes behind it go first, and after a hold it asks again.
 
         Not with a learner of its own in the cluster, which would count as left behind.
         """
@@ -150,7 +150,7 @@ class Turn:
         return True
 
     def beforehand(self, status: ClusterStatus) -> Beforehand:
-        """This look, and the turns as they were when this change got its own."""
+        """This look, and the turns as they were when this change got its turn."""
         return Beforehand(status, self._state)
 
     def owns(self, member_id: str) -> bool:
@@ -180,7 +180,7 @@ class Turn:
         before = self.claim.state
         self.claim = replace(self.claim, state="ended", succeeded=succeeded, preempt=False)
         if before in ("waits", "holds") and not await self._tell() and before == "holds":
-            # The turns were ended from outside, and changes may wait in line that nobody would tell.
+            # The turns were ended from outside, and changes that wait in line would get no signal.
             await self._ask()
 
     @property
@@ -194,7 +194,7 @@ class Turn:
         self._say(held=bool(self._board.view.held))
 
     def _say(self, **changes: Any) -> None:
-        """How the change stands from now on; a change that is not in line tells nobody."""
+        """How the change stands from now on. A change that is not in line sends no signal."""
         claim = replace(self.claim, **changes)
         if claim != self.claim:
             self.claim = claim
@@ -204,7 +204,7 @@ class Turn:
                 task.add_done_callback(self._signals.discard)
 
     async def _tell(self) -> bool:
-        """Has ClusterTurns ask this change; whether it runs."""
+        """Has ClusterTurns ask this change. False if ClusterTurns does not run."""
         turns = workflow.get_external_workflow_handle(turns_id(self._cluster))
         try:
             await turns.signal("claim", self._ticket)
@@ -217,7 +217,7 @@ class Turn:
 
 
 def _told(state: TurnsState, ticket: Ticket) -> str:
-    """Who is ahead, for a person."""
+    """The changes ahead, for a person."""
     if state.resting or state.rest_first:
         return "its turn: the turns rest, since a change that had one, or the turns themselves, were ended from outside"
     line = [t for t in (state.holder, *state.waiting) if t]

@@ -24,7 +24,7 @@ with workflow.unsafe.imports_passed_through():
     from messages.turns import ACT_DEADLINE, ChangeQuestion, Ticket, TurnsState, Word
     from messages.views import turns_details
 
-# A change that does not answer for so long blocks nobody any more.
+# A change that does not answer for so long blocks no other change any more.
 _ANSWERS_WITHIN = timedelta(seconds=5)
 
 
@@ -33,7 +33,7 @@ class ClusterTurns:
     """
     Grants the turn to the head of the line, and leaves it there until the holder has closed.
 
-    A signal only names a change. What that change holds and added, ClusterTurns asks the change itself. It ends when
+    A signal only names a change. ClusterTurns asks that change itself about its turn and its learners. It ends when
     no change holds, none waits, and no learner of a change that ended unfinished is known.
     """
 
@@ -100,7 +100,7 @@ class ClusterTurns:
             await self._survey()
 
     async def _survey(self) -> bool:
-        """Asks every running change of this cluster; whether Temporal could list them."""
+        """Asks every running change of this cluster. False if Temporal could not list them."""
         try:
             found = await start(Turns.find_changes, self._cluster, SURVEY, "find the running changes")
         except ActivityError:
@@ -167,7 +167,7 @@ class ClusterTurns:
     # ---- asking changes ----
 
     def _ask(self, ticket: Ticket) -> None:
-        """Asks a change; once more where it is named again meanwhile, since it may have changed."""
+        """Asks a change, once more where it is named again meanwhile, since its answer may have changed."""
         self._to_ask.add(ticket)
         if ticket not in self._asks:
             self._asks[ticket] = asyncio.create_task(self._ask_until_known(ticket))

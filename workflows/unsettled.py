@@ -31,16 +31,16 @@ _SOON = 2 * MOMENT
 
 class Unsettled:
     """
-    Keeps every call that may have been sent and whose fate nobody knows.
+    Keeps every call that may have been sent and whose fate is unknown.
 
     Going forward needs none of it: etcd refuses the same call once more. A change that goes back, ends without
-    success or lets others go first waits for them.
+    success or lets others go first waits for these calls.
     """
 
     def __init__(self, board: Board, cluster: Cluster) -> None:
         #: The calls whose effect may still come.
         self.calls: tuple[SentCall, ...] = ()
-        #: Why, for a person; once they were waited for.
+        #: Why it may still come, for a person. Empty before they were waited for.
         self.reasons: tuple[str, ...] = ()
         self._board = board
         self._cluster = cluster
@@ -72,7 +72,7 @@ class Unsettled:
         return any(call.act == "promote" for call in self.calls)
 
     def may_have_added(self, learner: Member) -> bool:
-        """Whether an add of this change that nobody answered added the learner."""
+        """Whether an unanswered add of this change may have added the learner."""
         return any(may_be_of(call, learner) for call in (*self.calls, *self._came))
 
     def explain(self, stop: Stop) -> None:
@@ -89,7 +89,7 @@ class Unsettled:
         )
 
     async def settle(self) -> None:
-        """Waits until no call may take effect any more, for the policy's `settle_timeout` in all; not interruptible."""
+        """Waits until no call may take effect any more, for `settle_timeout` in all. Not interruptible."""
         if not self.calls:
             return
         if self._until is None:
@@ -97,7 +97,7 @@ class Unsettled:
         await self._wait(max(0.0, self._until - workflow.time()))
 
     async def settle_soon(self) -> bool:
-        """Waits for a moment; whether no call may take effect any more."""
+        """Waits for a moment. True if no call may take effect any more."""
         await self._wait(_SOON)
         return not self.calls
 
