@@ -18,7 +18,7 @@ from temporalio.common import VersioningBehavior
 from temporalio.worker import Worker, WorkerDeploymentConfig, WorkerDeploymentVersion
 
 from activities.ports import Clusters
-from activities.register import Activities, short_activities, waits
+from activities.register import Activities, short_activities, waits, watches
 from activities.temporal import Temporal
 from client.connection import connect
 from client.errors import command_error
@@ -27,7 +27,7 @@ from clusters import ClustersFile
 from etcdapi.client import EtcdClient
 from launchers.docker_engine import DockerLauncher
 from logs import BindActivity, set_up_logs
-from messages.queues import waits_queue
+from messages.queues import waits_queue, watches_queue
 from messages.turns import ACT_DEADLINE
 from settings import Deployment, Settings, build_id, read_settings
 from workflows.ends import OneArgument
@@ -36,6 +36,7 @@ from workflows.register import WORKFLOWS, turns_of
 # Waits have their own queue and their own places, so that acts and short looks never stand behind them.
 WAIT_PLACES = 1000
 _SHORT_PLACES = 200
+_WATCH_PLACES = 10_000
 
 
 def make_workers(
@@ -51,14 +52,17 @@ def make_workers(
     """
     Two workers for each served queue: one for short activities, and one for waits.
 
-    The first worker of `workflow_queue` also runs the workflows.
+    The first worker of `workflow_queue` also runs the workflows. A third one watches the holders of turns.
     `places`: the number of waits that run at once. `limits`: those of `Watch`, for tests.
     """
     temporal = Temporal(client)
     short = short_activities(clusters, temporal)
     workers = []
     for queue in serves:
-        workflows = [*WORKFLOWS, turns_of(deployment)] if queue == workflow_queue else []
+        workflows = []
+        if queue == workflow_queue:
+            workflows = [*WORKFLOWS, turns_of(deployment)]
+            workers.append(_worker(client, watches_queue(queue), watches(temporal), _WATCH_PLACES, deployment))
         workers.append(_worker(client, queue, short, _SHORT_PLACES, deployment, workflows))
         waiting = waits(clusters, temporal, places=places, **limits)
         workers.append(_worker(client, waits_queue(queue), waiting, places, deployment))

@@ -1,4 +1,4 @@
-"""Every activity of a worker: the short ones, and the waits, which have a task queue of their own."""
+"""Every activity of a worker. Waits and watches each have a task queue of their own."""
 
 from __future__ import annotations
 
@@ -43,5 +43,9 @@ def waits(clusters: Clusters, temporal: Temporal, **limits: Any) -> Activities:
     return [
         *(watch.wait_for_cluster, watch.wait_for_sync, watch.wait_for_verification),
         settling.wait_until_settled,
-        Turns(temporal).watch_holder,
     ]
+
+
+def watches(temporal: Temporal) -> Activities:
+    """The watches of holders. They run on the event loop, so a thousand of them cost little."""
+    return [Turns(temporal).watch_holder]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 _WAITS = "-waits"
+_WATCHES = "-watches"
 
 
 def waits_queue(task_queue: str) -> str:
@@ -14,6 +15,15 @@ def waits_queue(task_queue: str) -> str:
     return f"{task_queue}{_WAITS}"
 
 
+def watches_queue(task_queue: str) -> str:
+    """
+    The queue of the watches that ClusterTurns keeps of its holders, where workflows run on `task_queue`.
+
+    A holder waits while it is watched. On one queue the watches could take every place, and no wait would get one.
+    """
+    return f"{task_queue}{_WATCHES}"
+
+
 def served_queue(task_queue: str) -> str:
     """The queue that `memberflow worker --serve` names, of any queue that its workers poll."""
-    return task_queue.removesuffix(_WAITS)
+    return task_queue.removesuffix(_WAITS).removesuffix(_WATCHES)

@@ -19,7 +19,7 @@ from workflows.timeouts import ASK, SURVEY, WATCH, start
 with workflow.unsafe.imports_passed_through():
     from activities.turns import Turns
     from membership.failures import Failure
-    from messages.queues import waits_queue
+    from messages.queues import watches_queue
     from messages.requests import cluster_of_turns, verb_of
     from messages.turns import ACT_DEADLINE, ChangeQuestion, Ticket, TurnsState, Word
     from messages.views import turns_details
@@ -141,7 +141,7 @@ class ClusterTurns:
     async def _watch(self, ticket: Ticket) -> None:
         """Returns when the holder has closed, or has gone, or when this history has grown long."""
         what = f"the turn is with {ticket.workflow_id}"
-        watch = start(Turns.watch_holder, ticket, WATCH, what, waits_queue(workflow.info().task_queue))
+        watch = start(Turns.watch_holder, ticket, WATCH, what, watches_queue(workflow.info().task_queue))
         await workflow.wait_condition(
             lambda: watch.done() or self._line.state.holder != ticket or workflow.info().is_continue_as_new_suggested()
         )

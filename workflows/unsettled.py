@@ -85,7 +85,7 @@ class Unsettled:
         stop.reason = f"{'; '.join(self.reasons)}; {waited}; it was to end for this: {stop.reason}"
         stop.hint = (
             "thaw or restart that member, then look at the members with `memberflow status`; "
-            "a learner that comes late is removed by the next change of this cluster"
+            "remove a learner that comes late with `memberflow remove CLUSTER ID`"
         )
 
     async def settle(self) -> None:

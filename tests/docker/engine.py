@@ -122,11 +122,11 @@ class OwnEngine:
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
-def launcher_table(**given):
-    """`[launchers.docker]` of a clusters file."""
+def launcher_table(name="docker", **given):
+    """`[launchers.NAME]` of a clusters file."""
     given = {"pull": "never", "restart": "no", **given}
     lines = [f"{key} = {json.dumps(value)}" for key, value in given.items()]
-    return "[launchers.docker]\n" + "\n".join(lines) + "\n"
+    return f"[launchers.{name}]\n" + "\n".join(lines) + "\n"
 
 
 def launcher(config, **changes):

@@ -26,7 +26,8 @@ def table(lab):
     [
         ("docker", {}, 5, "/tmp/no-engine-is-here.sock"),
         ("podman", {}, 2, "no launcher 'podman'"),
-        ("docker", {"image": ""}, 2, "launchers.docker.image"),
+        # Under a name of its own: of a table that was good before, the last good state counts.
+        ("broken", {"name": "broken", "image": ""}, 2, "launchers.broken.image"),
     ],
     ids=["no engine", "no such launcher", "a bad table"],
 )
