@@ -1,5 +1,5 @@
 """
-Records one history per kind of change into `tests/histories`, for the replay test.
+Records one history per kind of change into `tests/histories/VERSION`, for the replay test.
 
 Run by `make histories` when a release is made: later releases must replay what an earlier one began.
 """
@@ -12,6 +12,7 @@ import re
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ from support.memory.etcd import MemoryCluster, Process
 from support.memory.faulty import MemoryClusters, Trouble
 from worker import make_workers, running
 
-FOLDER = Path(__file__).parents[1] / "histories"
+FOLDER = Path(__file__).parents[1] / "histories" / version("memberflow")
 QUEUE = "histories"
 SUGGEST = "limit.historyCount.suggestContinueAsNew"
 URL = "http://etcd-4:2380"
@@ -308,7 +309,7 @@ async def recording() -> AsyncIterator[Set]:
 
 async def record() -> None:
     """Some at a time: mostly they wait, and too many at once would get in each other's way."""
-    FOLDER.mkdir(exist_ok=True)
+    FOLDER.mkdir(parents=True, exist_ok=True)
     room = asyncio.Semaphore(4)
 
     async def one(kind: Callable[[Set], Awaitable[None]], scene: Set) -> None:
