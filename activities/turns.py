@@ -31,6 +31,9 @@ _BEAT = 20.0
 _ANSWERS_WITHIN = timedelta(seconds=8)
 # A change that has closed is asked so often at most: its code may not be able to answer any more.
 _TRIES = 3
+# How often, and after how many seconds each, a change that has asked for the turn looks who is ahead of it.
+_LOOKS_AT_LINE = 6
+_BETWEEN_LOOKS = 0.2
 
 
 class Turns:
@@ -56,7 +59,7 @@ class Turns:
             if error.status is not RPCStatusCode.NOT_FOUND:
                 raise
         else:
-            return await self.read_turns(asking.cluster)
+            return await self._line_of(asking.cluster)
         begin = TurnsState(rest_first=await _ended_badly(turns))
         await self._temporal.client.start_workflow(
             "ClusterTurns",
@@ -68,6 +71,21 @@ class Turns:
             static_summary=f"Turns of cluster {asking.cluster}: one change at a time",
         )
         return begin
+
+    async def _line_of(self, cluster: str) -> TurnsState:
+        """
+        The turns, once a holder is known, or as they are after a second: ClusterTurns asks every change first.
+
+        The workflow has no timer for this. ClusterTurns queries the change at the same moment, and Temporal can then
+        show the workflow a timer and a signal one after the other that its history shows together (measured under
+        load on server 1.32: the history did not replay).
+        """
+        for _ in range(_LOOKS_AT_LINE):
+            state = await self.read_turns(cluster)
+            if state.holder:
+                break
+            await asyncio.sleep(_BETWEEN_LOOKS)
+        return state
 
     @activity.defn
     async def turns_run(self, cluster: str) -> bool:

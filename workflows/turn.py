@@ -22,8 +22,6 @@ with workflow.unsafe.imports_passed_through():
     from messages.requests import turns_id
     from messages.turns import Asking, Claim, Ticket, TurnsState
 
-# A change that asked before the line was known looks once more who is ahead, for a person.
-_LOOKS_AGAIN = timedelta(seconds=1)
 # A change in line waits for a signal, and checks this often that ClusterTurns runs to send it.
 _LOOKS_AFTER_TURNS = timedelta(hours=1)
 
@@ -47,7 +45,6 @@ class Turn:
         self._ticket = ticket
         self._state = TurnsState()
         self._holder_is_held = False
-        self._knows_line = False
         self._may_preempt: Callable[[], Awaitable[bool]] | None = None
         self._signals: set[asyncio.Task[bool]] = set()
         interruptions.on_hold = self._note_hold
@@ -101,20 +98,16 @@ class Turn:
         try:
             await workflow.wait_condition(
                 lambda: self.is_new or self._interruptions.pending or self._holder_is_held,
-                timeout=_LOOKS_AFTER_TURNS if self._knows_line else _LOOKS_AGAIN,
-                timeout_summary="do the turns still run?" if self._knows_line else "who is ahead?",
+                timeout=_LOOKS_AFTER_TURNS,
+                timeout_summary="do the turns still run?",
             )
         except TimeoutError:
-            if not self._knows_line:
-                self._show_line(await start(Turns.read_turns, self._cluster, ASK, self._named("who is ahead?")))
-                self._knows_line = True
-            elif not await workflow.execute_local_activity_method(
+            if not await workflow.execute_local_activity_method(
                 Turns.turns_run, self._cluster, start_to_close_timeout=timedelta(seconds=10)
             ):
                 await self._ask()
 
     def _show_line(self, state: TurnsState) -> None:
-        self._knows_line = bool(state.holder)
         self._board.waits_for(_told(state, self._ticket))
 
     async def _step_aside(self) -> None:
