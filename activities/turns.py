@@ -58,19 +58,19 @@ class Turns:
         except RPCError as error:
             if error.status is not RPCStatusCode.NOT_FOUND:
                 raise
-        else:
-            return await self._line_of(asking.cluster)
-        begin = TurnsState(rest_first=await _ended_badly(turns))
+            await self._start_turns(turns, asking)
+        return await self._line_of(asking.cluster)
+
+    async def _start_turns(self, turns: WorkflowHandle[Any, Any], asking: Asking) -> None:
         await self._temporal.client.start_workflow(
             "ClusterTurns",
-            begin,
+            TurnsState(rest_first=await _ended_badly(turns)),
             id=turns_id(asking.cluster),
             task_queue=activity.info().task_queue,
             start_signal="claim",
             start_signal_args=[asking.ticket],
             static_summary=f"Turns of cluster {asking.cluster}: one change at a time",
         )
-        return begin
 
     async def _line_of(self, cluster: str) -> TurnsState:
         """
