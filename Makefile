@@ -10,7 +10,7 @@ demo: $(UV)
 	@$(RUN) memberflow demo
 
 # One process of the tests keeps a third of a core busy, the rest of the time it waits for etcd and Temporal.
-N ?= 5
+N ?= 4
 test: $(UV)
 	@$(RUN) memberflow dev etcd-path  # where it has to be built, each process would build it
 	$(RUN) pytest -n $(N) --dist loadfile --no-loadscope-reorder --durations=15 --ignore tests/deploy
