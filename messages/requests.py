@@ -67,16 +67,6 @@ class ChangeRequest(_Frozen):
         """The member that names the change."""
         raise NotImplementedError
 
-    def same_change(self, other: ChangeRequest) -> bool:
-        """Whether both ask for the same. It does not matter who asks."""
-        return self._essence() == other._essence()
-
-    def _essence(self) -> dict[str, Any]:
-        essence = self.model_dump(exclude={"requested_by"})
-        if "peer_urls" in essence:
-            essence["peer_urls"] = sorted(essence["peer_urls"])
-        return {"verb": self.verb, **essence}
-
 
 class _Newcomer(ChangeRequest):
     name: Name = Field(description="name of the new member (its ETCD_NAME)")

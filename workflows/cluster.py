@@ -66,10 +66,6 @@ class Cluster:
         assert self._profile is not None, "read by the preflight, before anything else"
         return self._profile
 
-    @property
-    def has_profile(self) -> bool:
-        return self._profile is not None
-
     def start(
         self, activity: Callable[[S, A], T], argument: A, limits: workflow.ActivityConfig, summary: str
     ) -> workflow.ActivityHandle[T]:
