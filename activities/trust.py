@@ -18,14 +18,14 @@ from temporalio.client import Client
 
 from activities.ports import Clusters
 from activities.temporal import Temporal
-from membership.allow import Asked
+from membership.allow import HINT, Asked
 from membership.errors import MemberflowError
 from membership.judgements import StepName
 from membership.names import check_name, check_peer_url
 from membership.verdicts import Facts, Refuse
 from messages.launching import Launch
 from messages.orders import LaunchOrder, Order
-from messages.requests import WORKFLOWS
+from messages.requests import WORKFLOWS, verb_of
 from messages.turns import Ticket
 
 _VERBS = {kind: verb for verb, kind in WORKFLOWS.items()}
@@ -46,7 +46,7 @@ class NotTrusted(MemberflowError):
 class NotAllowed(MemberflowError):
     """The worker's clusters file does not allow it."""
 
-    hint = "the operator of the workers decides this, with [clusters.NAME.allow] in their clusters file"
+    hint = HINT
 
 
 @dataclass(frozen=True)
@@ -139,7 +139,7 @@ class Trust:
                 f"{info.activity_type} is not for {info.workflow_type or 'an activity without a workflow'}"
             )
         _check_name(cluster)
-        if not (info.workflow_id or "").startswith(f"memberflow:{cluster}:{verb}:"):
+        if verb_of(cluster, info.workflow_id or "") != verb:
             raise NotTrusted(f"{info.workflow_id} is not the workflow ID of a {verb} of cluster {cluster}")
         return verb
 

@@ -19,7 +19,7 @@ from membership.verdicts import Refuse
 _PATTERN = re.compile(r"(https?)://(\[[0-9A-Fa-f:./]+\]|[^\[\]/:]+(?:/\d+)?):(\d+|\*)")
 _EXPECTED = "write it like https://10.0.0.0/24:2380, https://[fd00::]/64:2380 or https://*.etcd.example:2380"
 
-_HINT = "the operator of the workers decides this, with [clusters.NAME.allow] in their clusters file"
+HINT = "the operator of the workers decides this, with [clusters.NAME.allow] in their clusters file"
 
 
 @dataclass(frozen=True)
@@ -153,7 +153,7 @@ def check_line(allow: Allow, waiting: int) -> tuple[Check, ...]:
 
 
 def _refuse(what: str, why: str) -> Refuse:
-    return Refuse(Failure.NOT_ALLOWED, f"{what} is not allowed for this cluster: {why}", _HINT)
+    return Refuse(Failure.NOT_ALLOWED, f"{what} is not allowed for this cluster: {why}", HINT)
 
 
 def _list(values: tuple[str, ...]) -> str:
