@@ -1,116 +1,25 @@
-"""The worker: the only place that joins workflows, activities and etcd."""
+"""The worker process: reads its configuration, connects to everything, and runs until it is told to stop."""
 
 from __future__ import annotations
 
 import argparse
 import asyncio
 import signal
-from collections.abc import AsyncIterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import AsyncExitStack, asynccontextmanager
-from datetime import timedelta
-from typing import Any, NoReturn
+from collections.abc import Sequence
+from typing import NoReturn
 
 import structlog
 from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest
-from temporalio.client import Client
-from temporalio.common import VersioningBehavior
-from temporalio.worker import Worker, WorkerDeploymentConfig, WorkerDeploymentVersion
 
-from activities.ports import Clusters
-from activities.register import Activities, short_activities, waits, watches
-from activities.temporal import Temporal
 from client.connection import connect
 from client.errors import command_error
 from client.exit_codes import DONE, OUT_OF_REACH, CommandError, end_process, print_error
 from clusters import ClustersFile
 from etcdapi.client import EtcdClient
 from launchers.docker_engine import DockerLauncher
-from logs import BindActivity, set_up_logs
-from messages.queues import waits_queue, watches_queue
-from messages.turns import ACT_DEADLINE
-from settings import Deployment, Settings, build_id, read_settings
-from workflows.ends import OneArgument
-from workflows.register import WORKFLOWS, turns_of
-
-# Waits have their own queue and their own places, so that acts and short looks never stand behind them.
-WAIT_PLACES = 1000
-_SHORT_PLACES = 200
-_WATCH_PLACES = 10_000
-
-
-def make_workers(
-    client: Client,
-    clusters: Clusters,
-    workflow_queue: str,
-    serves: Sequence[str],
-    *,
-    deployment: Deployment | None = None,
-    places: int = WAIT_PLACES,
-    **limits: Any,
-) -> list[Worker]:
-    """
-    Two workers for each served queue: one for short activities, and one for waits.
-
-    The first worker of `workflow_queue` also runs the workflows. A third one watches the holders of turns.
-    `places`: the number of waits that run at once. `limits`: those of `Watch`, for tests.
-    """
-    temporal = Temporal(client)
-    short = short_activities(clusters, temporal)
-    workers = []
-    for queue in serves:
-        workflows = []
-        if queue == workflow_queue:
-            workflows = [*WORKFLOWS, turns_of(deployment)]
-            workers.append(_worker(client, watches_queue(queue), watches(temporal), _WATCH_PLACES, deployment))
-        workers.append(_worker(client, queue, short, _SHORT_PLACES, deployment, workflows))
-        waiting = waits(clusters, temporal, places=places, **limits)
-        workers.append(_worker(client, waits_queue(queue), waiting, places, deployment))
-    return workers
-
-
-def _worker(
-    client: Client,
-    queue: str,
-    activities: Activities,
-    places: int,
-    deployment: Deployment | None,
-    workflows: Sequence[type] = (),
-) -> Worker:
-    return Worker(
-        client,
-        task_queue=queue,
-        workflows=workflows,
-        activities=activities,
-        activity_executor=ThreadPoolExecutor(places),
-        interceptors=[BindActivity(), OneArgument()],
-        max_concurrent_activities=places,
-        # A killed worker's change goes on within seconds of its restart.
-        max_heartbeat_throttle_interval=timedelta(seconds=1),
-        sticky_queue_schedule_to_start_timeout=timedelta(seconds=2),
-        graceful_shutdown_timeout=timedelta(seconds=ACT_DEADLINE + 4),
-        **_version(deployment),
-    )
-
-
-def _version(deployment: Deployment | None) -> dict[str, Any]:
-    if deployment is None:
-        # Without a build ID the SDK hashes the code of every module, for seconds at each start.
-        return {"build_id": f"memberflow {build_id()}"}
-    version = WorkerDeploymentVersion(deployment.name, deployment.build_id)
-    config = WorkerDeploymentConfig(
-        version, use_worker_versioning=True, default_versioning_behavior=VersioningBehavior.PINNED
-    )
-    return {"deployment_config": config}
-
-
-@asynccontextmanager
-async def running(workers: Sequence[Worker]) -> AsyncIterator[None]:
-    """Runs all workers, and stops them at the end."""
-    async with AsyncExitStack() as stack:
-        for worker in workers:
-            await stack.enter_async_context(worker)
-        yield
+from logs import set_up_logs
+from settings import Settings, read_settings
+from temporal_workers import make_workers, running
 
 
 async def run_worker(settings: Settings, serves: Sequence[str]) -> None:

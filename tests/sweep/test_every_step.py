@@ -27,7 +27,7 @@ from messages.requests import WORKFLOWS, change_id
 from settings import quiet_runtime
 from support.memory.etcd import MemoryCluster
 from support.memory.faulty import CHANGES, MemoryClusters, Trouble
-from worker import make_workers, running
+from temporal_workers import make_workers, running
 from workflows.join import JoinMember
 from workflows.remove import RemoveMember
 from workflows.replace import ReplaceMember

@@ -12,7 +12,7 @@ from membership.policy import Policy
 from support.memory.etcd import MemoryCluster
 from support.memory.faulty import MemoryClusters, Trouble
 from support.memory.scenes import Scene
-from worker import make_workers, running
+from temporal_workers import make_workers, running
 
 
 @pytest.fixture(scope="module")

@@ -18,7 +18,7 @@ from messages.outcomes import Outcome
 from messages.requests import JoinRequest, change_id
 from support.memory.etcd import MemoryCluster
 from support.memory.faulty import MemoryClusters
-from worker import make_workers, running
+from temporal_workers import make_workers, running
 
 SKIPPING = ["--dynamic-config-value", "frontend.WorkflowTimeSkippingEnabled=true"]
 

@@ -12,7 +12,7 @@ from membership.policy import Policy
 from messages.requests import JoinRequest, change_id
 from support.memory.etcd import MemoryCluster
 from support.memory.faulty import MemoryClusters
-from worker import make_workers, running
+from temporal_workers import make_workers, running
 from workflows.join import JoinMember
 
 PLACES = 4

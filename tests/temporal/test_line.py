@@ -19,7 +19,7 @@ from settings import quiet_runtime
 from support.memory.etcd import MemoryCluster
 from support.memory.faulty import MemoryClusters
 from support.memory.scenes import LOOSE, Scene, cancelled, held, until, url, view, waits
-from worker import make_workers, running
+from temporal_workers import make_workers, running
 
 WATCHED_FOR = 10.0
 

@@ -27,7 +27,7 @@ from messages.requests import WORKFLOWS, ChangeRequest, JoinRequest, RemoveReque
 from support.memory import scenes
 from support.memory.etcd import MemoryCluster, Process
 from support.memory.faulty import MemoryClusters, Trouble
-from worker import make_workers, running
+from temporal_workers import make_workers, running
 
 FOLDER = Path(__file__).parents[1] / "histories" / version("memberflow")
 QUEUE = "histories"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import json
 import re
 import shlex
@@ -17,7 +16,6 @@ import pytest
 import typer
 import yaml
 
-import worker
 from cli import app
 from clusters import ClustersFile
 from launchers.docker_engine import DockerLauncher
@@ -26,6 +24,7 @@ from membership.errors import InvalidConfiguration
 from messages.requests import SEARCH_ATTRIBUTES
 from messages.turns import ACT_DEADLINE
 from settings import read_settings
+from temporal_workers import GRACE
 
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"
@@ -187,13 +186,6 @@ def test_the_image_has_all_of_the_program():
     assert "COPY . .\n" in DOCKERFILE
 
 
-def graceful_shutdown():
-    """Seconds that the worker gives acts under way: the value of its own source."""
-    keywords = [node for node in ast.walk(ast.parse((ROOT / "worker.py").read_text())) if isinstance(node, ast.keyword)]
-    found = next(node.value for node in keywords if node.arg == "graceful_shutdown_timeout")
-    return eval(compile(ast.Expression(found), "worker.py", "eval"), vars(worker)).total_seconds()
-
-
 def graces():
     """Seconds between SIGTERM and SIGKILL, by file."""
     return {
@@ -207,15 +199,15 @@ def graces():
 def test_nobody_kills_a_worker_while_its_acts_may_still_end(file):
     """SIGKILL comes after the worker's own graceful shutdown, which lasts as long as an act may, with time to spare."""
     spare = 10
-    assert graceful_shutdown() >= ACT_DEADLINE
-    assert graces()[file] >= graceful_shutdown() + spare
+    assert GRACE.total_seconds() >= ACT_DEADLINE
+    assert graces()[file] >= GRACE.total_seconds() + spare
 
 
 def test_the_grace_in_the_texts_is_the_workers():
     """A comment or a page that tells the number of seconds tells the right one."""
     files = [GUIDE, *(path for path in DEPLOY.iterdir() if path.is_file())]
     told = [re.findall(r"up to (\d+) s\b", path.read_text()) for path in files]
-    assert {int(number) for numbers in told for number in numbers} == {int(graceful_shutdown())}
+    assert {int(number) for numbers in told for number in numbers} == {int(GRACE.total_seconds())}
 
 
 def test_what_is_deployed_is_what_is_tested():

@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[2]
 OURS = {
     *("activities", "cli", "client", "cluster_tables", "clusters", "console", "etcdapi", "file_states", "launchers"),
     *("local", "logs", "membership"),
-    *("messages", "settings", "worker", "workflows"),
+    *("messages", "settings", "temporal_workers", "worker", "workflows"),
 }
 
 PURE = {"temporalio", "etcd3", "grpc", "structlog", "typer", "rich", "time", "random", "os"}
@@ -40,6 +40,10 @@ RULES = {
     "console": ({"client", "local", "membership", "messages", "settings", "worker"}, {"etcd3", "grpc"}),
     "local": ({"client", "membership", "messages", "settings"}, {"etcd3", "grpc", "typer", "rich"}),
     "cli.py": ({"client", "console"}, {"etcd3", "grpc"}),
+    "temporal_workers.py": (
+        {"activities", "logs", "messages", "settings", "workflows"},
+        {"etcd3", "grpc", "typer", "rich"},
+    ),
     "worker.py": (OURS - {"cli", "console", "local"}, {"typer", "rich", "grpc"}),
 }
 
