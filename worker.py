@@ -11,6 +11,7 @@ from typing import NoReturn
 import structlog
 from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest
 
+from activities.credentials import FileWatch
 from client.connection import connect
 from client.errors import command_error
 from client.exit_codes import DONE, OUT_OF_REACH, CommandError, end_process, print_error
@@ -35,7 +36,7 @@ async def run_worker(settings: Settings, serves: Sequence[str]) -> None:
         asyncio.get_running_loop().add_signal_handler(sign, stop.set)
     workers = make_workers(client, clusters, settings.task_queue, serves, deployment=settings.deployment)
     try:
-        async with running(workers):
+        async with running(workers), FileWatch(clusters, serves).running():
             log.info("worker runs", temporal=settings.address, serves=list(serves), clusters=list(names))
             await stop.wait()
             log.info("worker stops: acts under way end first")

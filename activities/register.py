@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from activities.acts import Acts
+from activities.credentials import CheckFiles
 from activities.launch import Launching
 from activities.observe import Observe
 from activities.past import Past
@@ -33,6 +34,7 @@ def short_activities(clusters: Clusters, temporal: Temporal) -> Activities:
         *(turns.ask_turn, turns.turns_run, turns.read_turns, turns.preempt, turns.cancel_change),
         *(turns.ask_change, turns.find_changes),
         Past(temporal).began_with,
+        CheckFiles(clusters).check_files,
     ]
 
 

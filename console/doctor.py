@@ -167,7 +167,9 @@ def _cluster(cluster: Reachability) -> Row:
     check = f"cluster {cluster.cluster}"
     if not cluster.problem:
         found = f"{cluster.members} members, leader {cluster.leader}, cluster ID {cluster.cluster_id}"
-        return Row(check, f"{found}, through {cluster.task_queue}")
+        days = cluster.certificate_days
+        certificates = "" if days is None else f", certificates valid for {days:.0f} days"
+        return Row(check, f"{found}, through {cluster.task_queue}{certificates}")
     kind = cluster.problem.partition(":")[0]
     if kind == Failure.NO_WORKER:
         missing = f"no worker polls its task queue {cluster.task_queue!r}"

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import stat
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -18,36 +18,17 @@ from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from membership.credentials import WARN_DAYS, Credentials, FileReport
 from membership.ports import Access
-
-# An operator is warned from this many days before a certificate expires.
-WARN_DAYS = 30.0
-
-
-@dataclass(frozen=True)
-class FileReport:
-    """The state of one file that a cluster's entry names."""
-
-    #: Its key in the clusters file: `ca`, `cert`, `key` or `password_file`.
-    key: str
-    path: Path
-    #: The subject of the reported certificate, as "CN=client, O=Example". Empty for keys and passwords.
-    subject: str = ""
-    #: The issuer of that certificate. Empty for keys and passwords.
-    issuer: str = ""
-    #: Days until that certificate expires. Negative after that. None for keys and passwords.
-    days_left: float | None = None
-    #: Why no connection can be made with this file. Empty: it can be used.
-    problem: str = ""
-    #: Things that work today and should be changed.
-    warnings: tuple[str, ...] = ()
-
-    def warned(self, *warnings: str) -> FileReport:
-        return replace(self, warnings=(*self.warnings, *filter(None, warnings)))
 
 
 class _Unusable(Exception):
     """The file cannot be used. The text says why."""
+
+
+def credentials(access: Access, now: datetime | None = None) -> Credentials:
+    """The state of all files of a cluster, and the risks in its entry. Never raises."""
+    return Credentials(inspect_files(access, now), access_warnings(access))
 
 
 def inspect_files(access: Access, now: datetime | None = None) -> tuple[FileReport, ...]:
@@ -123,7 +104,7 @@ def _inspect_key(path: Path, cert: Path | None) -> FileReport:
     try:
         key = load_pem_private_key(path.read_bytes(), None)
     except TypeError:
-        raise _Unusable("is encrypted, and nobody can be asked for its passphrase: give a plain key") from None
+        raise _Unusable("is encrypted, and a worker cannot be asked for its passphrase: give a plain key") from None
     except (ValueError, UnsupportedAlgorithm):
         raise _Unusable("is no private key in PEM format") from None
     report = FileReport("", path).warned(_open_to_others(path))
@@ -162,7 +143,7 @@ def _of_certificate(path: Path, certificate: x509.Certificate, now: datetime) ->
         return replace(report, problem=f"{subject} expired on {end:%Y-%m-%d}")
     if start > now:
         return replace(report, problem=f"{subject} is not valid before {start:%Y-%m-%d %H:%M} UTC: check the clock")
-    soon = f"{subject} expires in {days:.0f} days, on {end:%Y-%m-%d}" if days <= WARN_DAYS else ""
+    soon = f"{subject} expires soon, on {end:%Y-%m-%d}" if days <= WARN_DAYS else ""
     return report.warned(soon)
 
 

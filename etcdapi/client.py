@@ -13,12 +13,14 @@ from typing import Any
 
 from etcdapi import reading
 from etcdapi.calls import Answers, Calls
+from etcdapi.certificates import credentials
 from etcdapi.connection import HTTP_DEADLINE, refuses
 from etcdapi.http import HttpAnswer
 from etcdapi.looks import LIST, Look, Whereabouts, good, reasons
 from etcdapi.peer_port import ask_peer_port
 from etcdapi.raft import parse_view, uptime_of
 from etcdapi.stubs import rpc_pb2
+from membership.credentials import Credentials
 from membership.errors import (
     ClusterUnreachable,
     MemberflowError,
@@ -71,6 +73,10 @@ class EtcdClient:
     def expecting(self, cluster_id: str, also: Collection[str] = ()) -> EtcdClient:
         """See `Etcd.expecting`."""
         return EtcdClient(self._access, cluster_id, also, self._shared) if cluster_id else self
+
+    def credentials(self) -> Credentials:
+        """See `Etcd.credentials`."""
+        return credentials(self._access)
 
     def look(self, avoid: Collection[str] = (), *, uptimes: bool = False, hurry: float | None = None) -> ClusterStatus:
         """See `Etcd.look`."""

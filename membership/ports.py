@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from membership.credentials import Credentials
 from membership.model import ClusterStatus, Member, RaftProgress
 from membership.witness import PeerList, RaftView
 
@@ -45,6 +46,9 @@ class Etcd(Protocol):
         Connections and token are shared. Its calls rest on its own last look, not on another change's look.
         An empty `cluster_id` expects nothing, and `also` is then ignored.
         """
+
+    def credentials(self) -> Credentials:
+        """The state of the certificate, key and password files at this moment. It reads files alone. Never raises."""
 
     def look(self, avoid: Collection[str] = (), *, uptimes: bool = False, hurry: float | None = None) -> ClusterStatus:
         """

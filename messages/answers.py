@@ -37,6 +37,17 @@ class Reachability:
     endpoints: tuple[str, ...] = ()
     #: Oddities of a cluster that is reached.
     warnings: tuple[str, ...] = ()
+    #: Days until the first of the worker's certificates for it expires. None where it has none.
+    certificate_days: float | None = None
+
+
+@dataclass(frozen=True)
+class FileFindings:
+    """A worker's findings about the certificate, key and password files of a cluster."""
+
+    warnings: tuple[str, ...] = ()
+    #: Days until the first certificate expires. None without certificates.
+    certificate_days: float | None = None
 
 
 @dataclass(frozen=True)

@@ -13,12 +13,13 @@ from workflows.ends import NOTHING, parse
 from workflows.timeouts import ASK, GLANCE, start
 
 with workflow.unsafe.imports_passed_through():
+    from activities.credentials import CheckFiles
     from activities.observe import Observe
     from activities.ports import ClusterProfile
     from activities.turns import Turns
     from membership.checks import check_cluster
     from membership.endpoints import check_configured
-    from messages.answers import ClusterList, Inspection, Reachability
+    from messages.answers import ClusterList, FileFindings, Inspection, Reachability
     from messages.orders import Look
     from messages.requests import InspectRequest
     from workflows.stop import stop_of
@@ -58,12 +59,24 @@ async def _reach(cluster: Reachability) -> Reachability:
     if not cluster.task_queue:
         return cluster
     look = Look(cluster.cluster)
+    looking = start(Observe.check_status, look, GLANCE, f"look at {cluster.cluster}", cluster.task_queue)
+    files = await _findings(cluster)
+    cluster = replace(cluster, certificate_days=files.certificate_days, warnings=files.warnings)
     try:
-        status = await start(Observe.check_status, look, GLANCE, f"look at {cluster.cluster}", cluster.task_queue)
+        status = await looking
     except ActivityError as error:
         stop = stop_of(error, "failed")
         return replace(cluster, problem=f"{stop.error}: {stop.reason}", hint=stop.hint)
     checks = (*check_cluster(status), *check_configured(status, cluster.endpoints))
-    warnings = tuple(c.evidence for c in checks if c.verdict == "warn")
+    warnings = (cluster.problem, *files.warnings, *(c.evidence for c in checks if c.verdict == "warn"))
     found = replace(cluster, members=len(status.members), leader=status.leader, cluster_id=status.cluster_id)
-    return replace(found, warnings=(cluster.problem, *warnings) if cluster.problem else warnings, problem="")
+    return replace(found, warnings=tuple(filter(None, warnings)), problem="")
+
+
+async def _findings(cluster: Reachability) -> FileFindings:
+    """The findings of the worker at the cluster's site about its own files. Empty where it does not answer."""
+    what = f"check the certificate files of {cluster.cluster}"
+    try:
+        return await start(CheckFiles.check_files, cluster.cluster, GLANCE, what, cluster.task_queue)
+    except ActivityError:
+        return FileFindings()  # the look fails for the same reason, and says so

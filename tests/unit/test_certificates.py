@@ -70,7 +70,12 @@ def test_good_files(files):
 
 @pytest.mark.parametrize(
     ("days", "problem", "warning"),
-    [(-1, "expired on 2030-05-31", ""), (0, "expired on 2030-06-01", ""), (29, "", "expires in 29 days"), (31, "", "")],
+    [
+        (-1, "expired on 2030-05-31", ""),
+        (0, "expired on 2030-06-01", ""),
+        (29, "", "expires soon, on 2030-06-30"),
+        (31, "", ""),
+    ],
 )
 def test_the_end_of_a_certificate(files, days, problem, warning):
     """It is named 30 days ahead, and from its end on it is the reason of every failure."""

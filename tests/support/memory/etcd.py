@@ -15,6 +15,7 @@ from threading import RLock
 from typing import TypeVar
 
 from membership import errors as e
+from membership.credentials import Credentials
 from membership.model import ClusterStatus, Member, MemberStatus, RaftProgress
 from membership.verdicts import quorum
 from membership.witness import PeerList, RaftView
@@ -260,6 +261,9 @@ class MemoryEtcd:
         bound = copy(self)
         bound.expected = cluster_id
         return bound
+
+    def credentials(self) -> Credentials:
+        return Credentials()
 
     def look(self, avoid: Collection[str] = (), *, uptimes: bool = False, hurry: float | None = None) -> ClusterStatus:
         with self.cluster.lock:

@@ -12,6 +12,7 @@ from typing import Any
 
 from membership import errors as e
 from membership.allow import Allow
+from membership.credentials import Credentials
 from membership.model import ClusterStatus, Member, RaftProgress
 from membership.policy import Policy
 from membership.ports import Etcd
@@ -53,6 +54,9 @@ class FaultyEtcd:
         bound = copy(self)  # its counts are shared
         bound._etcd = self._etcd.expecting(cluster_id, also)
         return bound
+
+    def credentials(self) -> Credentials:
+        return self._etcd.credentials()
 
     def look(self, avoid: Collection[str] = (), *, uptimes: bool = False, hurry: float | None = None) -> ClusterStatus:
         return self._call("look", lambda: self._etcd.look(avoid, uptimes=uptimes, hurry=hurry))
