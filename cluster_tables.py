@@ -24,7 +24,7 @@ FILES = ("ca", "cert", "key", "password_file")
 def _check_cluster_id(value: str) -> str:
     text = value.lower().removeprefix("0x").lstrip("0")
     if not re.fullmatch(r"[0-9a-f]{1,16}", text):
-        raise ValueError(f"{value!r} is no cluster ID; write it in hex, as `memberflow doctor` shows it")
+        raise ValueError(f"{value!r} is not a cluster ID: write it in hex, as `memberflow doctor` shows it")
     return text
 
 
@@ -54,7 +54,7 @@ class ClusterTable(BaseModel):
                 raise ValueError(f"{one} and {other} go together: give both or neither")
         schemes = {url.split(":")[0] for url in self.endpoints}
         if len(schemes) > 1:
-            raise ValueError("endpoints mix http and https; a cluster has one of the two")
+            raise ValueError("endpoints mix http and https: a cluster has one of the two")
         if (schemes == {"https"}) != (self.ca is not None):
             raise ValueError("ca goes with https endpoints: the CA that signed the members' certificates")
         if self.cert is not None and self.ca is None:
@@ -129,7 +129,7 @@ def same_endpoints(clusters: dict[str, ClusterTable]) -> dict[str, str]:
             owner = owners.setdefault(parse_url(url).place, name)
             if owner != name:
                 refused[name] = (
-                    f"clusters.{name}.endpoints: {url} is an endpoint of cluster {owner}, too; "
+                    f"clusters.{name}.endpoints: {url} is an endpoint of cluster {owner}, too: "
                     "give an etcd cluster one name"
                 )
     return refused

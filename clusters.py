@@ -84,7 +84,7 @@ class ClustersFile:
         is_good = cluster in self._current().clusters
         found = [self._troubles.get(place) for place in ("file", f"clusters.{cluster}", f"files of {cluster}")]
         told = "; ".join(str(trouble) for trouble in found if trouble)
-        return f"{told}; the last good state is used" if told and is_good else told
+        return f"{told}. The last good state is used" if told and is_good else told
 
     def policy(self, cluster: str) -> Policy:
         return self._entry(cluster).policy
@@ -122,7 +122,7 @@ class ClustersFile:
             known = {self._ids[name]: name for name in self._tables.names if name in self._ids and name != cluster}
             if other := known.get(cluster_id):
                 both = f"clusters {other} and {cluster} are one etcd cluster ({cluster_id})"
-                raise InvalidConfiguration(f"{self._path}: {both}; give an etcd cluster one name")
+                raise InvalidConfiguration(f"{self._path}: {both}: give an etcd cluster one name")
             self._ids[cluster] = cluster_id
 
     def launcher(self, name: str) -> Launcher:

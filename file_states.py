@@ -31,7 +31,7 @@ class FileStates:
             try:
                 found.append(self._ask(path))
             except TimeoutError:
-                raise InvalidConfiguration(f"{where}.{key}: {path} does not answer; does its mount hang?") from None
+                raise InvalidConfiguration(f"{where}.{key}: {path} does not answer: does its mount hang?") from None
             except OSError as error:
                 raise InvalidConfiguration(f"{where}.{key}: cannot read {path}: {error.strerror}") from error
         return tuple(found)

@@ -74,7 +74,7 @@ def _deployment(name: str) -> Deployment | None:
         return None
     if len(name) > 255 or "." in name or name.startswith("__"):
         raise InvalidConfiguration(
-            f"{name!r} is no name of a worker deployment: Temporal allows 255 characters, no '.', and no '__' in front "
+            f"{name!r} is no worker deployment's name: Temporal allows 255 characters, no '.', and no '__' in front "
             "(--deployment or MEMBERFLOW_DEPLOYMENT)"
         )
     return Deployment(name, build_id())

@@ -62,7 +62,9 @@ def main(serves: Sequence[str] = (), deployment: str = "") -> NoReturn:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(prog="worker.py", description="Runs memberflow's worker.")
-    parser.add_argument("--serve", metavar="QUEUE", action="append", default=[], help="activity queue; repeatable")
+    parser.add_argument(
+        "--serve", metavar="QUEUE", action="append", default=[], help="activity queue to poll (repeatable)"
+    )
     parser.add_argument("--deployment", metavar="NAME", default="", help="Temporal worker deployment of this worker")
     given = parser.parse_args()
     main(given.serve, given.deployment)

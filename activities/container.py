@@ -44,10 +44,10 @@ class Container:
         self._down_since = now if self._down_since is None else self._down_since
         if state is not None and state.status == "restarting" and now - self._down_since < RESTARTING_FOR:
             return
-        told = str(state) if state else "somebody removed it"
+        told = str(state) if state else "another client removed it"
         raise ApplicationError(
             f"the container of the new member is gone: {told}",
-            "its last lines say why; mend the launcher in the clusters file, then run the same command again",
+            "its last lines say why: correct the launcher in the clusters file, then run the same command again",
             type=Failure.LAUNCHED_MEMBER_DIED,
             non_retryable=True,
         )

@@ -33,7 +33,7 @@ async def moves_on_at_shutdown() -> AsyncIterator[None]:
         yield
     except asyncio.CancelledError:
         if activity.is_worker_shutdown():
-            raise again_later("WorkerShutdown", "the worker stops; another one goes on", timedelta(0)) from None
+            raise again_later("WorkerShutdown", "the worker stops, and another worker goes on", timedelta(0)) from None
         raise
     finally:
         stopping.cancel()
@@ -50,7 +50,7 @@ def leave_if_asked(what: str) -> None:
     if activity.is_cancelled():
         raise CancelledError(f"{what} was cancelled")
     if activity.is_worker_shutdown():
-        raise again_later("WorkerShutdown", f"the worker stops; {what} goes on at another one", timedelta(0))
+        raise again_later("WorkerShutdown", f"the worker stops, and {what} goes on at another worker", timedelta(0))
 
 
 def again_later(kind: str, message: str, delay: timedelta) -> ApplicationError:

@@ -31,7 +31,9 @@ class Nudges:
         if now - self._silent_since < NUDGE_AFTER:
             return
         self._silent_since = now
-        activity.logger.warning("learner %s is fully matched but silent; nudging it with an Alarm GET", self._member_id)
+        activity.logger.warning(
+            "learner %s has the whole log but is silent: one more raft entry may free it", self._member_id
+        )
         try:
             with beating(BEAT_EVERY, progress):
                 etcd.commit()

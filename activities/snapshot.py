@@ -88,7 +88,7 @@ class Snapshots:
                 percent = round(100 * written / (written + left), 1)
                 activity.heartbeat(SyncProgress(f"saving a snapshot: {written / 1e6:.1f} MB written", percent=percent))
             if digest.digest() != tail:
-                raise SnapshotFailed(f"{path}: the SHA-256 of what came is not the one that came with it")
+                raise SnapshotFailed(f"{path}: the snapshot arrived damaged (its SHA-256 differs from etcd's)")
             file.flush()
             with beating():
                 os.fsync(file.fileno())

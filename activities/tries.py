@@ -30,7 +30,7 @@ def tried(what: str, do: Callable[[], T], *, hopeless: tuple[type[MemberflowErro
                 raise
             except MemberflowError as error:
                 seconds = pause * failed
-                told = f"{what} failed; try {failed + 1} of {_TRIES} follows in {seconds:.0f} s: {error}"
+                told = f"{what} failed, and try {failed + 1} of {_TRIES} follows in {seconds:.0f} s: {error}"
                 activity.logger.warning(told)
                 activity.heartbeat(SyncProgress(told))
                 activity.wait_for_cancelled_sync(seconds)

@@ -40,7 +40,7 @@ _HANDOVER = ("ETCD_NAME", "ETCD_INITIAL_CLUSTER", "ETCD_INITIAL_CLUSTER_STATE", 
 class NotTrusted(MemberflowError):
     """Only a change of this service may ask for this activity, and only in its own way."""
 
-    hint = "changes are asked for by starting JoinMember, RemoveMember or ReplaceMember; see docs/security.md"
+    hint = "start JoinMember, RemoveMember or ReplaceMember to ask for a change (docs/security.md)"
 
 
 class NotAllowed(MemberflowError):
@@ -111,11 +111,11 @@ class Trust:
         self.question(order)
         launch = order.launch
         if not launch.member_id:
-            raise NotTrusted("no member ID was given, so nothing tells whether the container is that of a voter")
+            raise NotTrusted("no member ID was given, so the container may belong to a voter")
         status = self._clusters.connect(order.cluster).look()
         if launch.cluster_id != status.cluster_id:
             wanted = launch.cluster_id or "(none)"
-            raise NotTrusted(f"the container is of a cluster {wanted}, and {order.cluster} is {status.cluster_id}")
+            raise NotTrusted(f"the container belongs to cluster {wanted}, and {order.cluster} is {status.cluster_id}")
         member = status.member(launch.member_id)
         if member is not None and not member.is_learner:
             raise NotTrusted(f"member {member.label} is a voter, so its container and its data stay")
@@ -124,7 +124,7 @@ class Trust:
         """The path of this snapshot, by this worker's own file. Raises NotTrusted or NotAllowed."""
         self._verb_of_change(cluster, _LEAVERS)
         if not _SNAPSHOT_TIME.fullmatch(time):
-            raise NotTrusted(f"{time!r} is no time of a snapshot")
+            raise NotTrusted(f"{time!r} is not the time of a snapshot")
         pattern = self._clusters.policy(cluster).snapshot_before_removal
         if not pattern:
             raise NotAllowed(f"snapshot_before_removal of {cluster} is not set in this worker's clusters file")
@@ -146,13 +146,15 @@ class Trust:
     def _check_ticket(self, ticket: Ticket) -> None:
         info = activity.info()
         if ticket.workflow_id != info.workflow_id:
-            raise NotTrusted(f"the ticket is that of {ticket.workflow_id!r}, and {info.workflow_id!r} runs this")
+            raise NotTrusted(
+                f"the ticket belongs to {ticket.workflow_id!r}, but {info.workflow_id!r} runs this activity"
+            )
         if ticket.run_id == info.workflow_run_id:
             return
         # After a reset a change has another run ID, and keeps its ticket.
         original = self._temporal.call(_original_run_id(self._temporal.client))
         if ticket.run_id != original:
-            raise NotTrusted(f"the ticket is that of another run of {info.workflow_id}")
+            raise NotTrusted(f"the ticket belongs to another run of {info.workflow_id}")
 
     def _limited(self, facts: Facts, verb: str) -> Facts:
         """The facts without exceptions from the policy: only a replace has another half to count on."""
@@ -183,9 +185,9 @@ def _check_launch(launch: Launch) -> None:
         _check_member_id(member_id)
     for key, value in launch.environment.items():
         if key not in _HANDOVER or not value.isprintable():
-            raise NotTrusted(f"{key!r} is no value of a handover")
+            raise NotTrusted(f"{key!r} is not a value of a handover")
     if launch.environment and launch.environment.get("ETCD_NAME") != launch.name:
-        raise NotTrusted(f"the handover is not that of {launch.name}")
+        raise NotTrusted(f"the handover is for another member than {launch.name}")
     for url in filter(None, launch.environment.get("ETCD_INITIAL_ADVERTISE_PEER_URLS", "").split(",")):
         _check_peer_url(url)
 
@@ -206,4 +208,4 @@ def _check_peer_url(url: str) -> None:
 
 def _check_member_id(member_id: str) -> None:
     if not _MEMBER_ID.fullmatch(member_id):
-        raise NotTrusted(f"{member_id!r} is no member ID")
+        raise NotTrusted(f"{member_id!r} is not a member ID")

@@ -153,7 +153,7 @@ class Watch:
             contradicted = (contradicted or now) if contradicts(status, order.facts) else None
             if contradicted is not None and now - contradicted >= SPLIT_AFTER:
                 raise ApplicationError(
-                    f"split view: {verdict.reason}; no promote will mend this",
+                    f"split view: {verdict.reason}. No promote will repair this",
                     "remove the member and join it anew with an empty data directory (etcd#18347)",
                     type=Failure.SPLIT_VIEW,
                     non_retryable=True,
@@ -261,7 +261,7 @@ def _check_stall(progress: SyncProgress, order: Order) -> None:
     if progress.idle >= limit:
         raise ApplicationError(
             f"no progress for {progress.idle:.0f} s: {progress.reason}",
-            "look at the new member's log, its disk, and its peer and client ports; stall_timeout is in the policy",
+            "look at the new member's log, its disk, and its peer and client ports (the limit is stall_timeout)",
             type=Failure.LEARNER_STALLED,
             non_retryable=True,
         )

@@ -50,14 +50,14 @@ async def ask(
     except TimeoutError:
         with suppress(RPCError):
             await handle.terminate("no worker answered in time")
-        hint = f"it may have died: start one with `memberflow worker`, for the task queue {settings.task_queue!r}"
+        hint = f"it may have died: start another with `memberflow worker`, for the task queue {settings.task_queue!r}"
         raise CommandError(OUT_OF_REACH, f"no worker answered within {_PATIENCE:.0f} s", hint) from None
 
 
 def _refusal(failure: WorkflowFailureError) -> CommandError:
     error = failure.cause
     if not isinstance(error, ApplicationError):
-        return CommandError(OUT_OF_REACH, f"no worker answered: {error}", "is one running?")
+        return CommandError(OUT_OF_REACH, f"no worker answered: {error}", "is a worker running?")
     kind = error.type or ""
     code = USAGE if kind in CONFIGURATION else OUT_OF_REACH if kind == Failure.NO_WORKER else FAILED
     return CommandError(code, with_name(kind, error.message), str(error.details[0]) if error.details else "")

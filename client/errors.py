@@ -76,6 +76,6 @@ def _of_temporal(error: RPCError) -> CommandError:
     if is_not_allowed(error):
         return not_allowed(error)
     if error.status in _AWAY:
-        hint = f"a change that was started goes on; {START_A_SERVER}"
+        hint = f"a change that was started goes on. To reach it, {START_A_SERVER}"
         return CommandError(OUT_OF_REACH, f"Temporal at {settings.address} is out of reach: {error}", hint)
     return CommandError(FAILED, f"Temporal at {settings.address} refused: {error} ({error.status.name})")

@@ -27,7 +27,7 @@ async def find_change(
         raise CommandError(USAGE, f"--verb: {verb!r} is not known", f"one of: {', '.join(verbs)}")
     found = await _described(client, cluster, name, [each for each in verbs if verb in (None, each)])
     if not found:
-        hint = f"`memberflow changes {cluster}` lists the changes of this cluster; `memberflow join` starts one"
+        hint = f"`memberflow changes {cluster}` lists the changes of this cluster, and `memberflow join` starts one"
         raise CommandError(USAGE, f"no change of {name} in cluster {cluster} is known", hint)
     running = [each for each, seen in found.items() if seen.status is WorkflowExecutionStatus.RUNNING]
     if len(running) > 1:

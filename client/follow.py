@@ -148,9 +148,9 @@ def still_bearable(error: RPCError, away: float) -> str:
         raise CommandError(
             OUT_OF_REACH,
             f"Temporal has been out of reach for {away:.0f} s: {error}",
-            "the change goes on when the server is back; attach to it with `memberflow watch`",
+            "the change goes on when the server is back: attach to it with `memberflow watch`",
         ) from error
-    return f"Temporal is out of reach ({error}); trying again" if away > _SILENCE else ""
+    return f"Temporal is out of reach ({error}), trying again" if away > _SILENCE else ""
 
 
 def _due(followed: list[_Followed], rounds: int, *, everybody: bool) -> list[_Followed]:

@@ -61,7 +61,9 @@ def read_outcome(sent: Any) -> Outcome:
         return Outcome.model_validate(sent)
     except ValidationError as error:
         message = f"this version of memberflow cannot read the outcome of the change ({explain(error)}): {sent}"
-        raise CommandError(FAILED, message, "use the version of the worker; Temporal's UI shows the change") from None
+        raise CommandError(
+            FAILED, message, "use the version of the worker, or look at the change in Temporal's UI"
+        ) from None
 
 
 async def how_it_ended(

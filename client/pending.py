@@ -55,7 +55,7 @@ async def why_untaken(client: Client, pending: PendingActivityInfo) -> str:
     """Why no worker has taken the activity, with its task queue."""
     queue = pending.activity_options.task_queue.name
     if not queue:
-        return "no worker takes the activities of this cluster; is one running with --serve for its task queue?"
+        return "no worker takes the activities of this cluster: is one running with --serve for its task queue?"
     untaken = f"no worker has taken {pending.activity_type.name} from the task queue {queue!r} yet"
     try:
         if await polled_lately(client, queue, ACTIVITY_TASKS):

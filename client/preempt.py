@@ -28,7 +28,7 @@ async def stop_to_preempt(client: Client, running: Handle, request: ChangeReques
     seen = await see(client, running)
     if not seen.is_running or seen.view is None or seen.view.stage not in _NOTHING_DONE or seen.view.attempts:
         return False
-    await send(running, "cancel", f"{request.requested_by}, who asked for it anew with --preempt")
+    await send(running, "cancel", f"{request.requested_by}, to start it again with --preempt")
     with suppress(WorkflowFailureError):
         await running.result()
     return True

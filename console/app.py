@@ -113,7 +113,7 @@ def run(command: Coroutine[Any, Any, int], *, json: bool = False, output: str | 
     try:
         code = asyncio.run(_until_told(command))
     except (KeyboardInterrupt, asyncio.CancelledError):
-        hint = f"a change that was started goes on; attach with `{attach}`" if attach else ""
+        hint = f"a change that was started goes on: attach to it with `{attach}`" if attach else ""
         raise CommandError(INTERRUPTED, "interrupted", hint) from None
     raise typer.Exit(code)
 

@@ -37,8 +37,8 @@ async def _cancel(cluster: str, name: str, verb: str | None, by: str) -> int:
     handle = change.handle
     if change.deaf:
         await handle.cancel(reason=f"cancelled by {by or caller()}")
-        message = f"{change.deaf}; Temporal keeps the cancel of {handle.id} for the next worker"
-        hint = f"start one with `memberflow worker`; `memberflow watch {cluster} {name}` shows how the change ends"
+        message = f"{change.deaf}, so Temporal keeps the cancel of {handle.id} for the next worker"
+        hint = f"start one with `memberflow worker`. `memberflow watch {cluster} {name}` then shows how the change ends"
         raise CommandError(OUT_OF_REACH, message, hint)
     async with busy("cancel: waiting for the next safe point"):
         await send(handle, "cancel", by or caller())

@@ -79,7 +79,7 @@ async def _join(scene: Scene) -> Ended:
 
     def start_member(seen: Sight) -> None:
         if seen.handover and not serving:
-            say(f"4. {NEW} is added as a learner; its process starts with the handover's ETCD_* values.")
+            say(f"4. {NEW} is added as a learner. Its process starts with the handover's ETCD_* values.")
             new.start(seen.handover.env())
             serving.append(asyncio.create_task(asyncio.to_thread(new.wait_until_serving)))
         if serving and serving[0].done():

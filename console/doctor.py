@@ -99,7 +99,7 @@ async def _checks() -> AsyncIterator[Row]:
 
 def _configuration(settings: Settings) -> str:
     file = settings.clusters_file
-    where = "" if file.exists() else " (not on this host; the workers' own file counts)"
+    where = "" if file.exists() else " (not on this host, but only the workers' own file counts)"
     return f"task queue {settings.task_queue}, clusters file {file}{where}"
 
 
@@ -134,9 +134,9 @@ async def _search_attributes(client: Client) -> Row:
     try:
         missing, wrong = await registered(client)
     except RPCError as error:
-        return Row(check, f"can't be listed: {error}", "warn", "this needs operator rights; changes work without them")
+        return Row(check, f"can't be listed: {error}", "warn", "this needs operator rights (changes work without them)")
     problem = ", ".join([*(f"{n} is missing" for n in missing), *(f"{n} has a wrong type" for n in wrong)])
-    hint = "`memberflow setup` registers them; changes work without"
+    hint = "`memberflow setup` registers them (changes work without them)"
     return Row(check, problem, "warn", hint) if problem else Row(check, "registered")
 
 
@@ -153,7 +153,7 @@ async def _clusters(client: Client, settings: Settings) -> AsyncIterator[Row]:
         yield _fault("clusters", command_error(error))
         return
     if known.problem:
-        yield _fault("clusters", CommandError(USAGE, known.problem, "mend the clusters file of the worker"))
+        yield _fault("clusters", CommandError(USAGE, known.problem, "correct the clusters file of the worker"))
     for cluster in known.clusters:
         yield _cluster(cluster)
         for warning in cluster.warnings:

@@ -33,15 +33,15 @@ async def _env(cluster: str, name: str, verb: str | None) -> int:
     handle = await find_change(client, cluster, name, verb, verbs=("join", "replace"))
     seen = await before_refusals(client, await see(client, handle))
     if seen.dead:
-        hint = "run the join or replace again for a new one"
-        raise CommandError(FAILED, f"{handle.id} {seen.dead}: its handover is dead", hint)
+        hint = "run the join or replace again for a new handover"
+        raise CommandError(FAILED, f"{handle.id} {seen.dead}: its handover must not be used", hint)
     if seen.handover is None and seen.description.status is WorkflowExecutionStatus.COMPLETED:
         message = f"{handle.id} found a voter that it could not verify, and has no handover for it"
-        hint = "start the member with its own data directory and run the join again; if its data is lost, replace it"
+        hint = "start the member with its own data directory and run the join again. If its data is lost, replace it"
         raise CommandError(FAILED, message, hint)
     if seen.handover is None:
         message = f"{handle.id} has no handover: its learner is not added yet, or is being removed again"
-        hint = f"`memberflow watch {cluster} {name}` shows which; `--until added` waits for it"
+        hint = f"`memberflow watch {cluster} {name}` shows which, and `--until added` waits for it"
         raise CommandError(FAILED, message, hint)
     if not print_answer(seen.handover.env()):
         print(as_text(seen.handover), end="")

@@ -126,7 +126,7 @@ class _Handover:
         elif not self._is_awaited(seen):
             return
         elif not answer.is_object:
-            say("the learner is added; start the new member with:")
+            say("the learner is added. Start the new member with:")
             for key, value in seen.handover.env().items():
                 say(f"  {key}={value}")
         self._given = True

@@ -49,5 +49,5 @@ def write_env(path: Path, handover: Handover, cluster: str) -> None:
         raise CommandError(
             FAILED,
             f"the learner is added, but {path} can't be written: {error.strerror}",
-            f"the change goes on; `memberflow env {cluster} {handover.name}` prints the values",
+            f"the change goes on, and `memberflow env {cluster} {handover.name}` prints the values",
         ) from None

@@ -27,7 +27,7 @@ Old = Annotated[
     typer.Argument(help="The old member: its ID, or its name if name and peer URL of the new member differ."),
 ]
 PeerUrl = Annotated[
-    list[str], typer.Option("--peer-url", metavar="URL", help="Peer URL of the new member; repeatable.")
+    list[str], typer.Option("--peer-url", metavar="URL", help="Peer URL of the new member (repeatable).")
 ]
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout, everything else on stderr.")]
@@ -36,11 +36,11 @@ Output = Annotated[
 ]
 ChangeOutput = Annotated[
     Literal["json", "yaml", "name"] | None,
-    typer.Option("-o", "--output", metavar="json|yaml|name", help="Format of the answer; name: the workflow ID."),
+    typer.Option("-o", "--output", metavar="json|yaml|name", help="Format of the answer (name: the workflow ID)."),
 ]
 ListOutput = Annotated[
     Literal["json", "yaml", "name", "wide"] | None,
-    typer.Option("-o", "--output", metavar="json|yaml|name|wide", help="Format of the answer; wide: more columns."),
+    typer.Option("-o", "--output", metavar="json|yaml|name|wide", help="Format of the answer (wide: more columns)."),
 ]
 
 AnyVerb = Annotated[
@@ -52,7 +52,9 @@ JoinOrReplace = Annotated[
 ]
 Timeout = Annotated[
     timedelta | None,
-    typer.Option("--timeout", parser=_duration, metavar="DURATION", help="Stop waiting after this long; exit code 4."),
+    typer.Option(
+        "--timeout", parser=_duration, metavar="DURATION", help="Stop waiting after this long, with exit code 4."
+    ),
 ]
 NoWait = Annotated[bool, typer.Option("--no-wait", help="Return as soon as the change has started.")]
 Until = Annotated[
@@ -81,7 +83,7 @@ Launch = Annotated[
 RequestedBy = Annotated[str, typer.Option("--requested-by", metavar="WHO", help="Who asks (default: user@host).")]
 Order = Annotated[str, typer.Option("--order", help="auto, add-first or remove-first.")]
 Force = Annotated[
-    bool, typer.Option("--force", help="Skip min_voters, min_spare and alarms; never what etcd itself would refuse.")
+    bool, typer.Option("--force", help="Skip min_voters, min_spare and alarms. The quorum is never put at risk.")
 ]
 Preempt = Annotated[
     bool, typer.Option("--preempt", help="Cancel a held join that has the turn, if the member that leaves is dead.")

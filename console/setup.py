@@ -37,6 +37,6 @@ async def _setup() -> int:
         raise CommandError(
             FAILED,
             f"registered with another type than Keyword: {', '.join(wrong)}",
-            "changes work without them; remove and register them anew to see them in the list",
+            "changes work without them. To see them in the UI's list, remove and register them anew",
         )
     return DONE

@@ -105,7 +105,7 @@ async def _watch(cluster: str) -> int:
                 parts = _parts(await _look(client, settings, cluster))
                 screen.show(parts)
             except CommandError as error:
-                screen.show([*parts, "", f"this is old: {error.message}"])
+                screen.show([*parts, "", f"the last look failed, so this is old: {error.message}"])
 
 
 async def _look(client: Client, settings: Settings, cluster: str) -> Overview:

@@ -32,7 +32,7 @@ async def steer_change(update: str, cluster: str, name: str, verb: str | None, b
     workflow_id = change.handle.id
     if change.deaf:
         hint = f"start one with `memberflow worker`, then `memberflow {update} {cluster} {name}` again"
-        raise CommandError(OUT_OF_REACH, f"{change.deaf}; {workflow_id} has not received the {update}", hint)
+        raise CommandError(OUT_OF_REACH, f"{change.deaf}, so {workflow_id} has not received the {update}", hint)
     async with busy(f"{update}: waiting for the next safe point"):
         await send(change.handle, update, by or caller())
     if not print_answer({"workflow_id": workflow_id, "done": update}, names=[workflow_id]):

@@ -19,7 +19,7 @@ def worker(
     serve: Annotated[
         list[str] | None,
         typer.Option(
-            "--serve", metavar="QUEUE", help="Activity queue to poll; repeatable (default: the workflow queue alone)."
+            "--serve", metavar="QUEUE", help="Activity queue to poll (repeatable, default: the workflow queue alone)."
         ),
     ] = None,
     deployment: Annotated[
@@ -27,7 +27,7 @@ def worker(
         typer.Option(
             "--deployment",
             metavar="NAME",
-            help="Temporal worker deployment that this worker belongs to; its build ID is memberflow's version.",
+            help="Temporal worker deployment of this worker. Its build ID is memberflow's version.",
         ),
     ] = "",
 ) -> None:

@@ -57,7 +57,7 @@ class Calls:
         """
         if self._tls_only and not _is_https(url):
             raise Untrusted(
-                "it is not connected to, since it has no TLS and the endpoints of this cluster have it", endpoint=url
+                "no connection was made: it has no TLS, and the endpoints of this cluster have it", endpoint=url
             )
         return self._connections.use(url)
 
@@ -181,7 +181,7 @@ class Calls:
 
 def _untrusted(url: str) -> Untrusted:
     return Untrusted(
-        "it wants a token and gets none, since it has no TLS and is not among the endpoints in the clusters file",
+        "it asks for a token and gets none: it has no TLS and is not an endpoint in the clusters file",
         endpoint=url,
     )
 

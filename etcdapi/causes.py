@@ -164,7 +164,7 @@ def _of_certificate(url: str, access: Access, error: ssl.SSLCertVerificationErro
         host, names = urlsplit(url).hostname, names_of(shown)
         if names:
             return f"its certificate is for {', '.join(names)}, and not for {host}"
-        return f"its certificate has no subject alternative name; the CN {common_name(shown)!r} is not accepted"
+        return f"its certificate has no subject alternative name, and the CN {common_name(shown)!r} is not accepted"
     if error.verify_code == _EXPIRED:
         return f"its certificate {describe(shown.subject)} expired on {shown.not_valid_after_utc:%Y-%m-%d}"
     if error.verify_code in _UNKNOWN_ISSUER:

@@ -88,7 +88,7 @@ def _inspect_ca(path: Path, now: datetime) -> FileReport:
     report = _of_certificate(path, soonest, now)
     # During a rotation a bundle holds an old CA beside the new one.
     old = [f"{describe(c.subject)} has expired" for c in certificates if c not in current and current]
-    other = [f"{describe(c.subject)} is no CA certificate" for c in certificates if not _is_ca(c)]
+    other = [f"{describe(c.subject)} is not a CA certificate" for c in certificates if not _is_ca(c)]
     return report.warned(*old, *other)
 
 
@@ -96,7 +96,7 @@ def _inspect_cert(path: Path, ca: Path | None, now: datetime) -> FileReport:
     certificate, *chain = _certificates(path)
     report = _of_certificate(path, certificate, now)
     if not report.problem and not _may_be_client(certificate):
-        report = replace(report, problem="is no client certificate: its extended key usage lacks clientAuth")
+        report = replace(report, problem="is not a client certificate: its extended key usage lacks clientAuth")
     return report.warned(_foreign(certificate, chain, ca))
 
 
@@ -106,7 +106,7 @@ def _inspect_key(path: Path, cert: Path | None) -> FileReport:
     except TypeError:
         raise _Unusable("is encrypted, and a worker cannot be asked for its passphrase: give a plain key") from None
     except (ValueError, UnsupportedAlgorithm):
-        raise _Unusable("is no private key in PEM format") from None
+        raise _Unusable("is not a private key in PEM format") from None
     report = FileReport("", path).warned(_open_to_others(path))
     try:
         own = _certificates(cert)[0].public_key() if cert else key.public_key()

@@ -64,7 +64,7 @@ class Connection:
         except ValueError:
             port = None
         if not port or not parts.hostname:
-            raise Unreachable(f"{url!r} is no client URL", endpoint=url)
+            raise Unreachable(f"{url!r} is not a client URL", endpoint=url)
         self.url = url
         tls = parts.scheme == "https"
         #: Whether the certificate was checked for the host's name, or needs no such check.

@@ -40,7 +40,7 @@ def _uint64(value: object) -> int:
     """An unsigned 64-bit number, as raft has them. Raises ValueError for others: no lag could be computed from them."""
     number = int(str(value))
     if not 0 <= number < 2**64:
-        raise ValueError(f"{number} is no index of raft")
+        raise ValueError(f"{number} is not a raft index")
     return number
 
 

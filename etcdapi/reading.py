@@ -149,7 +149,7 @@ def of_cluster(answers: Mapping[str, Any], cluster_id: int) -> dict[str, Any]:
 
 def _why_wrong(url: str, cluster_id: int) -> str:
     if cluster_id == 0:
-        return f"{url} is a gRPC proxy and no member: name the client URLs of the members themselves"
+        return f"{url} is a gRPC proxy and not a member: name the client URLs of the members themselves"
     return f"{url} answers for cluster {cluster_id:x}"
 
 

@@ -57,7 +57,7 @@ def _ask(host: str, port: int) -> list[Address]:
     except socket.gaierror as error:
         raise OSError(error.errno, f"the name {host} is unknown: {error.strerror}") from None
     except UnicodeError:
-        raise OSError(0, f"{host} is no host name") from None
+        raise OSError(0, f"{host} is not a host name") from None
     return [(family, address) for family, _, _, _, address in found]
 
 

@@ -30,31 +30,31 @@ _PORT = re.compile(r"(?:(?P<ip>[0-9.]+|\[[0-9a-fA-F:]+\]):)?(?P<host>\d{1,5}):(?
 
 
 def _checked_placeholders(value: str, known: tuple[str, ...] = _PLACEHOLDERS) -> str:
-    expected = f"known are {', '.join(f'{{{name}}}' for name in known)}; write a literal brace twice"
+    expected = f"known are {', '.join(f'{{{name}}}' for name in known)}, and a literal brace is written twice"
     try:
         fields = [part[1:] for part in Formatter().parse(value) if part[1] is not None]
     except ValueError as error:
-        raise ValueError(f"has a bad placeholder ({error}); {expected}") from None
+        raise ValueError(f"has a bad placeholder ({error}): {expected}") from None
     for name, style, conversion in fields:
         if name not in known or style or conversion:
-            raise ValueError(f"has an unknown placeholder {{{name}}}; {expected}")
+            raise ValueError(f"has an unknown placeholder {{{name}}}: {expected}")
     return value
 
 
 def _checked_argument(value: str) -> str:
     option = value.lstrip("-").split("=")[0]
     if value.startswith("-") and option in _RESERVED:
-        raise ValueError(f"--{option} is memberflow's to set, or would undo what it sets; leave it out")
+        raise ValueError(f"--{option} is set by memberflow, or would undo the handover: leave it out")
     return _checked_placeholders(value)
 
 
 def _checked_variable(value: str) -> str:
     if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", value):
-        raise ValueError("is no name of an environment variable")
+        raise ValueError("is not a name of an environment variable")
     if value.startswith("ETCD_") and value.removeprefix("ETCD_").lower().replace("_", "-") in _RESERVED:
-        raise ValueError("is memberflow's to set, or would undo what it sets; leave it out")
+        raise ValueError("is set by memberflow, or would undo the handover: leave it out")
     if _SECRET.search(value.upper()) and not value.upper().endswith("_FILE"):
-        raise ValueError("looks like a secret, and this file is no place for one; mount a file with it instead")
+        raise ValueError("looks like a secret, which does not belong in this file: mount a file with it instead")
     return value
 
 
@@ -64,20 +64,22 @@ def _checked_engine(value: str) -> str:
         parts = urlsplit(value)
         port = parts.port
     except ValueError as error:
-        raise ValueError(f"is no valid address ({error}); {expected}") from None
+        raise ValueError(f"is not a valid address ({error}): {expected}") from None
     if "@" in parts.netloc or parts.query or parts.fragment:
-        raise ValueError(f"has more than an address, and secrets don't belong here; {expected}")
+        raise ValueError(f"has more than an address (secrets don't belong here): {expected}")
     if parts.scheme == "unix" and not parts.netloc and len(parts.path) > 1:
         return value
     if parts.scheme == "tcp" and parts.hostname and port and parts.path in ("", "/"):
         return value.rstrip("/")
-    raise ValueError(f"{value!r} is no engine's address; {expected}")
+    raise ValueError(f"{value!r} is not the address of an engine: {expected}")
 
 
 def _checked_port(value: str) -> str:
     match = _PORT.fullmatch(value)
     if match is None or not all(1 <= int(match[end]) <= 65535 for end in ("host", "container")):
-        raise ValueError(f"{value!r} is no published port; write HOST:CONTAINER or IP:HOST:CONTAINER, e.g. 2379:2379")
+        raise ValueError(
+            f"{value!r} is not a published port: write HOST:CONTAINER or IP:HOST:CONTAINER, e.g. 2379:2379"
+        )
     return value
 
 
@@ -85,7 +87,7 @@ def _checked_mount(value: str) -> str:
     source, _, target = value.partition(":")
     climbs = ".." in PurePosixPath(source).parts + PurePosixPath(target).parts
     if not source.startswith("/") or not target.startswith("/") or target == "/" or ":" in target or climbs:
-        raise ValueError(f"{value!r} is no mount; write SRC:DST with absolute paths, mounted read-only")
+        raise ValueError(f"{value!r} is not a mount: write SRC:DST with absolute paths, mounted read-only")
     return _checked_placeholders(value, _OF_NAMES)
 
 
@@ -111,7 +113,9 @@ class LauncherConfig(BaseModel):
     key: Path | None = Field(None, description="its key")
     image: str = Field(min_length=1, description="image with etcd in it")
     pull: Literal["missing", "never", "always"] = Field("missing", description="when to pull the image")
-    command: tuple[Argument, ...] = Field(("etcd",), description="what to run; [] if the image's entrypoint is etcd")
+    command: tuple[Argument, ...] = Field(
+        ("etcd",), description="the command to run ([] if the image's entrypoint is etcd)"
+    )
     flags: tuple[Argument, ...] = Field((), description="etcd's flags, e.g. its listen and advertise URLs")
     environment: dict[
         Annotated[str, AfterValidator(_checked_variable)], Annotated[str, AfterValidator(_checked_placeholders)]
@@ -120,7 +124,7 @@ class LauncherConfig(BaseModel):
         "host", min_length=1, description="host, or a network of the engine, where the member answers to its name"
     )
     ports: tuple[Annotated[str, AfterValidator(_checked_port)], ...] = Field(
-        (), description="ports to publish, as HOST:CONTAINER; the host network needs none"
+        (), description="ports to publish, as HOST:CONTAINER (none for the host network)"
     )
     mounts: tuple[Annotated[str, AfterValidator(_checked_mount)], ...] = Field(
         (), description="read-only files and folders of the engine's host, as SRC:DST"
@@ -139,10 +143,10 @@ class LauncherConfig(BaseModel):
         if self.files and self.engine.startswith("unix:"):
             raise ValueError("ca, cert and key need a tcp:// engine")
         if self.ports and self.network == "host":
-            raise ValueError("ports can't be published on the host network; leave them out, or name another network")
+            raise ValueError("ports can't be published on the host network: leave them out, or name another network")
         for target in (PurePosixPath(mount.partition(":")[2]) for mount in self.mounts):
             if target == self.data_dir or self.data_dir in target.parents or target in self.data_dir.parents:
-                raise ValueError(f"the mount at {target} overlaps data_dir {self.data_dir}; mount it elsewhere")
+                raise ValueError(f"the mount at {target} overlaps data_dir {self.data_dir}: mount it elsewhere")
         return self
 
     @property

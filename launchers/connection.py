@@ -70,7 +70,7 @@ def _api_version(client: docker.DockerClient) -> str:
     try:
         return str(client.version(api_version=False)["ApiVersion"])
     except (KeyError, json.JSONDecodeError):
-        raise DockerException("something answers there, but it is no Docker engine") from None
+        raise DockerException("the answer is not that of a Docker engine") from None
 
 
 def _check_files(config: LauncherConfig) -> None:

@@ -164,15 +164,15 @@ def _conflict(kind: str, name: str, labels: Mapping[str, str], launch: Launch) -
     if containers.is_namesake(labels, launch):
         other = labels.get(containers.MEMBER_ID) or "of no known ID"
         known = "a member of the cluster" if other in launch.members else "not known to be removed"
-        return LaunchConflict(f"the {kind} {name} is that of an earlier member {other}, which is {known}")
+        return LaunchConflict(f"the {kind} {name} belongs to an earlier member {other}, which is {known}")
     if containers.CLUSTER in labels:
         whose = f"member {labels.get(containers.MEMBER)} of cluster {labels[containers.CLUSTER]}"
         if not containers.is_of_cluster(labels, launch):
             whose += (
                 f" with the ID {labels.get(containers.CLUSTER_ID) or '(none)'}, not {launch.cluster_id or '(none)'}"
             )
-        return LaunchConflict(f"the {kind} {name} is that of {whose}")
-    return LaunchConflict(f"a {kind} {name} is there already, and it was not memberflow that made it")
+        return LaunchConflict(f"the {kind} {name} belongs to {whose}")
+    return LaunchConflict(f"a {kind} {name} exists already, and memberflow did not make it")
 
 
 def _container(client: DockerClient, launch: Launch) -> Container | None:

@@ -17,7 +17,7 @@ from messages.launching import GoOn, LauncherUnavailable
 # Seconds between two calls of `go_on` while an engine says nothing.
 ASK_EVERY = 0.25
 
-_HINT = "can the engine's machine reach the image's registry, and has it room? Its own log may tell more"
+_HINT = "can the engine's machine reach the image's registry, and has it free space? Its log may tell more"
 
 
 def has_image(client: DockerClient, image: str) -> bool:

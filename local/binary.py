@@ -59,7 +59,7 @@ def find_etcd(cache: Path, say: Say = lambda _: None, releases: str = RELEASES, 
             return way()
         except _Unavailable as reason:
             closed.append(f"  - {reason}")
-    raise NoEtcd("no etcd binary; tried:\n" + "\n".join(closed))
+    raise NoEtcd("no etcd binary was found. Tried:\n" + "\n".join(closed))
 
 
 def _on_path() -> Path:

@@ -54,7 +54,7 @@ def parse_pattern(text: str) -> UrlPattern:
     # The mask of an IPv6 network may stand behind its bracket or in it.
     found = _PATTERN.fullmatch(re.sub(r"\](/\d+):", r"\1]:", text))
     if found is None:
-        raise ValueError(f"{text!r} is no pattern of peer URLs; {_EXPECTED}")
+        raise ValueError(f"{text!r} is not a pattern of peer URLs: {_EXPECTED}")
     scheme, host, port = found[1], found[2].strip("[]").lower(), 0 if found[3] == "*" else int(found[3])
     try:
         if "/" in host:
@@ -62,9 +62,9 @@ def parse_pattern(text: str) -> UrlPattern:
         # A host that is no network is judged as in a URL, without its `*.`.
         told = parse_url(f"{scheme}://{found[2].removeprefix('*.')}:{port or 1}")
     except ValueError as error:
-        raise ValueError(f"{text!r} is no pattern of peer URLs: {error}; {_EXPECTED}") from None
+        raise ValueError(f"{text!r} is not a pattern of peer URLs ({error}): {_EXPECTED}") from None
     if told.ip is not None and host.startswith("*."):
-        raise ValueError(f"{text!r} is no pattern of peer URLs: `*.` goes before a DNS name; {_EXPECTED}")
+        raise ValueError(f"{text!r} is not a pattern of peer URLs (`*.` goes before a DNS name): {_EXPECTED}")
     if told.ip is not None:
         return UrlPattern(scheme, ip_network(told.host), port)
     return UrlPattern(scheme, host, port)
@@ -99,7 +99,9 @@ class Allow(BaseModel):
     force: bool = Field(default=True, description="whether callers may use --force")
     preempt: bool = Field(default=True, description="whether callers may use --preempt")
     launchers: tuple[Name, ...] | None = Field(None, description="launchers that callers may use")
-    max_waiting: int | None = Field(None, ge=1, description="changes that may wait in line; more are refused at once")
+    max_waiting: int | None = Field(
+        None, ge=1, description="how many changes may wait in line (more are refused at once)"
+    )
 
     def objection(self, asked: Asked) -> Refuse | None:
         """Why this request is not allowed, None when it is."""
@@ -138,7 +140,7 @@ def check_line(allow: Allow, waiting: int) -> tuple[Check, ...]:
     """A check of how many changes wait already, none where any number may wait."""
     if allow.max_waiting is None:
         return ()
-    evidence = f"{waiting} changes wait for their turn; max_waiting is {allow.max_waiting}"
+    evidence = f"{waiting} changes wait for their turn, and max_waiting is {allow.max_waiting}"
     if waiting < allow.max_waiting:
         return (Check("line", "ok", evidence),)
     return (

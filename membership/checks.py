@@ -18,7 +18,7 @@ _FULL = 0.8
 # etcd counts a link as healthy after 5 s (its HealthInterval), and refuses adds and removals until then.
 _YOUNG = 5.0
 
-_LOOK = "`memberflow status` shows why; the change goes on by itself when it is over"
+_LOOK = "`memberflow status` shows why. The change goes on by itself when that is over"
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ def check_addresses(status: ClusterStatus, facts: Facts) -> tuple[Check, ...]:
 def _leader(status: ClusterStatus) -> Check:
     leader = status.member(status.leader)
     if leader is None:
-        hint = "an election takes a second or two; if it lasts, a majority of the voters is down: start them again"
+        hint = "an election takes a second or two. If it lasts, a majority of the voters is down: start them again"
         return Check("leader", "wait", "the cluster has no leader", hint)
     return Check("leader", "ok", f"{leader.label}, term {status.term}")
 
@@ -78,16 +78,14 @@ def _schemes(status: ClusterStatus) -> tuple[Check, ...]:
     plain = [m.label for m in status.members if any(url.startswith("http:") for url in m.peer_urls)]
     if not plain or not any(url.startswith("https:") for m in status.members for url in m.peer_urls):
         return ()
-    evidence = f"members have an http peer URL among https: {', '.join(plain)}; their traffic is not encrypted"
-    hint = "`etcdctl member update` gives a member another peer URL; start it with certificates for it first"
+    evidence = f"members have an http peer URL among https, so their traffic is not encrypted: {', '.join(plain)}"
+    hint = "start the member with certificates for https first, then change its peer URL with `etcdctl member update`"
     return (Check("peer URLs", "warn", evidence, hint),)
 
 
 def _lists(status: ClusterStatus) -> Check:
     if status.dissent:
-        hint = (
-            "if it lasts, compare the members' --max-learners; stop the one that differs, and `memberflow replace` it"
-        )
+        hint = "if it lasts, compare the members' --max-learners, stop the member that differs, and replace it"
         evidence = f"voters disagree about the member list: {'; '.join(status.dissent)}"
         return Check("member lists", "wait", evidence, hint)
     return Check("member lists", "ok", f"{len(status.readers)} voters were asked and list the same members")
@@ -116,7 +114,10 @@ def _alarms(status: ClusterStatus) -> Check:
         return Check("alarms", "ok", "none")
     told = ", ".join(f"{a.kind} on {a.member_id}" for a in status.alarms)
     return Check(
-        "alarms", "warn", f"alarms are active: {told}", "`etcdctl alarm list`; NOSPACE: compact and defragment"
+        "alarms",
+        "warn",
+        f"alarms are active: {told}",
+        "`etcdctl alarm list` shows them. Against NOSPACE, compact and defragment",
     )
 
 

@@ -23,7 +23,7 @@ def parse_duration(value: object) -> timedelta:
     text = value.strip() if isinstance(value, str) else ""
     parts = _PART.findall(text)
     if not parts or "".join(number + unit for number, unit in parts) != text:
-        raise ValueError(f'not a duration: {value!r}; write it like "90s", "10m" or "1h30m"')
+        raise ValueError(f'{value!r} is not a duration: write it like "90s", "10m" or "1h30m"')
     return timedelta(seconds=sum(float(number) * _UNITS[unit] for number, unit in parts))
 
 

@@ -22,7 +22,7 @@ def check_endpoints(status: ClusterStatus, endpoints: Collection[str], leaving: 
     left = len(_leading_to(status, endpoints, *(m for m in status.voters if m.id != leaving.id)))
     if left > 1:
         return ()
-    what = "the last configured endpoint" if left == 0 else "the last but one of the configured endpoints"
+    what = "at the last configured endpoint" if left == 0 else "at one of the last two configured endpoints"
     return (Check("endpoints", "warn", f"{leaving.label} is {what}", _HINT),)
 
 

@@ -54,9 +54,9 @@ class Failure(StrEnum):
     WRONG_CLUSTER = "WrongCluster"
     #: The learner became a voter before it could be removed.
     BECAME_VOTER = "BecameVoter"
-    #: The member is gone from the list, and not by this change.
+    #: The member is gone from the list, but not by this change.
     REMOVED_BY_OTHERS = "RemovedByOthers"
-    #: The member's peer URLs were changed, and not by this change.
+    #: The member's peer URLs were changed, but not by this change.
     PEER_URLS_CHANGED = "PeerURLsChanged"
     #: The lists say voter, the member itself says learner (etcd#18347).
     SPLIT_VIEW = "SplitView"

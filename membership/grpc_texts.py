@@ -13,7 +13,7 @@ _PLAIN = {
     "Connection refused": "connection refused",
     "Deadline Exceeded": "no answer in time",
     "connection attempt timed out before receiving SETTINGS frame": "the connection was accepted, and nothing came",
-    "Received http2 header with status: 404": "it is no etcd member (HTTP 404)",
+    "Received http2 header with status: 404": "it is not an etcd member (HTTP 404)",
 }
 
 

@@ -32,7 +32,7 @@ def judge_add(status: ClusterStatus, facts: Facts) -> Verdict:
             return Refuse(
                 Failure.PEER_URL_CONFLICT,
                 f"peer URL {', '.join(sorted(set(member.peer_urls) & wanted))} belongs to member {member.label}",
-                "a member joins under its own peer URLs; remove the other one first if it is gone",
+                "a member joins under its own peer URLs: remove the other member first if it is gone for good",
             )
         return Done()
     for member in status.members:
@@ -51,7 +51,7 @@ def judge_version(status: ClusterStatus) -> Refuse | None:
         if version_of(answer.version) < (3, 5):
             return Refuse(
                 Failure.UNSUPPORTED_VERSION,
-                f"member {answer.member_id} runs etcd {answer.version}; 3.5 is the oldest supported version",
+                f"member {answer.member_id} runs etcd {answer.version}, and 3.5 is the oldest supported version",
                 "upgrade etcd: 3.4 is end of life and ignores linearizable member lists",
             )
     return None
@@ -65,7 +65,7 @@ def judge_supported(status: ClusterStatus) -> Refuse | None:
         return Refuse(
             Failure.CORRUPT_ALARM,
             f"a CORRUPT alarm is active on {', '.join(corrupt)}",
-            "a new member would copy the corruption; remove the corrupt member first",
+            "a new member would copy the corruption: remove the corrupt member first",
         )
     return None
 
@@ -169,7 +169,7 @@ def judge_verified(status: ClusterStatus, facts: Facts) -> Verdict:
         return Wait("not every voter's list says voter yet")
     own = status.statuses.get(member.id)
     if own is None:
-        witness = "; its peer port and the leader's log speak for it" if member.id in status.witnessed else ""
+        witness = ", but its peer port and the leader's log speak for it" if member.id in status.witnessed else ""
         return Wait(f"the new voter does not answer: {status.why_silent(member.id)}{witness}")
     if own.is_learner:
         return Wait("the lists say voter, the member itself says learner")
@@ -199,6 +199,6 @@ def judge_rollback(status: ClusterStatus, facts: Facts) -> Verdict:
 def _removed_by_others(facts: Facts) -> Refuse:
     return Refuse(
         Failure.REMOVED_BY_OTHERS,
-        f"member {facts.name} ({facts.member_id}) is no longer in the member list, and not by this change",
-        "run the same join again to add it anew; its data directory must be empty",
+        f"member {facts.name} ({facts.member_id}) is no longer in the member list, but not by this change",
+        "run the same join again to add it anew, with an empty data directory",
     )

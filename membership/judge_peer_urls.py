@@ -27,7 +27,7 @@ def _judge_scheme(status: ClusterStatus, facts: Facts) -> Refuse | None:
     if not status.voters or not wrong:
         return None
     scheme = "https" if secure else "http"
-    others = "; over http, anybody at that address would get all data of the cluster" if secure else ""
+    others = ". Over http, any machine at that address would get all data of the cluster" if secure else ""
     return Refuse(
         Failure.INSECURE_PEER_URL,
         f"peer URL {wrong[0]} is not {scheme}, as the voters' peer URLs are{others}",

@@ -15,7 +15,7 @@ def judge_removal(status: ClusterStatus, facts: Facts) -> Verdict:
     if not target.is_learner and (refused := _judge_safety(status, target, facts)):
         return refused
     if status.leader == target.id:
-        return Refuse(Failure.STILL_LEADER, f"member {target.label} leads; leadership is moved first")
+        return Refuse(Failure.STILL_LEADER, f"member {target.label} leads, so leadership is moved first")
     return unsettled(status) or Ready()
 
 
@@ -28,7 +28,7 @@ def _judge_safety(status: ClusterStatus, target: Member, facts: Facts) -> Refuse
         return Refuse(
             Failure.CORRUPT_ALARM,
             f"a CORRUPT alarm is active on {', '.join(corrupt)}, and the member to be removed is {target.label}",
-            "remove the corrupt member first; --force if you know better",
+            "remove the corrupt member first (--force skips this check)",
         )
     final = voters - 1 + facts.returning
     least = facts.policy.min_voters
@@ -38,7 +38,7 @@ def _judge_safety(status: ClusterStatus, target: Member, facts: Facts) -> Refuse
         return Refuse(
             Failure.TOO_FEW_VOTERS,
             f"{voters} voters would become {final}, and min_voters is {facts.policy.min_voters}",
-            "replace the member, or join another one first; --force if fewer voters are wanted",
+            "replace the member, or join another member first (--force skips this check)",
         )
     return _judge_spare(status, target, facts) if status.leader else None
 
@@ -55,12 +55,14 @@ def _judge_spare(status: ClusterStatus, target: Member, facts: Facts) -> Refuse 
     arithmetic = f"{voters - 1} voters with {live} alive would spare {after}, now it is {before}"
     if after < 0:
         return Refuse(
-            Failure.QUORUM_AT_RISK, f"{arithmetic}: the cluster would lose its quorum; {others}", "mend them first"
+            Failure.QUORUM_AT_RISK,
+            f"{arithmetic}: the cluster would lose its quorum, and {others}",
+            "start them again first",
         )
     return Refuse(
         Failure.QUORUM_AT_RISK,
-        f"{arithmetic}, and min_spare is {facts.policy.min_spare}; {others}",
-        "join another member first; --force if it must be",
+        f"{arithmetic}, min_spare is {facts.policy.min_spare}, and {others}",
+        "join another member first (--force skips this check)",
     )
 
 

@@ -24,12 +24,12 @@ _BUGS = (
         (((3, 5, 0), (3, 5, 31)), ((3, 6, 0), (3, 6, 12))),
     ),
     Bug(
-        "promotes are not persisted in the v3 store, so 3.6 may refuse to start (etcd#19557, #20793); "
+        "promotes are not persisted in the v3 store, so 3.6 may refuse to start (etcd#19557, #20793): "
         "go through the latest 3.5 before 3.6",
         (((3, 5, 1), (3, 5, 24)),),
     ),
     Bug(
-        "removed members may come back after an upgrade to 3.6; go through 3.5.26 or later before it",
+        "removed members may come back after an upgrade to 3.6: go through 3.5.26 or later before it",
         (((3, 5, 0), (3, 5, 26)),),
     ),
     Bug("a learner that never started can be promoted", (((3, 5, 0), (3, 5, 7)),)),

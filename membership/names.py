@@ -30,9 +30,11 @@ def check_name(value: str) -> str:
     Raises ValueError for a name that could not stand in a workflow ID or in ETCD_INITIAL_CLUSTER.
     """
     if len(value) > LONGEST_NAME:
-        raise ValueError(f"a name of {len(value)} characters is too long; use {LONGEST_NAME} at most")
+        raise ValueError(f"a name of {len(value)} characters is too long: use {LONGEST_NAME} at most")
     if not _NAME.fullmatch(value):
-        raise ValueError(f"{value!r} is no valid name; use letters, digits, '.', '_' and '-', first a letter or digit")
+        raise ValueError(
+            f"{value!r} is not a valid name: use letters, digits, '.', '_' and '-', first a letter or digit"
+        )
     return value
 
 
@@ -89,20 +91,20 @@ def parse_url(value: str) -> Address:
         parts = urlsplit(value)
         port = parts.port
     except ValueError:
-        raise ValueError(f"{shown} is no valid URL; {_EXPECTED}") from None
+        raise ValueError(f"{shown} is not a valid URL: {_EXPECTED}") from None
     if parts.scheme not in ("http", "https"):
-        raise ValueError(f"{shown} has the scheme {parts.scheme!r}, not http or https; {_EXPECTED}")
+        raise ValueError(f"{shown} has the scheme {parts.scheme!r}, not http or https: {_EXPECTED}")
     if re.search(r"\s", value):
-        raise ValueError(f"{shown} has white space in it; {_EXPECTED}")
+        raise ValueError(f"{shown} has white space in it: {_EXPECTED}")
     if not parts.hostname or port is None:
-        raise ValueError(f"{shown} lacks a host or a port; {_EXPECTED}")
+        raise ValueError(f"{shown} lacks a host or a port: {_EXPECTED}")
     if parts.path not in ("", "/") or parts.query or parts.fragment or parts.username is not None:
-        raise ValueError(f"{shown} has more than scheme, host and port; {_EXPECTED}")
+        raise ValueError(f"{shown} has more than scheme, host and port: {_EXPECTED}")
     if port == 0:
-        raise ValueError(f"{shown} has the port 0, which no member can be reached at; {_EXPECTED}")
+        raise ValueError(f"{shown} has the port 0, where no member can be reached: {_EXPECTED}")
     host = _host(parts.hostname, bracketed=parts.netloc.startswith("["))
     if host is None:
-        raise ValueError(f"{shown} has a host that is no DNS name and no IP address; {_EXPECTED}")
+        raise ValueError(f"{shown} has a host that is neither a DNS name nor an IP address: {_EXPECTED}")
     return Address(parts.scheme, host, port)
 
 
@@ -127,7 +129,7 @@ def check_peer_url(value: str) -> str:
     """As `check_url`, for a new member's peer URL: the other members must be able to dial it."""
     address = parse_url(value)
     if address.is_unspecified:
-        raise ValueError(f"{value!r} is no address that other members can dial; write the new member's own address")
+        raise ValueError(f"{value!r} is not an address that other members can dial: write the new member's own address")
     return str(address)
 
 

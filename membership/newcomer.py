@@ -55,12 +55,12 @@ def _client_urls(status: ClusterStatus, member: Member) -> Iterable[Check]:
     others = [url for m in status.voters if m.id != member.id for url in m.client_urls]
     all_tls = bool(others) and all(urlsplit(url).scheme == "https" for url in others)
     some_loopback = any(_is_loopback(url) for url in others)
-    hint = "give it its own --advertise-client-urls: clients and this service reach it there"
+    hint = "give it its own --advertise-client-urls: clients and memberflow reach it there"
     for url in member.client_urls:
         if all_tls and urlsplit(url).scheme == "http":
             yield _url(f"it advertises {url}, without TLS, in a cluster with TLS", hint)
         if _is_unspecified(url):
-            yield _url(f"it advertises {url}, which is no address that anybody reaches", hint)
+            yield _url(f"it advertises {url}, which is not an address that clients can reach", hint)
         elif _is_loopback(url) and not some_loopback:
             yield _url(f"it advertises {url}, which only its own machine reaches", hint)
 

@@ -16,25 +16,37 @@ class Policy(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     min_voters: int = Field(3, ge=1, description="a removal that leaves fewer voters is refused")
-    min_spare: int = Field(1, ge=0, description="live voters minus quorum that a change should leave")
-    start_timeout: Duration = Field(parse_duration("10m"), description="for the new member to start, after the add")
-    stall_timeout: Duration = Field(parse_duration("5m"), description="without progress while progress is observable")
-    join_timeout: Duration = Field(parse_duration("2h"), description="for the whole join, from its turn on")
-    max_lag_entries: int = Field(100, ge=0, description="raft entries a learner may be behind to be caught up")
+    min_spare: int = Field(1, ge=0, description="spare (live voters minus quorum) that a change must leave")
+    start_timeout: Duration = Field(
+        parse_duration("10m"), description="longest time from the add until the new member starts"
+    )
+    stall_timeout: Duration = Field(
+        parse_duration("5m"), description="longest time without progress in a sync that can be observed"
+    )
+    join_timeout: Duration = Field(
+        parse_duration("2h"), description="longest time for a join or a removal, from its first turn on"
+    )
+    max_lag_entries: int = Field(
+        100, ge=0, description="a learner that lacks at most so many raft entries has caught up"
+    )
     foreign_learner_timeout: Duration = Field(
-        parse_duration("30m"), description="for somebody else's learner to leave the learner slot"
+        parse_duration("30m"),
+        description="longest wait for a learner from outside memberflow to leave the learner slot",
     )
     settle_timeout: Duration = Field(
         parse_duration("10m"),
-        description="for a member that was sent a call to be heard, before a change that goes back or fails has ended",
+        description="longest wait for a silent member that was sent a call, before a change goes back or fails",
     )
-    on_failure: Literal["rollback", "hold"] = Field("rollback", description="what to do when a clock runs out")
+    on_failure: Literal["rollback", "hold"] = Field(
+        "rollback", description="whether a change goes back or is held when a clock runs out"
+    )
     newcomer: Literal["hold", "warn"] = Field(
-        "hold", description="what to do before the promote of a new member whose own settings endanger the cluster"
+        "hold",
+        description="whether a join is held or only warns when the new member's own settings endanger the cluster",
     )
     snapshot_before_removal: str = Field(
         "",
-        description="where the worker saves a snapshot before a voter is removed; {cluster} and {time} are filled in",
+        description="path of the snapshot that is saved before a voter is removed ({cluster} and {time} are filled in)",
     )
 
     def with_limits_of(self, other: Policy) -> Policy:
@@ -51,7 +63,7 @@ class Policy(BaseModel):
     @classmethod
     def _snapshot_path(cls, value: str) -> str:
         if value and not value.startswith("/"):
-            raise ValueError(f"{value!r} is no absolute path; e.g. /var/backups/{{cluster}}-{{time}}.db")
+            raise ValueError(f"{value!r} is not an absolute path: write it like /var/backups/{{cluster}}-{{time}}.db")
         if set(re.findall(r"\{(.*?)\}", value)) - {"cluster", "time"}:
             raise ValueError(f"{value!r}: only {{cluster}} and {{time}} can be filled in")
         if value and "{time}" not in value:

@@ -129,7 +129,7 @@ def check_replace(
     checks = [*check_cluster(status), _judged("join", newcomer, good), *check_addresses(beside, facts)]
     if old is None:
         evidence = f"no member {request.old} is in the list: taken as removed already"
-        hint = f"if that is a slip of the pen, cancel: this replace would only join {facts.name}"
+        hint = f"if {request.old} is mistyped, cancel: this replace would only join {facts.name}"
         if record.was_removed:
             return (*checks, Check("old member", "ok", f"{request.old} is not in the list: removed already"))
         return (*checks, Check("old member", "warn", evidence, hint))
@@ -178,12 +178,14 @@ def first_half(status: ClusterStatus, old: Member | None, request: Replacement) 
         return FirstHalf(request.order, "asked for with --order")
     if is_down(status, old):
         return FirstHalf("remove-first", "the old member is down, and etcd may refuse an add while a voter is down")
-    return FirstHalf("add-first", "the old member is healthy, so the margin never shrinks")
+    return FirstHalf("add-first", "the old member is healthy, so the spare never shrinks")
 
 
 def _spare(status: ClusterStatus, when: str, voters: int, live: int) -> Check:
     before = spare(len(status.voters), len(status.live_voters))
-    return Check("spare", "ok", f"{before} voters may die now, {spare(voters, live)} {when} ({live} of {voters} alive)")
+    return Check(
+        "spare", "ok", f"voters that may die: {before} now, {spare(voters, live)} {when} ({live} of {voters} alive)"
+    )
 
 
 # ---- parts ----
@@ -198,9 +200,9 @@ def _several(status: ClusterStatus, wanted: Member | str) -> Check | None:
         same = [meant.id, other.id]
     if len(same) < 2:
         return None
-    hint = "give the hex ID of the one that is meant"
+    hint = "give the hex ID of the member"
     return Check(
-        "member", "refuse", f"{wanted} stands for several members: {', '.join(same)}", hint, Failure.AMBIGUOUS_MEMBER
+        "member", "refuse", f"{wanted} fits several members: {', '.join(same)}", hint, Failure.AMBIGUOUS_MEMBER
     )
 
 
@@ -210,12 +212,14 @@ def _removal(status: ClusterStatus, facts: Facts, target: Member, returning: int
     verdict: Verdict | None = judge_removal(status, facts)
     if isinstance(verdict, Refuse) and verdict.error == Failure.STILL_LEADER:
         verdict = None
-    lead = "; leadership is moved first" if status.leader == target.id else ""
+    lead = ", after its leadership is moved" if status.leader == target.id else ""
     checks = [_judged("removal", verdict, f"{target.label} can be removed{lead}")]
     others = status.without(target.id).learners
     if others:
         evidence = f"learner {others[0].label} is in the cluster, and is left alone"
-        checks.append(Check("learners", "warn", evidence, "if nobody waits for it, `memberflow remove` it by its ID"))
+        checks.append(
+            Check("learners", "warn", evidence, "if no change waits for it, `memberflow remove` it by its ID")
+        )
     if not target.is_learner:
         checks.append(_spare(status, "after the removal", len(status.voters) - 1, len(status.live_voters) - alive))
     return checks
@@ -237,6 +241,10 @@ def _judged(name: str, verdict: Verdict | None, good: str) -> Check:
         case Refuse(error, reason, hint):
             return Check(name, "refuse", reason, hint, error)
         case Wait(reason, foreign=foreign):
-            hint = "promote it with etcdctl, or `memberflow remove` it" if foreign else "the change waits until it can"
+            hint = (
+                "promote it with etcdctl, or `memberflow remove` it"
+                if foreign
+                else "the change waits for this, and then goes on"
+            )
             return Check(name, "wait", reason, hint)
     return Check(name, "ok", good)

@@ -43,7 +43,7 @@ def check_reused(target: Member, wanted: str, record: Record) -> tuple[Check, ..
     if target.name != wanted or record.removed_id in ("", target.id):
         return ()
     evidence = f"this change removed {wanted} as member {record.removed_id}, and {wanted} is another member by now"
-    hint = f"give the hex ID {target.id} if that one is to leave, too"
+    hint = f"give the hex ID {target.id} to remove that member, too"
     return (Check("member", "refuse", evidence, hint, Failure.NAME_REUSED),)
 
 
@@ -53,8 +53,8 @@ def check_absent(status: ClusterStatus, wanted: str, record: Record) -> Check:
         return Check("member", "ok", f"{wanted} is not in the member list: removed already")
     known = [text for m in status.members for text in (m.name, m.id) if text]
     close = get_close_matches(wanted, known, 1)
-    evidence = f"no member has the name or ID {wanted}, and no change of this service is known to have removed one"
+    evidence = f"no member has the name or ID {wanted}, and no change by memberflow is known to have removed one"
     hint = f"did you mean {close[0]}? " if close else ""
     if record.is_joining:
-        hint += f"A join of {wanted} is running; cancel it to take it back. "
+        hint += f"A join of {wanted} is running: cancel it to take it back. "
     return Check("member", "warn", evidence, f"{hint}Nothing is removed.")

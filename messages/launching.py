@@ -30,7 +30,7 @@ class LauncherUnavailable(MemberflowError):
 class LaunchConflict(MemberflowError):
     """Another container or volume, which isn't this member's, has the wanted name. Nothing was touched."""
 
-    hint = "look at it with `docker inspect`; remove or rename it, or give the new member another name"
+    hint = "look at it with `docker inspect`. Remove or rename it, or give the new member another name"
 
 
 class LaunchFailed(MemberflowError):

@@ -27,7 +27,7 @@ class _Frozen(BaseModel):
 
 def _printable(text: str) -> str:
     if not text.isprintable():
-        raise ValueError("has control characters in it; use printable ones")
+        raise ValueError("has control characters in it: use printable characters")
     return text
 
 
@@ -87,7 +87,7 @@ class _Newcomer(ChangeRequest):
 
 class _Goodbye(ChangeRequest):
     force: bool = Field(
-        default=False, description="skip min_voters, min_spare and alarms; never what etcd would refuse"
+        default=False, description="skip min_voters, min_spare and alarms (the quorum is never put at risk)"
     )
     preempt: bool = Field(default=False, description="cancel a held join that has the turn, if the old member is dead")
 
@@ -124,10 +124,10 @@ class ReplaceRequest(_Newcomer, _Goodbye):
     verb: ClassVar[Verb] = "replace"
 
     old: Name = Field(
-        description="the old member: its hex ID; or its name, if the new one has another name and other peer URLs"
+        description="hex ID of the old member, or its name if the new member has another name and other peer URLs"
     )
     order: Literal["auto", "add-first", "remove-first"] = Field(
-        "auto", description="which half comes first; auto: add-first while the old member is healthy"
+        "auto", description="which half comes first (auto: add-first while the old member is healthy)"
     )
 
     @property
@@ -138,7 +138,7 @@ class ReplaceRequest(_Newcomer, _Goodbye):
     def _old_is_not_new(self) -> Self:
         if self.old == self.name:
             raise ValueError(
-                f"old: {self.old!r} is also the new member's name; give the old member's hex ID, "
+                f"old: {self.old!r} is also the new member's name: give the old member's hex ID, "
                 "so that a repeated replace can never remove the new member"
             )
         return self

@@ -105,7 +105,7 @@ class Change(Generic[R]):
         """The next course after a stop: held where the change stands, or back."""
         self.interruptions.clocks.end()
         if stop.error == Failure.JOIN_TIMEOUT and self.board.view.waits_for:
-            stop.reason += f"; in the end it waited for: {self.board.view.waits_for}"
+            stop.reason += f", and still waits for: {self.board.view.waits_for}"
         if stop.kind == "clock" and self.cluster.facts.policy.on_failure == "hold":
             self.explain(stop)
             self.interruptions.hold("; ".join(filter(None, (f"{stop.error}: {stop.reason}", stop.hint))))
@@ -196,7 +196,7 @@ class Change(Generic[R]):
     def _start_join_timeout(self) -> None:
         limit = self.cluster.facts.policy.join_timeout
         reason = f"the change took longer than join_timeout ({format_duration(limit)})"
-        hint = "`memberflow status` shows the cluster; run the same command again once what it waited for is mended"
+        hint = "`memberflow status` shows the cluster. Repair the cause of the wait, then run the same command again"
         self.interruptions.clocks.start("join_timeout", limit, Stop("clock", Failure.JOIN_TIMEOUT, reason, hint))
 
 

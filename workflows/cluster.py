@@ -126,14 +126,14 @@ class Cluster:
 
     async def look_after(self, act: str) -> ClusterStatus:
         """The look that shows the effect of an act. Nothing interrupts it, and without quorum it waits."""
-        self._board.waits_for(f"a look at the cluster, to see what became of {act}")
+        self._board.waits_for(f"a look at the cluster, for the effect of {act}")
         look = self._look(LOOK_AGAIN)
-        return self._saw(await self.start(Observe.check_status, look, LOOK, f"what became of {act}"))
+        return self._saw(await self.start(Observe.check_status, look, LOOK, f"look for the effect of {act}"))
 
     async def look_after_barrier(self, act: str) -> ClusterStatus:
         """A look that shows for good whether an ambiguous act took effect. Without quorum it waits."""
-        self._board.waits_for(f"one more raft entry to commit, to know what became of {act}")
-        why = f"settle what became of {act}"
+        self._board.waits_for(f"one more raft entry to commit, which decides the fate of {act}")
+        why = f"decide the fate of {act}"
         return self._saw(await self.start(Observe.check_after_barrier, self._look(LOOK_AGAIN), LOOK, why))
 
     def _saw(self, status: ClusterStatus) -> ClusterStatus:
@@ -171,7 +171,7 @@ class Cluster:
     async def settled(self, calls: tuple[SentCall, ...], timeout: float, avoid: tuple[str, ...]) -> Settlement:
         """Waits for calls to be settled, for `timeout` seconds. Nothing interrupts it."""
         order = SettleOrder(self.name, self.facts.cluster_id, calls, timeout, self._member, avoid, self._voter_urls)
-        queue, why = waits_queue(self.profile.task_queue), f"{self._member}: wait until what was sent is settled"
+        queue, why = waits_queue(self.profile.task_queue), f"{self._member}: wait until the sent calls are settled"
         return await start(Settling.wait_until_settled, order, WAIT, why, queue)
 
     # ---- acts ----

@@ -57,7 +57,7 @@ class Container:
         change.board.waits_for(f"launcher {order.launcher} to start the member")
         try:
             if member.name and not await self._describe(order, "is it launched?"):
-                change.board.warn("the member runs already, and was not launched by this service: nothing was launched")
+                change.board.warn("the member runs already, and memberflow did not launch it: nothing was launched")
                 return
             self.launched = order
             await change.interruptions.interruptible(
@@ -69,12 +69,12 @@ class Container:
     async def stop(self) -> None:
         """Takes `launch` back: removes the container and its data."""
         if self.launched:
-            await self._stop(self.launched, "stop what was launched")
+            await self._stop(self.launched, "stop the launched container")
 
     async def stop_old(self, old: Member) -> None:
         """Stops the container of a replaced member, if the same launcher had started it."""
         if self._launcher and old.name:
-            await self._stop(self._order(old.name, old.id), f"stop what was launched for {old.name}")
+            await self._stop(self._order(old.name, old.id), f"stop the container of {old.name}")
 
     async def explain(self, stop: Stop) -> None:
         """Adds the state of the launched container to the reason."""

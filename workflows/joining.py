@@ -46,7 +46,7 @@ class Joining:
         """From the look with the turn to the look at the new voter."""
         status = await self.learner.add(status)
         if self.learner.is_voter(status) and not self.learner.added_by_this_run:
-            self._change.board.warn(f"{self._request.name} is a voter already, and not by this run")
+            self._change.board.warn(f"{self._request.name} was a voter before this run")
             status = await self._verify(status)
             self._hand_over_again(status)
             return status
@@ -66,7 +66,7 @@ class Joining:
             return None
         self._change.board.enter("rollback")
         self.learner.take_back_handover()
-        status = await self._change.cluster.look("is there anything of ours to remove?")
+        status = await self._change.cluster.look("is there a learner of this change to remove?")
         self.learner.forget_if_gone(status)
         if self.learner.became_voter(status) and stop.kind in ("cancelled", "clock"):
             return await self._too_late(status, stop, "the member is a voter by now")
@@ -137,7 +137,7 @@ class Joining:
             await self._hold_before_promote()
             status = await settle(self._change, PROMOTE, status)
         if not self._change.cluster.did(PROMOTE.what):
-            self._change.board.warn("the member was promoted, and not by this change")
+            self._change.board.warn("the member was promoted, but not by this change")
         return status
 
     async def _judge_newcomer(self, status: ClusterStatus) -> None:
@@ -149,7 +149,7 @@ class Joining:
             return
         self._was_judged = True
         told = "; ".join(f"{check.evidence} ({check.hint})" for check in found)
-        self._change.interruptions.hold(f"the new member is not fit to vote yet: {told}; resume promotes it as it is")
+        self._change.interruptions.hold(f"the new member is not fit to vote yet: {told}. `resume` promotes it as it is")
         await self._change.interruptions.safe_point()
 
     async def _hold_before_promote(self) -> None:
@@ -178,7 +178,7 @@ class Joining:
 
 def _tell_of_learner(stop: Stop, late: Stop) -> None:
     """The learner is still there: `cancelled` would mean that nothing is left."""
-    stop.reason = f"{stop.reason}; and its learner could not be removed: {late.reason}"
+    stop.reason = f"{stop.reason}, and its learner could not be removed: {late.reason}"
     stop.hint = late.hint
     if stop.kind == "cancelled":
         stop.kind, stop.error = "failed", late.error
@@ -188,6 +188,6 @@ def _silent_voter(status: ClusterStatus, member: Member, request: JoinRequest | 
     """Advice about a voter that does not answer: it may be down, or its disk may be lost."""
     again = f"memberflow replace {request.cluster} {member.id} {request.name} --peer-url {request.peer_urls[0]}"
     return (
-        f"{member.label} is a voter and does not answer ({status.why_silent(member.id)}); start it with its own data "
+        f"{member.label} is a voter and does not answer ({status.why_silent(member.id)}). Start it with its own data "
         f"directory. If that is lost, the member cannot come back under this ID: replace it with `{again}`"
     )

@@ -74,7 +74,9 @@ class Learner:
         if self._is_ours(member):
             change.turn.report(status, added=member.id)
         else:
-            change.board.warn(f"learner {member.id} was not added by this change; it is not removed if the join fails")
+            change.board.warn(
+                f"learner {member.id} was not added by this change, so it is not removed if the join fails"
+            )
         if not member.name:
             self._start_timeout(member)
         return status

@@ -101,4 +101,4 @@ def _turn(turns: TurnsState) -> Check:
     ahead = [t.workflow_id for t in (turns.holder, *turns.waiting) if t]
     if ahead:
         return Check("turn", "wait", f"behind {', '.join(ahead)}", "`memberflow status` shows what they wait for")
-    return Check("turn", "ok", "nobody changes the cluster")
+    return Check("turn", "ok", "no other change of the cluster runs")

@@ -50,7 +50,7 @@ class Removing:
             cluster.facts, member_id=self._target.id, returning=self._returning, force=self._request.force
         )
         if status.member(self._target.id) is None:
-            self._change.board.warn(f"member {self._target.label} was removed, and not by this change")
+            self._change.board.warn(f"member {self._target.label} was removed, but not by this change")
         else:
             await self._judge_beforehand(status)
             await self._save_snapshot()
@@ -65,7 +65,7 @@ class Removing:
             if not isinstance(verdict, Refuse) or verdict.error == Failure.STILL_LEADER:
                 return
             await refusals.doubt(verdict)
-            status = await self._change.cluster.look("does it stay so?")
+            status = await self._change.cluster.look("is it still refused?")
 
     async def _save_snapshot(self) -> None:
         change = self._change
@@ -96,7 +96,7 @@ class Removing:
                 if stop.error != Failure.STILL_LEADER or not left:
                     raise
         if not self._change.cluster.did(REMOVE.what):
-            self._change.board.warn("the member was removed, and not by this change")
+            self._change.board.warn("the member was removed, but not by this change")
         return status
 
     async def went_after_all(self, stop: Stop) -> ClusterStatus | None:

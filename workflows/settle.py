@@ -182,7 +182,7 @@ async def _act_and_look(
     report = await cluster.act(step.act, step.name, step.what)
     ended = workflow.time()
     if report.answer_lost:
-        change.board.warn(f"the answer to {step.what} was lost on the way; the member list shows its effect")
+        change.board.warn(f"the answer to {step.what} was lost on the way, but the member list shows its effect")
     if step.removes:
         cluster.avoid(status)
     status = await cluster.look_after(step.what)
@@ -208,7 +208,9 @@ async def _wait(change: Change[Any], step: Step, wait: Wait, launch: LaunchOrder
     if wait.foreign:
         limit = change.cluster.facts.policy.foreign_learner_timeout
         reason = f"{wait.reason}, for longer than foreign_learner_timeout ({format_duration(limit)})"
-        hint = "not this service's to take away: promote it with etcdctl or `memberflow remove` it, then try again"
+        hint = (
+            "memberflow did not add it, so it stays: promote it with etcdctl or `memberflow remove` it, then try again"
+        )
         clocks.start("foreign_learner_timeout", limit, Stop("clock", Failure.FOREIGN_LEARNER, reason, hint))
     await change.cluster.wait(step.wait, step.name, f"wait: {wait.reason}", foreign=wait.foreign)
     clocks.end("foreign_learner_timeout")

@@ -51,15 +51,15 @@ class Steered:
             )
             return await body
 
-    @workflow.query(description="Where the change is: stage, what it waits for, sync progress, calls sent")
+    @workflow.query(description="The state of the change: stage, reason of its wait, sync progress, calls sent")
     def progress(self) -> ChangeView:
         return self._running().board.view
 
-    @workflow.query(description="The ETCD_* values with which the new member must be started; null before the add")
+    @workflow.query(description="The ETCD_* values with which the new member must be started (null before the add)")
     def handover(self) -> Handover | None:
         return self._change.handover if self._change else None
 
-    @workflow.query(description="How the change stands in its cluster's turns; ClusterTurns asks it")
+    @workflow.query(description="The place of the change in its cluster's turns, for ClusterTurns")
     def claim(self) -> Claim:
         return self._change.turn.claim if self._change else Claim()
 
@@ -81,9 +81,9 @@ class Steered:
         if board.view.held:
             return board.view
         if not interruptions.is_held:
-            raise ApplicationError("it was let go on before it came to its next safe point", type="NotHeld")
+            raise ApplicationError("it was resumed before its next safe point", type="NotHeld")
         interruptions.resume()  # a replace has safe points again later, and must not be held there after a "no" here
-        raise ApplicationError("too late: the change came past its last safe point", type="TooLate")
+        raise ApplicationError("too late: the change is past its last safe point", type="TooLate")
 
     @hold.validator
     def _may_hold(self, by: str = "") -> None:
@@ -101,7 +101,9 @@ class Steered:
         if self._change is None or not self._change.interruptions.is_held:
             raise ApplicationError("the change is not held", type="NotHeld")
 
-    @workflow.update(description="Cancels the change: what it added is removed; refused when it is too late")
+    @workflow.update(
+        description="Cancels the change, and removes the learner that it added. Refused when it is too late"
+    )
     async def cancel(self, by: str = "") -> ChangeView:
         change = self._running()
         # One path for every cancel: this asks Temporal for the same as the UI's own button.

@@ -32,7 +32,7 @@ def stop_of(error: ActivityError, kind: StopKind) -> Stop:
     while cause.__cause__ is not None and not (isinstance(cause, ApplicationError) and cause.type):
         cause = cause.__cause__
     if isinstance(cause, TemporalTimeout) and cause.type is TimeoutType.SCHEDULE_TO_START:
-        hint = "start one that serves this cluster's task queue: `memberflow worker --serve QUEUE`"
+        hint = "start a worker for this cluster's task queue: `memberflow worker --serve QUEUE`"
         return Stop(kind, Failure.NO_WORKER, "no worker took the work in time", hint)
     if isinstance(cause, ApplicationError):
         hint = str(cause.details[0]) if cause.details else ""

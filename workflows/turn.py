@@ -212,7 +212,7 @@ class Turn:
 def _told(state: TurnsState, ticket: Ticket) -> str:
     """The changes ahead, for a person."""
     if state.resting or state.rest_first:
-        return "its turn: the turns rest, since a change that had one, or the turns themselves, were ended from outside"
+        return "its turn. The turns rest: a change that had the turn, or ClusterTurns itself, was ended from outside"
     line = [t for t in (state.holder, *state.waiting) if t]
     ahead = [t.workflow_id for t in (line[: line.index(ticket)] if ticket in line else line)]
     return f"its turn behind {', '.join(ahead)}" if ahead else "its turn"

@@ -70,7 +70,7 @@ class ClusterTurns:
             self._line.enter(ticket)
             self._ask(ticket)
 
-    @workflow.query(description="Who holds the turn, who waits in which order, which learners were added by whom")
+    @workflow.query(description="The change that has the turn, the changes in line, and the learners that each added")
     def turns(self) -> TurnsState:
         return self._line.state
 
@@ -85,9 +85,9 @@ class ClusterTurns:
         try:
             state: TurnsState = workflow.payload_converter().from_payload(argument.payload, TurnsState)
         except Exception as error:  # noqa: BLE001  (whatever a converter raises for a payload that it can't read)
-            raise ValueError(f"the argument is no state of turns: {error}") from None
+            raise ValueError(f"the argument is not a state of turns: {error}") from None
         if workflow.info().continued_run_id is None and state != TurnsState(rest_first=state.rest_first):
-            raise ValueError("the turns begin without a state; only their own next run is handed one")
+            raise ValueError("the turns begin without a state: only their own next run gets one")
         return state
 
     async def _begin(self) -> None:

@@ -84,8 +84,8 @@ class Unsettled:
         waited = f"waited for settle_timeout ({limit})"
         stop.reason = f"{'; '.join(self.reasons)}; {waited}; it was to end for this: {stop.reason}"
         stop.hint = (
-            "thaw or restart that member, then look at the members with `memberflow status`; "
-            "remove a learner that comes late with `memberflow remove CLUSTER ID`"
+            "thaw or restart that member, then look at the members with `memberflow status`. "
+            "Remove a learner that comes late with `memberflow remove CLUSTER ID`"
         )
 
     async def settle(self) -> None:

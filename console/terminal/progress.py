@@ -34,7 +34,7 @@ _STAGES = {
 }
 _SYNC_STRETCH = 75
 
-_NO_WORKER = "no worker answers; the change goes on as soon as one is up"
+_NO_WORKER = "no worker answers: the change goes on as soon as one is up"
 
 
 class Display:

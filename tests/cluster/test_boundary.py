@@ -127,10 +127,10 @@ async def test_acts_run_in_changes_alone(stranger):
     told = await stranger.ask("RemoveMember", "remove_member", order, f"mine-{uuid4()}")
     assert "is not the workflow ID of a remove" in told
     theirs = {"workflow_id": change_id(stranger.cluster.name, "remove", "etcd-1"), "run_id": "r"}
-    assert "the ticket is that of" in await stranger.ask("RemoveMember", "remove_member", {**order, "ticket": theirs})
+    assert "the ticket belongs to" in await stranger.ask("RemoveMember", "remove_member", {**order, "ticket": theirs})
     own = change_id(stranger.cluster.name, "remove", "x")
     another = {**order, "ticket": {"workflow_id": own, "run_id": str(uuid4())}}
-    assert "the ticket is that of another run" in await stranger.ask("RemoveMember", "remove_member", another, own)
+    assert "the ticket belongs to another run" in await stranger.ask("RemoveMember", "remove_member", another, own)
 
 
 async def test_a_removal_is_judged_as_a_removal(stranger):
@@ -178,4 +178,4 @@ async def test_the_container_of_a_voter_stays(stranger):
     environment = {"ETCD_NAME": target.name, "LD_PRELOAD": "/x"}
     order["launch"] = {**launch, "environment": environment}
     told = await stranger.ask("JoinMember", "launch_member", order, change_id(stranger.cluster.name, "join", "z"))
-    assert "'LD_PRELOAD' is no value of a handover" in told
+    assert "'LD_PRELOAD' is not a value of a handover" in told

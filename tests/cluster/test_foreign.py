@@ -208,7 +208,7 @@ def test_it_removes_the_learner(lab, etcdctl):
 
 
 def test_it_removes_the_member_while_the_removal_is_in_line(lab, etcdctl):
-    """Already removed, and not by this change."""
+    """Already removed, but not by this change."""
     cluster = lab.cluster(fresh=True)
     cluster.policy = LOOSE
     holder = cluster.join(cluster.new_member())

@@ -72,7 +72,7 @@ def test_a_healthy_cluster(lab):
     assert check(ends["join"], "leader")["evidence"].startswith(f"{leader.name} ({cluster.id_of(leader)}), term ")
     assert check(ends["join"], "voters")["evidence"] == "3 of 3 alive"
     assert new.peer_url in check(ends["join"], "join")["evidence"]
-    assert "1 voters may die now, 0 after the removal" in check(ends["remove"], "spare")["evidence"]
+    assert "voters that may die: 1 now, 0 after the removal" in check(ends["remove"], "spare")["evidence"]
     lead = plan(cluster, "remove", leader.name)
     assert "leadership is moved first" in check(lead, "removal")["evidence"]
     table = lab.run("plan", "join", cluster.name, new.name, "--peer-url", new.peer_url)
@@ -241,7 +241,7 @@ def test_the_orders_of_a_replace(lab):
     old_id = cluster.id_of(old)
     healthy = plan_replace(cluster, old.name, new)
     assert check(healthy, "order")["evidence"] == (
-        "add-first: the old member is healthy, so the margin never shrinks"
+        "add-first: the old member is healthy, so the spare never shrinks"
     ), healthy
     wiped = plan_replace(cluster, old_id, old)
     assert check(wiped, "order")["evidence"] == "remove-first: the new member has the old one's name or peer URL", wiped

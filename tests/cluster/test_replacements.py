@@ -32,7 +32,7 @@ REMOVE_FIRST = ["MemberRemove", "MemberAdd", "MemberPromote"]
     ids=["healthy", "dead", "leader"],
 )
 def test_a_member(lab, target, calls):
-    """A healthy one goes last, so the margin never shrinks; a dead one first: etcd refuses an add while one is down."""
+    """A healthy one goes last, so the spare never shrinks; a dead one first: etcd refuses an add while one is down."""
     cluster = lab.cluster(fresh=True)
     with Replacing(cluster, target(cluster), cluster.new_member()) as run:
         pass

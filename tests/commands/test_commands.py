@@ -34,7 +34,7 @@ def test_version(lab):
     [
         (("join", "prod"), "Missing argument"),
         (("join", "prod", "n"), "Missing option"),
-        (("join", "a b", "n", "--peer-url", "http://a:1"), "cluster: 'a b' is no valid name"),
+        (("join", "a b", "n", "--peer-url", "http://a:1"), "cluster: 'a b' is not a valid name"),
         (("join", "prod", "n", "--peer-url", "a:1"), "peer_urls[0]"),
         (("join", "prod", "n", "--peer-url", "http://a:1", "--until", "voted"), "--until: 'voted'"),
         (("join", "prod", "n", "--peer-url", "http://a:1", "--timeout", "soon"), "not a duration"),

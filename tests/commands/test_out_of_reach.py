@@ -262,7 +262,7 @@ def test_a_handover_dies_when_the_rollback_begins(lab, tmp_path):
     lab.cancel(workflow_id)
     eventually(lambda: lab.view(workflow_id)["stage"] == "rollback", "the rollback")
     dead = lab.run("env", cluster.name, join.new.name, "--json")
-    assert (dead.code, "its handover is dead" in error_of(dead)) == (1, True), dead
+    assert (dead.code, "its handover must not be used" in error_of(dead)) == (1, True), dead
     file = tmp_path / "late.env"
     late = ("--peer-url", join.new.peer_url, "--env-file", str(file), "--until", "added", "--timeout", "2s", "--json")
     attached = lab.run("join", cluster.name, join.new.name, *late)

@@ -15,8 +15,8 @@ from messages.launching import LaunchConflict
 @pytest.mark.parametrize(
     ("labels", "members", "told"),
     [
-        ({}, (), "not memberflow that made it"),
-        ({containers.CLUSTER: "a", containers.MEMBER: "b"}, (), "that of member b of cluster a"),
+        ({}, (), "memberflow did not make it"),
+        ({containers.CLUSTER: "a", containers.MEMBER: "b"}, (), "belongs to member b of cluster a"),
         ({containers.CLUSTER_ID: "f1"}, (), "member etcd-4 of cluster .* with the ID f1, not cdf818194e3a8c32"),
         ({containers.CLUSTER_ID: "f1", containers.MEMBER_ID: "1"}, ("2",), "with the ID f1, not cdf818194e3a8c32"),
         ({containers.CLUSTER_ID: "", containers.MEMBER_ID: "1"}, ("2",), r"with the ID \(none\), not cdf818194e3a8c32"),

@@ -59,8 +59,8 @@ def other_server():
 @pytest.mark.parametrize(
     ("status", "body", "told"),
     [
-        (200, b"{}", "it is no Docker engine"),
-        (200, b"<html>", "it is no Docker engine"),
+        (200, b"{}", "not that of a Docker engine"),
+        (200, b"<html>", "not that of a Docker engine"),
         (403, b'{"message": "not for you"}', "refuses: not for you"),
         (500, b"<html>" + b"sorry " * 1000, "refuses: <html>sorry"),
     ],

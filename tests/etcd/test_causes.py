@@ -92,7 +92,7 @@ def test_https_to_a_plain_port(single, tls):
 
 
 def test_a_peer_url(single):
-    """It answers in HTTP, but it is no client URL."""
+    """It answers in HTTP, but it is not a client URL."""
     assert told(single.peer_url) == (
         f"{single.peer_url}: it is a peer URL: name the client URL of the member, by default at port 2379"
     )
@@ -198,7 +198,7 @@ def test_a_name_in_the_cn_alone_is_not_accepted(tmp_path):
     ca, cert, key = common_name_only("localhost")
     (tmp_path / "ca").write_bytes(ca)
     server = Shown(tmp_path, cert, key)
-    text = "its certificate has no subject alternative name; the CN 'localhost' is not accepted"
+    text = "its certificate has no subject alternative name, and the CN 'localhost' is not accepted"
     assert told(server.url, ca=tmp_path / "ca") == f"{server.url}: {text}"
     calls = Calls(Access((server.url,), ca=tmp_path / "ca"))
     with pytest.raises(e.Untrusted, match="the CN 'localhost' is not accepted"):

@@ -45,7 +45,7 @@ async def test_a_voter_that_says_nothing_is_not_verified(scene):
 
 
 async def test_a_removal_by_a_name_that_was_used_again(scene):
-    """A slip of the pen is told apart; what was removed stays removed; the new member of the name stays."""
+    """A mistyped name is noticed, a removed member counts as removed, and a new member of its name stays."""
     made = scene(4, **LOOSE)
     slip = await (await removal(made, "ectd-4")).result()
     assert (slip.outcome, slip.verified) == ("already-removed", False)

@@ -39,7 +39,7 @@ def raw(data: bytes, encoding: bytes = b"json/plain") -> RawValue:
     [
         ([], "argument"),
         ([GOOD, 2], "one argument is expected"),
-        ([{**GOOD, "name": "a b"}], "name: 'a b' is no valid name"),
+        ([{**GOOD, "name": "a b"}], "name: 'a b' is not a valid name"),
         ([{**GOOD, "peer_urls": ["x"]}], "peer_urls[0]: 'x' has the scheme"),
         ([{"cluster": "prod"}], "name: is required; peer_urls: is required"),
         ([None], "object with named fields"),

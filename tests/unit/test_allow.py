@@ -60,7 +60,7 @@ def test_a_bad_pattern_says_how_to_write_one(pattern):
     """When the file is read, and not when somebody asks."""
     with pytest.raises(ValidationError) as caught:
         Allow(peer_urls=(pattern,))
-    assert "is no pattern of peer URLs" in explain(caught.value)
+    assert "is not a pattern of peer URLs" in explain(caught.value)
     assert "write it like https://10.0.0.0/24:2380" in explain(caught.value)
 
 

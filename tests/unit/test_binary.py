@@ -218,7 +218,7 @@ def test_no_way_at_all(ways):
     with pytest.raises(NoEtcd) as caught:
         ways.find()
     first, *tried = str(caught.value).splitlines()
-    assert first == "no etcd binary; tried:"
+    assert first == "no etcd binary was found. Tried:"
     assert [line.split(":")[0] for line in tried] == ["  - PATH", "  - cache", "  - release archive", "  - go build"]
     assert "none is pinned for" in tried[2]
     assert "neither go nor uv" in tried[3]

@@ -124,7 +124,7 @@ def test_a_key_of_another_certificate(files):
     [
         ("ca.crt", b"no PEM", "holds no certificate in PEM format"),
         ("client.crt", b"", "holds no certificate in PEM format"),
-        ("client.key", b"no PEM", "is no private key in PEM format"),
+        ("client.key", b"no PEM", "is not a private key in PEM format"),
         ("password", b"\n", "is empty"),
         ("password", b"\xff", "is not UTF-8"),
     ],
@@ -179,7 +179,7 @@ def test_what_is_no_ca(files):
     files.authority.issue_cert("10.0.0.1", common_name="member").cert_chain_pems[0].write_to_path(
         files.folder / "ca.crt"
     )
-    assert any("is no CA certificate" in warning for warning in files.reports(datetime.now(UTC))["ca"].warnings)
+    assert any("is not a CA certificate" in warning for warning in files.reports(datetime.now(UTC))["ca"].warnings)
 
 
 def test_control_characters_in_a_name_are_made_visible(files):

@@ -85,17 +85,20 @@ def worker(tmp_path):
         ('cert = "c.crt"\nkey = "c.key"', "clusters.prod: cert and key need https endpoints and a ca"),
         ('ca = "ca.crt"', "clusters.prod: ca goes with https endpoints: the CA that signed the members' certificates"),
         ("policy = 5", "clusters.prod.policy: should be an object with named fields"),
-        ('policy.start_timeout = "soon"', "clusters.prod.policy.start_timeout: not a duration: 'soon'; write it like"),
-        ("policy.join_timeout = 10", "clusters.prod.policy.join_timeout: not a duration: 10; write it like"),
+        (
+            'policy.start_timeout = "soon"',
+            "clusters.prod.policy.start_timeout: 'soon' is not a duration: write it like",
+        ),
+        ("policy.join_timeout = 10", "clusters.prod.policy.join_timeout: 10 is not a duration: write it like"),
         ('policy.on_failure = "retry"', "clusters.prod.policy.on_failure: Input should be 'rollback' or 'hold'"),
         ("policy.min_spare = -1", "clusters.prod.policy.min_spare: Input should be greater than or equal to 0"),
         ("policy.min_voters = 0", "clusters.prod.policy.min_voters: Input should be greater than or equal to 1"),
         (
             'allow.peer_urls = ["10.0.0.0/24"]',
-            "clusters.prod.allow.peer_urls[0]: '10.0.0.0/24' is no pattern of peer URLs",
+            "clusters.prod.allow.peer_urls[0]: '10.0.0.0/24' is not a pattern of peer URLs",
         ),
         ('allow.verbs = ["add"]', "clusters.prod.allow.verbs[0]: Input should be 'join', 'remove' or 'replace'"),
-        ('cluster_id = "prod"', "clusters.prod.cluster_id: 'prod' is no cluster ID; write it in hex"),
+        ('cluster_id = "prod"', "clusters.prod.cluster_id: 'prod' is not a cluster ID: write it in hex"),
         ("allow.max_waiting = 0", "clusters.prod.allow.max_waiting: Input should be greater than or equal to 1"),
         ("allow.forced = true", "clusters.prod.allow.forced: unknown key"),
         ("policy.min_spares = 1", "clusters.prod.policy.min_spares: unknown key"),
@@ -119,14 +122,14 @@ def test_a_wrong_key_is_named(worker, line, told):
         ('[clusters.prod]\nendpoints = ["10.0.0.1:1"]', "clusters.prod.endpoints[0]: '10.0.0.1:1' has the scheme"),
         (
             '[clusters.prod]\nendpoints = ["http://a:1", "http://b"]',
-            "clusters.prod.endpoints[1]: 'http://b' lacks a host or a port; write scheme://host:port",
+            "clusters.prod.endpoints[1]: 'http://b' lacks a host or a port: write scheme://host:port",
         ),
         (
             '[clusters.prod]\nendpoints = ["http://a:1", "https://b:1"]',
-            "clusters.prod: endpoints mix http and https; a cluster has one of the two",
+            "clusters.prod: endpoints mix http and https: a cluster has one of the two",
         ),
         ('[clusters.prod]\nendpoints = ["https://a:1"]', "clusters.prod: ca goes with https endpoints"),
-        ('[clusters."a b"]\nendpoints = ["http://a:1"]', "clusters.a b: 'a b' is no valid name"),
+        ('[clusters."a b"]\nendpoints = ["http://a:1"]', "clusters.a b: 'a b' is not a valid name"),
         ("[clusters.prod\n", "not TOML: Expected ']' at the end of a table declaration (at line 1"),
     ],
 )
@@ -233,7 +236,7 @@ def test_a_wrong_table_stops_its_own_cluster_alone(worker):
     assert (clusters.policy("prod").min_spare, clusters.problem("prod")) == (0, "")
     worker.put("clusters.toml", f"{PLAIN}policy.min_spare = -1\n{other}policy.min_spare = 2\n")
     assert (clusters.policy("prod").min_spare, clusters.policy("test").min_spare) == (0, 2)
-    assert "the last good state is used" in clusters.problem("prod")
+    assert "The last good state is used" in clusters.problem("prod")
     worker.put("clusters.toml", other)
     with pytest.raises(UnknownCluster):
         clusters.policy("prod")
@@ -255,7 +258,7 @@ def test_two_names_of_one_cluster_are_refused(worker):
     clusters = worker.read(PLAIN + alias)
     assert clusters.policy("prod") == Policy()
     with pytest.raises(
-        InvalidConfiguration, match="is an endpoint of cluster prod, too; give an etcd cluster one name"
+        InvalidConfiguration, match="is an endpoint of cluster prod, too: give an etcd cluster one name"
     ):
         clusters.policy("alias")
     other = worker.read(PLAIN + PLAIN.replace("prod", "alias").replace("10.0.0.1", "10.0.0.9"))
@@ -280,7 +283,7 @@ def test_a_file_on_a_mount_that_hangs_stops_its_own_cluster_alone(worker, monkey
     for _ in range(3):
         assert clusters.connect("prod") is kept
     assert threading.active_count() == threads + 1
-    assert "password does not answer; does its mount hang?" in clusters.problem("prod")
+    assert "password does not answer: does its mount hang?" in clusters.problem("prod")
     assert clusters.connect("test")
     with (worker.folder / "password").open("w"):
         pass

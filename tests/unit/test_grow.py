@@ -65,7 +65,7 @@ EXPECTED = "expected a name and its peer URLs, e.g. `etcd-4 https://h:2380`"
         ("etcd-2=", EXPECTED),
         ("etcd-2 http://b:2380,", EXPECTED),
         ("etcd-2 http://b:2380 voter", "'voter' has the scheme '', not http or https"),
-        ("etcd/2 http://b:2380", "'etcd/2' is no valid name"),
+        ("etcd/2 http://b:2380", "'etcd/2' is not a valid name"),
     ],
 )
 def test_a_bad_line_names_file_and_line(file, line, says):

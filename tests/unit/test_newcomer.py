@@ -53,8 +53,8 @@ def test_nothing_is_said_of_settings_like_the_others(status):
         (look(version="3.6.9"), "runs etcd 3.6.9, which is older than the others' 3.7.1"),
         (look(others="https://10.0.0.{}:2379"), "advertises http://10.0.0.9:2379, without TLS"),
         (look(urls=("http://localhost:2379",)), "advertises http://localhost:2379, which only its own machine"),
-        (look(urls=("http://0.0.0.0:2379",)), "advertises http://0.0.0.0:2379, which is no address"),
-        (look(urls=("http://[::]:2379",)), "advertises http://[::]:2379, which is no address"),
+        (look(urls=("http://0.0.0.0:2379",)), "advertises http://0.0.0.0:2379, which is not an address"),
+        (look(urls=("http://[::]:2379",)), "advertises http://[::]:2379, which is not an address"),
     ],
 )
 def test_settings_that_endanger_the_cluster(status, told):

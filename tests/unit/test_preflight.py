@@ -55,7 +55,7 @@ OF_EVERY_CHANGE = [
     ("versions", "wait", "no member tells its version", cluster(3, statuses={})),
     ("versions", "warn", "3.9.0, 3.10.1: members run different", versions("3.10.1", "3.9.0", "3.10.1")),
     ("versions", "warn", "etcd 3.6.11, 3.6.12: MemberUpdate on a learner", versions("3.6.12", "3.6.11", "3.6.12")),
-    ("versions", "refuse", "member 2 runs etcd 3.4.30; 3.5 is the oldest", versions("3.5.31", "3.4.30")),
+    ("versions", "refuse", "member 2 runs etcd 3.4.30, and 3.5 is the oldest", versions("3.5.31", "3.4.30")),
     ("versions", "ok", "3.6.12", versions("3.6.12", "3.6.12", "3.6.12")),
     ("alarms", "ok", "none", cluster(3)),
     ("alarms", "warn", "NOSPACE on 2", cluster(3, statuses=words(alarms=(Alarm("2", "NOSPACE"),)))),
@@ -136,7 +136,7 @@ def test_a_name_of_two_members_is_refused():
     """By name it would be a guess; by ID, and once pinned, it is none."""
     for checks in (check_remove(TWINS, facts(policy=LOOSE), "etcd-3", force=True), checked(TWINS)):
         assert [(c.verdict, c.error) for c in checks] == [("refuse", "AmbiguousMember")]
-        assert f"etcd-3 stands for several members: 3, {NEW_ID}" in checks[0].evidence
+        assert f"etcd-3 fits several members: 3, {NEW_ID}" in checks[0].evidence
     for wanted in ("3", NEW_ID, voter(3)):
         assert refusal(check_remove(TWINS, facts(policy=LOOSE), wanted, force=False)) is None
 
@@ -148,19 +148,19 @@ def test_a_join_tells_where_and_the_spare():
     """Before and after, for who wonders whether it helps."""
     checks = check_join(cluster(5, down=("5",)), facts())
     assert the("join", checks).evidence == f"etcd-9 can be added at {NEW_URL}"
-    assert the("spare", checks).evidence == "1 voters may die now, 1 after the join (5 of 6 alive)"
+    assert the("spare", checks).evidence == "voters that may die: 1 now, 1 after the join (5 of 6 alive)"
 
 
 def test_a_removal_tells_what_would_be_done():
     """Leadership moves first; a learner in the cluster is left alone."""
     checks = check_remove(cluster(5, learner(), down=("5",)), facts(policy=LOOSE), "etcd-1", force=False)
-    assert the("removal", checks).evidence == "etcd-1 (1) can be removed; leadership is moved first"
+    assert the("removal", checks).evidence == "etcd-1 (1) can be removed, after its leadership is moved"
     assert the("learners", checks).evidence == "learner etcd-9 (9) is in the cluster, and is left alone"
-    assert the("spare", checks).evidence == "1 voters may die now, 0 after the removal (3 of 4 alive)"
+    assert the("spare", checks).evidence == "voters that may die: 1 now, 0 after the removal (3 of 4 alive)"
     assert the("learners", checks).verdict == "warn"
     dead = check_remove(cluster(5, down=("5",)), facts(policy=LOOSE), "5", force=False)
     assert the("removal", dead).evidence == "etcd-5 (5) can be removed"
-    assert the("spare", dead).evidence == "1 voters may die now, 1 after the removal (4 of 4 alive)"
+    assert the("spare", dead).evidence == "voters that may die: 1 now, 1 after the removal (4 of 4 alive)"
 
 
 def test_a_learner_costs_no_spare():
@@ -180,18 +180,18 @@ def test_a_pinned_member_that_is_gone_is_no_refusal():
 
 @pytest.mark.parametrize("wanted", ["etcd-9", NEW_ID])
 def test_a_member_that_was_removed_is_told_from_one_that_never_was(wanted):
-    """Both are success, and only of the one is it known; a slip of the pen gets the name that is close."""
+    """A removal by memberflow is known, and another is not. A mistyped name gets a hint with the closest name."""
     known = check_remove(cluster(3), facts(), wanted, force=False, record=Record(was_removed=True))[-1]
     assert (known.verdict, "removed already" in known.evidence) == ("ok", True)
     unknown = check_remove(cluster(3), facts(), wanted, force=False)[-1]
     assert (unknown.verdict, f"no member has the name or ID {wanted}" in unknown.evidence) == ("warn", True)
 
 
-def test_a_slip_of_the_pen_gets_a_hint():
+def test_a_mistyped_name_gets_a_hint():
     """And a name that is just being joined gets another one."""
     slip = check_remove(cluster(3), facts(), "ectd-3", force=False, record=Record(is_joining=True))[-1]
     assert "did you mean etcd-3?" in slip.hint
-    assert "A join of ectd-3 is running; cancel it" in slip.hint
+    assert "A join of ectd-3 is running: cancel it" in slip.hint
 
 
 def test_a_name_that_was_used_again_is_refused():

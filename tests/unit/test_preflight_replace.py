@@ -18,7 +18,7 @@ LEARNER = learner("old", "8", "http://10.0.0.8:2380")
 NEW_VOTER = replace(learner(), is_learner=False)
 
 
-HEALTHY = ("add-first", "the old member is healthy, so the margin never shrinks")
+HEALTHY = ("add-first", "the old member is healthy, so the spare never shrinks")
 DOWN = ("remove-first", "the old member is down, and etcd may refuse an add while a voter is down")
 SLOT = ("remove-first", "the old member is a learner and takes the learner slot")
 SAME = ("remove-first", "the new member has the old one's name or peer URL")
@@ -113,13 +113,13 @@ def test_a_removal_that_comes_last_is_told_by_its_spare():
     checks = checked(cluster(3))
     assert "removal" not in {c.name for c in checks}
     assert [c.evidence for c in checks if c.name == "spare"] == [
-        "1 voters may die now, 1 after the join (4 of 4 alive)",
-        "1 voters may die now, 1 after the removal (3 of 3 alive)",
+        "voters that may die: 1 now, 1 after the join (4 of 4 alive)",
+        "voters that may die: 1 now, 1 after the removal (3 of 3 alive)",
     ]
     told = [
         c.evidence for c in checked(cluster(4, down=("4",)), asked("etcd-4", order="add-first")) if c.name == "spare"
     ]
-    assert told[1] == "0 voters may die now, 1 after the removal (4 of 4 alive)"
+    assert told[1] == "voters that may die: 0 now, 1 after the removal (4 of 4 alive)"
 
 
 def test_between_its_halves_the_removal_is_judged_by_what_it_began_with():

@@ -35,10 +35,10 @@ REQUEST_OF = {"join": GOOD, "remove": REMOVE, "replace": REPLACE}
 @pytest.mark.parametrize(
     ("change", "told"),
     [
-        ({"cluster": "a b"}, "cluster: 'a b' is no valid name"),
-        ({"cluster": ""}, "cluster: '' is no valid name"),
-        ({"name": "-x"}, "name: '-x' is no valid name"),
-        ({"name": "a=b"}, "name: 'a=b' is no valid name"),
+        ({"cluster": "a b"}, "cluster: 'a b' is not a valid name"),
+        ({"cluster": ""}, "cluster: '' is not a valid name"),
+        ({"name": "-x"}, "name: '-x' is not a valid name"),
+        ({"name": "a=b"}, "name: 'a=b' is not a valid name"),
         ({"name": None}, "name: Input should be a valid string"),
         ({"peer_urls": []}, "peer_urls: should have at least one item"),
         ({"peer_urls": "https://a:1"}, "peer_urls: should be a list"),
@@ -48,14 +48,17 @@ REQUEST_OF = {"join": GOOD, "remove": REMOVE, "replace": REPLACE}
         ({"peer_urls": ["https://a:1/x"]}, "peer_urls[0]: 'https://a:1/x' has more than"),
         ({"peer_urls": ["https://root:pass@a:1"]}, "peer_urls[0]: 'https://…@a:1' has more than"),
         ({"peer_urls": [" https://a:1"]}, "peer_urls[0]: ' https://a:1' has white space in it"),
-        ({"peer_urls": ["https://a:99999"]}, "peer_urls[0]: 'https://a:99999' is no valid URL"),
-        ({"name": "n" * 129}, "name: a name of 129 characters is too long; use 128 at most"),
+        ({"peer_urls": ["https://a:99999"]}, "peer_urls[0]: 'https://a:99999' is not a valid URL"),
+        ({"name": "n" * 129}, "name: a name of 129 characters is too long: use 128 at most"),
         ({"cluster": "c" * 1200}, "cluster: a name of 1200 characters is too long"),
         ({"peer_urls": ["https://a:0"]}, "peer_urls[0]: 'https://a:0' has the port 0"),
-        ({"peer_urls": ["https://0.0.0.0:2380"]}, "'https://0.0.0.0:2380' is no address that other members can dial"),
-        ({"peer_urls": ["https://[::]:2380"]}, "'https://[::]:2380' is no address that other members can dial"),
+        (
+            {"peer_urls": ["https://0.0.0.0:2380"]},
+            "'https://0.0.0.0:2380' is not an address that other members can dial",
+        ),
+        ({"peer_urls": ["https://[::]:2380"]}, "'https://[::]:2380' is not an address that other members can dial"),
         *(
-            ({"peer_urls": [f"https://{host}:2380"]}, "has a host that is no DNS name and no IP address")
+            ({"peer_urls": [f"https://{host}:2380"]}, "has a host that is neither a DNS name nor an IP address")
             for host in (
                 "a,b",
                 "a=b",
@@ -72,13 +75,13 @@ REQUEST_OF = {"join": GOOD, "remove": REMOVE, "replace": REPLACE}
                 "1.2.3.999",
             )
         ),
-        ({"peer_urls": ["https://a\x1bb:2380"]}, "has a host that is no DNS name and no IP address"),
-        ({"peer_urls": ["https://[fe80::1%25eth0]:2380"]}, "has a host that is no DNS name and no IP address"),
-        ({"peer_urls": [f"https://{'a' * 64}:2380"]}, "has a host that is no DNS name and no IP address"),
+        ({"peer_urls": ["https://a\x1bb:2380"]}, "has a host that is neither a DNS name nor an IP address"),
+        ({"peer_urls": ["https://[fe80::1%25eth0]:2380"]}, "has a host that is neither a DNS name nor an IP address"),
+        ({"peer_urls": [f"https://{'a' * 64}:2380"]}, "has a host that is neither a DNS name nor an IP address"),
         ({"peer_urls": [f"https://a{n}:1" for n in range(17)]}, "peer_urls: "),
         ({"requested_by": "x" * 201}, "requested_by: String should have at most 200 characters"),
-        ({"requested_by": "me\x1b[2J"}, "requested_by: has control characters in it; use printable ones"),
-        ({"requested_by": "me\nroot"}, "requested_by: has control characters in it; use printable ones"),
+        ({"requested_by": "me\x1b[2J"}, "requested_by: has control characters in it: use printable characters"),
+        ({"requested_by": "me\nroot"}, "requested_by: has control characters in it: use printable characters"),
         ({"hold_before": "add"}, "hold_before: Input should be 'promote'"),
         ({"peer_url": "x"}, "peer_url: unknown key"),
     ],
@@ -93,24 +96,24 @@ def test_a_bad_request_names_the_field(change, told):
 @pytest.mark.parametrize(
     ("kind", "good", "change", "told"),
     [
-        (RemoveRequest, REMOVE, {"member": "a b"}, "member: 'a b' is no valid name; use letters"),
-        (RemoveRequest, REMOVE, {"member": ""}, "member: '' is no valid name; use letters"),
+        (RemoveRequest, REMOVE, {"member": "a b"}, "member: 'a b' is not a valid name: use letters"),
+        (RemoveRequest, REMOVE, {"member": ""}, "member: '' is not a valid name: use letters"),
         (RemoveRequest, REMOVE, {"force": "perhaps"}, "force: Input should be a valid boolean"),
         (RemoveRequest, REMOVE, {"preempt": None}, "preempt: Input should be a valid boolean"),
         (RemoveRequest, REMOVE, {"name": "etcd-3"}, "name: unknown key"),
         (RemoveRequest, {"cluster": "prod"}, {}, "member: is required"),
-        (ReplaceRequest, REPLACE, {"old": "a b"}, "old: 'a b' is no valid name; use letters"),
+        (ReplaceRequest, REPLACE, {"old": "a b"}, "old: 'a b' is not a valid name: use letters"),
         (ReplaceRequest, REPLACE, {"old": None}, "old: Input should be a valid string"),
         (
             ReplaceRequest,
             REPLACE,
             {"old": "etcd-4"},
-            "old: 'etcd-4' is also the new member's name; give the old member",
+            "old: 'etcd-4' is also the new member's name: give the old member",
         ),
         (ReplaceRequest, REPLACE, {"order": "first"}, "order: Input should be 'auto', 'add-first' or 'remove-first'"),
         (ReplaceRequest, REPLACE, {"peer_urls": []}, "peer_urls: should have at least one item"),
         (ReplaceRequest, REPLACE, {"peer_urls": ["a:1"]}, "peer_urls[0]: 'a:1' has the scheme 'a', not http or https"),
-        (ReplaceRequest, REPLACE, {"launcher": "a b"}, "launcher: 'a b' is no valid name; use letters"),
+        (ReplaceRequest, REPLACE, {"launcher": "a b"}, "launcher: 'a b' is not a valid name: use letters"),
         (ReplaceRequest, REPLACE, {"member": "x"}, "member: unknown key"),
         (ReplaceRequest, GOOD, {}, "old: is required"),
         (PlanRequest, {"verb": "add", "request": GOOD}, {}, "verb: Input should be 'join', 'remove' or 'replace'"),
@@ -118,7 +121,7 @@ def test_a_bad_request_names_the_field(change, told):
         (PlanRequest, {"verb": "join", "request": {}}, {}, "name: is required; peer_urls: is required"),
         (PlanRequest, {"verb": "remove", "request": GOOD}, {}, "member: is required; name: unknown key"),
         (PlanRequest, {"verb": "replace", "request": {**REPLACE, "old": "etcd-4"}}, {}, "old: 'etcd-4' is also"),
-        (PlanRequest, {"verb": "join", "request": {**GOOD, "cluster": "a b"}}, {}, "cluster: 'a b' is no valid name"),
+        (PlanRequest, {"verb": "join", "request": {**GOOD, "cluster": "a b"}}, {}, "cluster: 'a b' is not a valid"),
     ],
 )
 def test_a_bad_request_of_another_verb_names_the_field(kind, good, change, told):
@@ -267,7 +270,10 @@ def test_a_snapshot_path_may_be_filled_in(path):
 @pytest.mark.parametrize(
     ("path", "told"),
     [
-        ("backups/{time}.db", "'backups/{time}.db' is no absolute path; e.g. /var/backups/{cluster}-{time}.db"),
+        (
+            "backups/{time}.db",
+            "'backups/{time}.db' is not an absolute path: write it like /var/backups/{cluster}-{time}.db",
+        ),
         ("/x/{member}.db", "'/x/{member}.db': only {cluster} and {time} can be filled in"),
         ("/x/{cluster}-{}.db", "only {cluster} and {time} can be filled in"),
         ("/x/{time!r}.db", "only {cluster} and {time} can be filled in"),

@@ -124,7 +124,7 @@ def test_what_was_spoilt_on_the_way_leaves_nothing(tmp_path, case):
     error = failure(etcd, tmp_path)
     assert (error.type, error.non_retryable) == ("SnapshotFailed", True)
     assert len(etcd.avoided) == 3 * 2
-    assert f"{tmp_path}/x.db: the SHA-256 of what came" in error.message
+    assert f"{tmp_path}/x.db: the snapshot arrived damaged" in error.message
     assert not list(tmp_path.iterdir())
 
 
@@ -202,7 +202,9 @@ def test_what_passes_is_tried_again(tmp_path):
     etcd.spoil = broken_first(2)
     _, beats = saved(etcd, tmp_path, "x.db")
     assert (tmp_path / "x.db").read_bytes() == WHOLE
-    assert [beat.reason[:39] for beat in beats[:2]] == [f"the snapshot failed; try {n} of 3 follows" for n in (2, 3)]
+    assert [beat.reason[:43] for beat in beats[:2]] == [
+        f"the snapshot failed, and try {n} of 3 follows" for n in (2, 3)
+    ]
     assert "reset" in beats[0].reason
 
 

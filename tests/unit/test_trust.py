@@ -118,7 +118,7 @@ def test_a_ticket_is_its_own_changes():
     """By workflow ID and run ID; after a reset the first run's ID counts."""
     environment = inside("remove_member", "remove")
     own = order(environment)
-    assert "the ticket is that of 'memberflow:prod:remove:x'" in str(
+    assert "the ticket belongs to 'memberflow:prod:remove:x'" in str(
         refusal(environment, "act", replace(own, ticket=Ticket("memberflow:prod:remove:x", own.ticket.run_id)))
     )
     reset = replace(own, ticket=replace(own.ticket, run_id="first"))
@@ -230,8 +230,8 @@ def test_the_container_of_a_voter_is_not_stopped():
     for changes, told in (
         ({"member_id": voter.id}, "is a voter, so its container and its data stay"),
         ({"member_id": ""}, "no member ID was given"),
-        ({"cluster_id": "beef"}, "the container is of a cluster beef"),
-        ({"cluster_id": ""}, "the container is of a cluster (none)"),
+        ({"cluster_id": "beef"}, "the container belongs to cluster beef"),
+        ({"cluster_id": ""}, "the container belongs to cluster (none)"),
     ):
         assert told in str(refusal(stop, "stop", launch(**changes), file=file))
     asked(stop, "stop", launch(), file=file)
@@ -259,7 +259,7 @@ def test_a_snapshot_goes_where_the_workers_file_says():
         str(asked(save, "snapshot", "prod", "20260102T030405Z", file=file)) == "/var/backups/prod-20260102T030405Z.db"
     )
     for time in ("", "../../etc/cron.d/x", "20260102T030405Z/../x"):
-        assert "is no time of a snapshot" in str(refusal(save, "snapshot", "prod", time, file=file))
+        assert "is not the time of a snapshot" in str(refusal(save, "snapshot", "prod", time, file=file))
     assert refusal(save, "snapshot", "prod", "20260102T030405Z").name == "NotAllowed"
     assert (
         refusal(inside("save_snapshot", "join"), "snapshot", "prod", "20260102T030405Z", file=file).name == "NotTrusted"

@@ -18,11 +18,11 @@ options:
   cluster: {type: str, required: true, description: name of the cluster in the workers' clusters file}
   name: {type: str, required: true, description: name of the member}
   state: {type: str, choices: [present, absent], default: present, description: a voter of the cluster, or gone from it}
-  peer_urls: {type: list, elements: str, description: peer URLs of the member; with state=present}
+  peer_urls: {type: list, elements: str, description: peer URLs of the member, with state=present}
   replaces: {type: str, description: hex ID or name of the member that leaves in the same change}
   until: {type: str, choices: [added, done], default: done, description: when to return}
-  timeout: {type: str, default: 1h, description: how long to wait; the change goes on after it}
-  force: {type: bool, default: false, description: a removal may break the policy; never the quorum}
+  timeout: {type: str, default: 1h, description: how long to wait (the change goes on after it)}
+  force: {type: bool, default: false, description: a removal may break the policy, but never the quorum}
   executable: {type: str, default: memberflow, description: the command line}
 """
 
