@@ -1,4 +1,4 @@
-"""The watch of a launched container, while the wait for its member lasts."""
+"""Watches a launched container, while the wait for its member lasts."""
 
 from __future__ import annotations
 

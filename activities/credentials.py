@@ -1,4 +1,4 @@
-"""The certificates, keys and passwords of this worker's clusters: what expires when, and what other users may read."""
+"""The certificates, keys and passwords of this worker's clusters: their expiry, and files that other users may read."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """
-What earlier changes left behind in Temporal.
+Reads the record of earlier changes from Temporal.
 
-Whoever starts a workflow chooses its memo. So a memo only says which histories to read, and a history says what the
-workflow itself wrote down.
+The caller that starts a workflow chooses its memo. So a memo only tells which histories to read. The answer comes from
+the histories, which only the workflow itself can write.
 """
 
 from __future__ import annotations
@@ -19,9 +19,8 @@ from messages.orders import Look
 from messages.outcomes import Outcome
 from messages.requests import WORKFLOWS, change_id, turns_id
 
-#: Changes of a cluster that are read back to, the latest ones.
-_AS_MANY = 100
-#: Histories that are read for one question.
+# How many changes of a cluster are listed, the latest first, and how many histories are read for one question.
+_LISTED = 100
 _HISTORIES = 10
 
 _BEGUN = TypeAdapter(tuple[str, int, int])
@@ -29,9 +28,10 @@ _BEGUN = TypeAdapter(tuple[str, int, int])
 
 @dataclass(frozen=True)
 class Earlier:
-    """A question about the runs of a replace before this one; `old` is the old member's ID."""
+    """A question about the earlier runs of a replace."""
 
     workflow_id: str
+    #: The ID of the old member.
     old: str
 
 
@@ -46,13 +46,13 @@ class Past:
         """
         Voters and spare that the latest run of the replace that changed anything began with, if it did not succeed.
 
-        None where there is no such run for this member, or Temporal keeps it no longer.
+        None where there is no such run for this member, or Temporal no longer keeps it.
         """
         client = self._temporal.client
         query = f"WorkflowId = '{earlier.workflow_id}' AND WorkflowType = '{WORKFLOWS['replace']}'"
         runs = [run async for run in client.list_workflows(query, limit=20)]
         own = activity.info().workflow_run_id
-        # Its status may lag behind: what has just failed can still be listed as running.
+        # The listed status may lag behind: a run that has just failed may still be listed as running.
         for run in sorted(runs, key=lambda run: run.start_time, reverse=True):
             if run.status is WorkflowExecutionStatus.COMPLETED:
                 break
@@ -64,9 +64,9 @@ class Past:
 
 @dataclass(frozen=True)
 class _Begun:
-    """A replace that got as far as its first half, by its history."""
+    """A replace that began to change something, by its history."""
 
-    #: The old member, as it was asked for.
+    #: The old member, as the request gives it.
     asked: str
     old_id: str
     voters: int
@@ -74,10 +74,10 @@ class _Begun:
 
 
 async def read_record(client: Client, look: Look) -> Record:
-    """What the latest changes of the cluster say about it, and about the member that is to leave."""
+    """The record of the latest changes of the cluster, and of the member that is to leave."""
     types = ", ".join(f"'{name}'" for name in WORKFLOWS.values())
     query = f"WorkflowId STARTS_WITH '{turns_id(look.cluster)}:' AND WorkflowType IN ({types})"
-    listed = [run async for run in client.list_workflows(query, limit=_AS_MANY)]
+    listed = [run async for run in client.list_workflows(query, limit=_LISTED)]
     runs = sorted(listed, key=lambda run: run.start_time, reverse=True)
     done = [run for run in runs if run.status is WorkflowExecutionStatus.COMPLETED]
     latest = await _outcome(client, done[0]) if done else None
@@ -93,14 +93,14 @@ async def read_record(client: Client, look: Look) -> Record:
 
 
 async def _removed(client: Client, run: WorkflowExecution, leaving: str) -> tuple[str, bool]:
-    """The ID of the member that the latest run of this change removed, and whether it or one before removed any."""
+    """The ID of the member that this run removed, and whether this run or an earlier one removed a member at all."""
     if run.workflow_type == WORKFLOWS["replace"]:
         begun = await _begun(client, run)
         return (begun.old_id, True) if begun and begun.asked == leaving else ("", False)
     outcome = await _outcome(client, run)
     if outcome is None:
         return "", False
-    # A repeated removal hands on what it knew: `verified` is false where it knew nothing.
+    # A repeated removal hands on the knowledge of the earlier runs: `verified` is false where there is none.
     return outcome.member_id or "", outcome.verified is not False or outcome.outcome == "removed"
 
 
@@ -114,7 +114,7 @@ async def _was_replaced(client: Client, runs: list[WorkflowExecution], old: str)
 
 
 async def _may_be_of(run: WorkflowExecution, old: str) -> bool:
-    """Whether the memo does not speak against it: another client may have started the replace without one."""
+    """False if the memo shows another old member. Another client may have started the replace without a memo."""
     if "request" not in run.raw_info.memo.fields:
         return True
     try:
@@ -125,7 +125,7 @@ async def _may_be_of(run: WorkflowExecution, old: str) -> bool:
 
 
 async def _begun(client: Client, run: WorkflowExecution) -> _Begun | None:
-    """What the workflow wrote down when it began to change something; None if it did not."""
+    """The state that the workflow wrote down when it began to change something, None if it has not begun."""
     if "began_with" not in run.raw_info.memo.fields:
         return None
     asked, written = [], []
@@ -141,12 +141,12 @@ async def _begun(client: Client, run: WorkflowExecution) -> _Begun | None:
         request, begun = await client.data_converter.decode([asked[0], written[0]])
         old = str(request["old"])
         return _Begun(old, *_BEGUN.validate_python(begun))
-    except Exception:  # noqa: BLE001  (another worker than ours may have written anything)
+    except Exception:  # noqa: BLE001  (a foreign worker may have written anything)
         return None
 
 
 async def _outcome(client: Client, run: WorkflowExecution) -> Outcome | None:
-    """How a completed change ended; None where that is not readable as an outcome."""
+    """The outcome of a completed change, None where its result is not an outcome."""
     try:
         return Outcome.model_validate(
             await client.get_workflow_handle(run.id, run_id=run.run_id).result(follow_runs=False)

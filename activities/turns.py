@@ -99,7 +99,7 @@ class Turns:
 
     @activity.defn
     async def preempt(self, asking: Asking) -> bool:
-        """Cancels the change that has the turn, if that is a join, and held at this moment; whether it was."""
+        """Cancels the change that has the turn, if that is a join and held at this moment. True if it was."""
         holder = (await self.read_turns(asking.cluster)).holder
         if holder is None or verb_of(asking.cluster, holder.workflow_id) != "join":
             return False
@@ -144,7 +144,7 @@ class Turns:
 
     @activity.defn
     async def find_changes(self, cluster: str) -> list[Ticket]:
-        """The running changes of this cluster, the oldest first; Temporal's list may lag behind by a moment."""
+        """The running changes of this cluster, the oldest first. Temporal's list may lag behind by a moment."""
         types = ", ".join(f"'{name}'" for name in WORKFLOWS.values())
         of_cluster = f"WorkflowId STARTS_WITH '{turns_id(cluster)}:' AND WorkflowType IN ({types})"
         query = f"{of_cluster} AND ExecutionStatus = 'Running'"
@@ -161,7 +161,7 @@ class Turns:
                 await _until_closed(self._change(ticket.workflow_id, run.run_id))
 
     async def _run_of(self, ticket: Ticket) -> WorkflowExecutionDescription | None:
-        """The latest run of the change that has this ticket; None where Temporal knows none."""
+        """The latest run of the change that has this ticket, None where Temporal knows none."""
         try:
             run = await self._change(ticket.workflow_id).describe()
             if _first_run(run) != ticket.run_id:

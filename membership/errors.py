@@ -2,7 +2,7 @@
 The errors that memberflow names (those of launchers are in `launching.py`).
 
     MemberflowError                     has a hint for the operator
-    ├── EtcdError                       an RPC failed; keeps gRPC code, full text and endpoint
+    ├── EtcdError                       an RPC failed. It keeps gRPC code, full text and endpoint
     │   ├── Refused                     certainly not applied by this call
     │   │   ├── MemberExist, MemberNotLearner, NoLeader, Untrusted, ...
     │   │   └── Unreachable             no connection was made

@@ -1,1 +1,1 @@
-"""Decides what happens next. Deterministic: the sandbox re-executes everything here."""
+"""Decides the next step of a change. Deterministic: the sandbox re-executes everything here."""

@@ -65,7 +65,7 @@ class Change(Generic[R]):
         #: Temporal's record of earlier changes when this change began.
         self.record = NO_RECORD
 
-    # ---- what a kind of change decides ----
+    # ---- decided by each kind of change ----
 
     def checks(self, status: ClusterStatus, facts: Facts) -> tuple[Check, ...]:
         raise NotImplementedError
@@ -75,7 +75,7 @@ class Change(Generic[R]):
         return Facts(self.request.cluster, status.cluster_id, self.cluster.profile.policy, self.request.subject)
 
     async def remember(self, status: ClusterStatus) -> None:
-        """Looks up what an earlier run of the same change left to this one."""
+        """Reads the facts that an earlier run of the same change left to this run."""
 
     async def forward(self) -> Outcome:
         raise NotImplementedError

@@ -69,7 +69,7 @@ class Cluster:
     def start(
         self, activity: Callable[[S, A], T], argument: A, limits: workflow.ActivityConfig, summary: str
     ) -> workflow.ActivityHandle[T]:
-        """Starts an activity on the cluster's task queue; its summary names the member."""
+        """Starts an activity on the cluster's task queue. Its summary names the member."""
         return start(activity, argument, limits, f"{self._member}: {summary}", self.profile.task_queue)
 
     # ---- before anything else ----

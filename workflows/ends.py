@@ -37,7 +37,7 @@ def parse(model: type[M], argument: RawValue) -> M:
     A workflow's argument as `model`.
 
     Raises an ApplicationError of type InvalidRequest, which names the field, for anything else: a caller in any
-    language gets a failed workflow instead of one that never ends.
+    language gets a failed workflow instead of a workflow that never ends.
     """
     if argument is NOTHING:
         raise invalid(f"one argument is required: a {model.__name__} as a JSON object")

@@ -27,7 +27,7 @@ class Line:
         #: A change says that it has the turn, and these turns did not grant it.
         self.has_lost_holder = False
 
-    # ---- what it says ----
+    # ---- questions ----
 
     @property
     def unasked(self) -> tuple[Ticket, ...]:
@@ -40,7 +40,7 @@ class Line:
 
     @property
     def head(self) -> Ticket | None:
-        """The change whose turn comes next; None where there is none, or one before it has not been asked yet."""
+        """The change whose turn comes next. None: no change waits, or an earlier one has not been asked yet."""
         first = next((t for t in self._order if t not in self._passed_over), None)
         return first if first in self.state.waiting else None
 
@@ -52,7 +52,7 @@ class Line:
     def knows(self, ticket: Ticket) -> bool:
         return ticket == self.state.holder or ticket in self._order
 
-    # ---- what happens ----
+    # ---- events ----
 
     def enter(self, ticket: Ticket) -> None:
         """A change is named: it has a place in line, if it turns out to want one."""

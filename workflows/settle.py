@@ -32,7 +32,7 @@ with workflow.unsafe.imports_passed_through():
 
 @dataclass(frozen=True)
 class Step:
-    """One step of a change. A step with an act has `what`; a step without one only waits."""
+    """One step of a change. A step with an act has `what`. A step without an act only waits."""
 
     #: Names the judgement.
     name: StepName

@@ -1,4 +1,4 @@
-"""Time-outs and retry policies of every activity, named once, and the one way to start an activity."""
+"""Time-outs and retry policies of every activity, each named once, and the function that starts an activity."""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ class Turn:
 
     def __init__(self, board: Board, interruptions: Interruptions, cluster: str, member: str, ticket: Ticket) -> None:
         self.claim = Claim()
-        #: A grant came, and ClusterTurns was not asked since whether it is one; until then the claim stays "waits".
+        #: A signal granted the turn, and ClusterTurns has not confirmed it yet. The claim still says "waits".
         self.is_new = False
         self._board = board
         self._interruptions = interruptions
@@ -49,10 +49,10 @@ class Turn:
         self._signals: set[asyncio.Task[bool]] = set()
         interruptions.on_hold = self._note_hold
 
-    # ---- what ClusterTurns tells ----
+    # ---- signals from ClusterTurns ----
 
     def grant(self, ticket: Ticket) -> None:
-        """ClusterTurns may have given the turn to this change; the next look asks it whether that is so."""
+        """ClusterTurns may have given the turn to this change. The next look asks it whether that is so."""
         if ticket == self._ticket and self.claim.state == "waits":
             self.is_new = True
 

@@ -77,7 +77,7 @@ class ClusterTurns:
     # ---- beginning ----
 
     def _accepted(self, argument: RawValue) -> TurnsState:
-        """The state to begin with. What a stranger starts has none: it is handed over by the run before only."""
+        """The state to begin with. Only the run before may hand one over: a caller that starts the turns gives none."""
         if not self._cluster:
             raise ValueError("the workflow ID of a cluster's turns is memberflow:<cluster>")
         if argument is NOTHING:

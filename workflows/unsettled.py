@@ -81,8 +81,8 @@ class Unsettled:
             return
         limit = format_duration(self._cluster.facts.policy.settle_timeout)
         stop.kind, stop.error = "failed", Failure.UNSETTLED
-        waited = f"waited for settle_timeout ({limit})"
-        stop.reason = f"{'; '.join(self.reasons)}; {waited}; it was to end for this: {stop.reason}"
+        reasons = "; ".join(self.reasons)
+        stop.reason = f"{reasons} (for longer than settle_timeout, {limit}). The change was stopping: {stop.reason}"
         stop.hint = (
             "thaw or restart that member, then look at the members with `memberflow status`. "
             "Remove a learner that comes late with `memberflow remove CLUSTER ID`"
