@@ -31,7 +31,7 @@ def main() -> None:
     except SystemExit as error:
         code = error.code if isinstance(error.code, int) else FAILED
     except Exception as error:  # noqa: BLE001  (a crash of the interpreter's shutdown would hide the exit code)
-        from client.errors import command_error
+        from client.command_errors import command_error
 
         code = print_failure(command_error(error))
     end_process(code)

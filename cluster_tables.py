@@ -12,9 +12,9 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from launchers.config import LauncherConfig
 from membership.allow import Allow
+from membership.etcd import Access
 from membership.names import Name, Url, parse_url
 from membership.policy import Policy
-from membership.ports import Access
 from messages.validation import explain
 
 #: The keys of a cluster's table that name files.

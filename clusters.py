@@ -15,8 +15,8 @@ from file_states import FileStates, state_of
 from launchers.config import LauncherConfig
 from membership.allow import Allow
 from membership.errors import InvalidConfiguration, UnknownCluster, UnknownLauncher
+from membership.etcd import Access, Etcd
 from membership.policy import Policy
-from membership.ports import Access, Etcd
 from messages.launching import Launcher
 from messages.requests import TASK_QUEUE
 
@@ -35,7 +35,7 @@ class _Trouble:
         return f"{self.text} (since {self.since})"
 
 
-class Client(Etcd, Protocol):
+class ClosableEtcd(Etcd, Protocol):
     """A client of one cluster whose connections can be closed."""
 
     def close(self) -> None:
@@ -44,7 +44,7 @@ class Client(Etcd, Protocol):
 
 class ClustersFile:
     """
-    `activities.ports.Clusters`, from a TOML file. Threads may share it.
+    `activities.clusters_file.Clusters`, from a TOML file. Threads may share it.
 
     Each cluster keeps its last good state. A wrong table, an unreadable file or an edit in progress stops no other
     cluster. It does not stop this cluster either, if it was good before. Problems are logged, and `problem` returns
@@ -58,7 +58,7 @@ class ClustersFile:
     def __init__(
         self,
         path: Path,
-        connect: Callable[[Access], Client],
+        connect: Callable[[Access], ClosableEtcd],
         launch: Callable[[LauncherConfig], Launcher],
         serves: Collection[str] = (TASK_QUEUE,),
         default_queue: str = TASK_QUEUE,
@@ -73,7 +73,7 @@ class ClustersFile:
         self._tables = Tables()
         self._is_good = False
         self._troubles: dict[str, _Trouble] = {}
-        self._clients: dict[str, tuple[object, Client]] = {}
+        self._clients: dict[str, tuple[object, ClosableEtcd]] = {}
         self._ids: dict[str, str] = {}
         self._files = FileStates()
 

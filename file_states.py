@@ -9,7 +9,7 @@ from threading import Thread
 
 from cluster_tables import FILES
 from membership.errors import InvalidConfiguration
-from membership.ports import Access
+from membership.etcd import Access
 
 # Seconds within which a file must answer.
 _PROMPT = 2.0

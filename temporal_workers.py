@@ -12,7 +12,7 @@ from temporalio.client import Client
 from temporalio.common import VersioningBehavior
 from temporalio.worker import Worker, WorkerDeploymentConfig, WorkerDeploymentVersion
 
-from activities.ports import Clusters
+from activities.clusters_file import Clusters
 from activities.register import Activities, short_activities, waits, watches
 from activities.temporal import Temporal
 from logs import BindActivity

@@ -12,12 +12,12 @@ import structlog
 from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest
 
 from activities.credentials import FileWatch
-from client.connection import connect
-from client.errors import command_error
+from client.command_errors import command_error
+from client.connect import connect
 from client.exit_codes import DONE, OUT_OF_REACH, CommandError, end_process, print_error
 from clusters import ClustersFile
 from etcdapi.client import EtcdClient
-from launchers.docker_engine import DockerLauncher
+from launchers.docker_launcher import DockerLauncher
 from logs import set_up_logs
 from settings import Settings, read_settings
 from temporal_workers import make_workers, running

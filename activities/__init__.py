@@ -1,1 +1,1 @@
-"""Everything that touches the world, through `membership.ports`: looks, waits, acts and turns."""
+"""Everything that touches the world, through `membership.etcd`: looks, waits, acts and turns."""

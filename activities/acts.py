@@ -19,17 +19,17 @@ from threading import Thread
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
-from activities.ports import Clusters
+from activities.clusters_file import Clusters
 from activities.temporal import Temporal
 from activities.trust import NotAllowed, NotTrusted, Trust
-from activities.witness import WitnessedLooks
+from activities.witnessed_looks import WitnessedLooks
 from membership.errors import EtcdError, InvalidConfiguration, MemberflowError
+from membership.etcd import Etcd
 from membership.judge_removal import transferee
 from membership.judgements import judge
 from membership.model import ClusterStatus
-from membership.ports import Etcd
 from membership.verdicts import Done, Ready, Refuse, Verdict
-from messages.orders import ActReport, Order, not_sent
+from messages.orders import ActReport, StepOrder, not_sent
 from messages.turns import CALL_DEADLINE, SEND_WITHIN
 
 EFFECT_INTERVAL = 0.1
@@ -48,7 +48,7 @@ class Acts:
         self._clock = clock
 
     @activity.defn(no_thread_cancel_exception=True)
-    def add_learner(self, order: Order) -> ActReport:
+    def add_learner(self, order: StepOrder) -> ActReport:
         """Sends MemberAdd for a learner, if the slot is still free."""
         peer_urls = order.facts.peer_urls
 
@@ -58,7 +58,7 @@ class Acts:
         return self._act(order, lambda etcd, _: etcd.add_learner(peer_urls, CALL_DEADLINE), effect)
 
     @activity.defn(no_thread_cancel_exception=True)
-    def promote_learner(self, order: Order) -> ActReport:
+    def promote_learner(self, order: StepOrder) -> ActReport:
         """Sends MemberPromote, if its own word or a witness shows the learner caught up and alive at this moment."""
         member_id = order.facts.member_id
 
@@ -68,16 +68,16 @@ class Acts:
         return self._act(order, lambda etcd, _: etcd.promote(member_id, CALL_DEADLINE), effect)
 
     @activity.defn(no_thread_cancel_exception=True)
-    def remove_learner(self, order: Order) -> ActReport:
+    def remove_learner(self, order: StepOrder) -> ActReport:
         """Sends MemberRemove for a learner that a change of this service added, if it is still a learner."""
         return self._remove(order)
 
     @activity.defn(no_thread_cancel_exception=True)
-    def remove_member(self, order: Order) -> ActReport:
+    def remove_member(self, order: StepOrder) -> ActReport:
         """Sends MemberRemove, if the policy allows it at this moment."""
         return self._remove(order)
 
-    def _remove(self, order: Order) -> ActReport:
+    def _remove(self, order: StepOrder) -> ActReport:
         member_id = order.facts.member_id
 
         def effect(etcd: Etcd) -> bool:
@@ -86,7 +86,7 @@ class Acts:
         return self._act(order, lambda etcd, _: etcd.remove(member_id, CALL_DEADLINE), effect)
 
     @activity.defn(no_thread_cancel_exception=True)
-    def move_leader(self, order: Order) -> ActReport:
+    def move_leader(self, order: StepOrder) -> ActReport:
         """Sends MoveLeader to the healthy voter that is most caught up at this moment."""
         member_id = order.facts.member_id
 
@@ -100,7 +100,7 @@ class Acts:
 
         return self._act(order, call, effect)
 
-    def _act(self, order: Order, call: Call, effect: Effect) -> ActReport:
+    def _act(self, order: StepOrder, call: Call, effect: Effect) -> ActReport:
         report = self._look_and_send(order, call, effect)
         if report.sent:
             activity.logger.info("sent once; applied: %s; %s", report.applied, report.reason or "answered")
@@ -108,7 +108,7 @@ class Acts:
             activity.logger.warning("nothing was sent: %s", report.reason)
         return report
 
-    def _look_and_send(self, order: Order, call: Call, effect: Effect) -> ActReport:
+    def _look_and_send(self, order: StepOrder, call: Call, effect: Effect) -> ActReport:
         started = self._clock()
         info = activity.info()
         if info.attempt > 1:
@@ -136,7 +136,7 @@ class Acts:
         report = self._watch_effect(etcd, _in_background(lambda: call(etcd, status)), effect, status.leader)
         return replace(report, sent_to=status.leader) if report.sent else report
 
-    def _last_look(self, etcd: Etcd, order: Order) -> ClusterStatus:
+    def _last_look(self, etcd: Etcd, order: StepOrder) -> ClusterStatus:
         """The look that the act's safety rests on. Before a promote a second witness counts, as in the wait."""
         if order.step != "promote":
             return etcd.look(order.facts.avoid)

@@ -10,8 +10,8 @@ from datetime import timedelta
 
 from temporalio import activity
 
-from activities.failures import named_failures
-from activities.ports import Clusters
+from activities.clusters_file import Clusters
+from activities.early_ends import named_failures
 from membership.credentials import Credentials
 from membership.errors import MemberflowError
 from messages.answers import FileFindings

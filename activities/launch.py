@@ -10,9 +10,9 @@ from temporalio import activity
 from temporalio.exceptions import CancelledError
 from temporalio.service import RPCError
 
-from activities.failures import again_later, leave_if_asked, named_failures
+from activities.clusters_file import Clusters
+from activities.early_ends import again_later, end_if_unwanted, named_failures
 from activities.heartbeat import beating
-from activities.ports import Clusters
 from activities.temporal import Temporal
 from activities.tries import tried
 from activities.trust import NotAllowed, NotTrusted, Trust
@@ -65,7 +65,7 @@ class Launching:
         return f"container {launched.container} ({launched.container_id}) on {launched.engine}"
 
     def _go_on(self, *, ask: bool = False) -> None:
-        leave_if_asked("the launch")
+        end_if_unwanted("the launch")
         if not ask:
             return
         try:

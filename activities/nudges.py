@@ -6,8 +6,8 @@ from temporalio import activity
 
 from activities.heartbeat import BEAT_EVERY, beating
 from membership.errors import MemberflowError
+from membership.etcd import Etcd
 from membership.model import ClusterStatus, SyncProgress
-from membership.ports import Etcd
 
 # Seconds for which a learner may stay silent although the leader sees it fully matched. Then it is nudged: etcd 3.6
 # and 3.7 can leave it silent for ever in an idle cluster, and one more raft entry frees it (measured, no upstream

@@ -12,10 +12,10 @@ from temporalio.api.enums.v1 import IndexedValueType
 from temporalio.api.operatorservice.v1 import ListSearchAttributesRequest
 from temporalio.service import RPCError
 
-from activities.failures import named_failures
+from activities.clusters_file import ClusterProfile, Clusters
+from activities.early_ends import named_failures
 from activities.heartbeat import beating
 from activities.past import read_record
-from activities.ports import ClusterProfile, Clusters
 from activities.temporal import Temporal
 from membership.errors import (
     NO_ACCESS,
@@ -24,11 +24,11 @@ from membership.errors import (
     MemberflowError,
     WrongCluster,
 )
+from membership.etcd import Etcd
 from membership.model import ClusterStatus
-from membership.ports import Etcd
 from membership.record import NO_RECORD, Record
 from messages.answers import Reachability
-from messages.orders import Beforehand, Look
+from messages.orders import Beforehand, LookOrder
 from messages.requests import SEARCH_ATTRIBUTES
 from messages.turns import TurnsState
 
@@ -73,20 +73,20 @@ class Observe:
             return Reachability(name, "", problem=f"{error.name}: {problem or error}")
 
     @activity.defn(no_thread_cancel_exception=True)
-    def check_status(self, look: Look) -> ClusterStatus:
+    def check_status(self, look: LookOrder) -> ClusterStatus:
         """One look: a linearizable member list, every member's own status, the leader's view of their logs."""
         with named_failures(), beating(LOOK_BEAT):
             return self._look(self._connect(look), look)
 
     @activity.defn(no_thread_cancel_exception=True)
-    def look_beforehand(self, look: Look) -> Beforehand:
+    def look_beforehand(self, look: LookOrder) -> Beforehand:
         """One look, and the turns: a change must know from the beginning which learners were left behind."""
         with named_failures(final=(*NO_ACCESS, InvalidConfiguration, WrongCluster)), beating(LOOK_BEAT):
             status = self._look(self._connect(look), look)
             self._clusters.saw(look.cluster, status.cluster_id)
             return Beforehand(status, self._turns(look), self._record(look))
 
-    def _turns(self, look: Look) -> TurnsState:
+    def _turns(self, look: LookOrder) -> TurnsState:
         """The turns at this moment. An unanswered question must not refuse a change: it asks for its turn again."""
         try:
             return self._temporal.call(self._temporal.turns_state(look.cluster)) or TurnsState()
@@ -94,7 +94,7 @@ class Observe:
             activity.logger.warning("the turns of %s cannot be read: %s", look.cluster, error or "no answer")
             return TurnsState()
 
-    def _record(self, look: Look) -> Record:
+    def _record(self, look: LookOrder) -> Record:
         """Temporal's record of earlier changes. Empty where Temporal cannot be asked: that must not stop a change."""
         try:
             record = self._temporal.call(read_record(self._temporal.client, look))
@@ -105,14 +105,14 @@ class Observe:
         return replace(record, cluster_id="") if self._clusters.cluster_id(look.cluster) else record
 
     @activity.defn(no_thread_cancel_exception=True)
-    def check_status_and_turns(self, look: Look) -> Beforehand:
+    def check_status_and_turns(self, look: LookOrder) -> Beforehand:
         """One look, and the turns: the situation of a change when it gets its turn."""
         with named_failures(), beating(LOOK_BEAT):
             turns = self._temporal.call(self._temporal.turns_state(look.cluster))
             return Beforehand(self._look(self._connect(look), look), turns or TurnsState())
 
     @activity.defn(no_thread_cancel_exception=True)
-    def check_after_barrier(self, look: Look) -> ClusterStatus:
+    def check_after_barrier(self, look: LookOrder) -> ClusterStatus:
         """
         A look after one more raft entry has committed.
 
@@ -125,10 +125,10 @@ class Observe:
             etcd.commit()
             return self._look(etcd, look)
 
-    def _connect(self, look: Look) -> Etcd:
+    def _connect(self, look: LookOrder) -> Etcd:
         return self._clusters.connect(look.cluster).expecting(look.cluster_id, look.voter_urls)
 
-    def _look(self, etcd: Etcd, look: Look) -> ClusterStatus:
+    def _look(self, etcd: Etcd, look: LookOrder) -> ClusterStatus:
         """A look that succeeds within the look's patience: Temporal's own retries are a second or more apart."""
         deadline = time.monotonic() + look.patience
         while True:

@@ -15,9 +15,9 @@ from temporalio.client import Client, WorkflowExecution, WorkflowExecutionStatus
 
 from activities.temporal import Temporal
 from membership.record import Record
-from messages.orders import Look
+from messages.orders import LookOrder
 from messages.outcomes import Outcome
-from messages.requests import WORKFLOWS, change_id, turns_id
+from messages.requests import WORKFLOW_TYPES, change_id, turns_id
 
 # How many changes of a cluster are listed, the latest first, and how many histories are read for one question.
 _LISTED = 100
@@ -27,7 +27,7 @@ _BEGUN = TypeAdapter(tuple[str, int, int])
 
 
 @dataclass(frozen=True)
-class Earlier:
+class EarlierRuns:
     """A question about the earlier runs of a replace."""
 
     workflow_id: str
@@ -42,14 +42,14 @@ class Past:
         self._temporal = temporal
 
     @activity.defn
-    async def began_with(self, earlier: Earlier) -> tuple[int, int] | None:
+    async def began_with(self, earlier: EarlierRuns) -> tuple[int, int] | None:
         """
         Voters and spare that the latest run of the replace that changed anything began with, if it did not succeed.
 
         None where there is no such run for this member, or Temporal no longer keeps it.
         """
         client = self._temporal.client
-        query = f"WorkflowId = '{earlier.workflow_id}' AND WorkflowType = '{WORKFLOWS['replace']}'"
+        query = f"WorkflowId = '{earlier.workflow_id}' AND WorkflowType = '{WORKFLOW_TYPES['replace']}'"
         runs = [run async for run in client.list_workflows(query, limit=20)]
         own = activity.info().workflow_run_id
         # The listed status may lag behind: a run that has just failed may still be listed as running.
@@ -73,9 +73,9 @@ class _Begun:
     spare: int
 
 
-async def read_record(client: Client, look: Look) -> Record:
+async def read_record(client: Client, look: LookOrder) -> Record:
     """The record of the latest changes of the cluster, and of the member that is to leave."""
-    types = ", ".join(f"'{name}'" for name in WORKFLOWS.values())
+    types = ", ".join(f"'{name}'" for name in WORKFLOW_TYPES.values())
     query = f"WorkflowId STARTS_WITH '{turns_id(look.cluster)}:' AND WorkflowType IN ({types})"
     listed = [run async for run in client.list_workflows(query, limit=_LISTED)]
     runs = sorted(listed, key=lambda run: run.start_time, reverse=True)
@@ -94,7 +94,7 @@ async def read_record(client: Client, look: Look) -> Record:
 
 async def _removed(client: Client, run: WorkflowExecution, leaving: str) -> tuple[str, bool]:
     """The ID of the member that this run removed, and whether this run or an earlier one removed a member at all."""
-    if run.workflow_type == WORKFLOWS["replace"]:
+    if run.workflow_type == WORKFLOW_TYPES["replace"]:
         begun = await _begun(client, run)
         return (begun.old_id, True) if begun and begun.asked == leaving else ("", False)
     outcome = await _outcome(client, run)
@@ -105,7 +105,7 @@ async def _removed(client: Client, run: WorkflowExecution, leaving: str) -> tupl
 
 
 async def _was_replaced(client: Client, runs: list[WorkflowExecution], old: str) -> bool:
-    replaces = [run for run in runs if run.workflow_type == WORKFLOWS["replace"] and await _may_be_of(run, old)]
+    replaces = [run for run in runs if run.workflow_type == WORKFLOW_TYPES["replace"] and await _may_be_of(run, old)]
     for run in replaces[:_HISTORIES]:
         begun = await _begun(client, run)
         if begun and begun.asked == old:

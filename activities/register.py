@@ -6,15 +6,15 @@ from collections.abc import Callable
 from typing import Any
 
 from activities.acts import Acts
+from activities.clusters_file import Clusters
 from activities.credentials import CheckFiles
 from activities.launch import Launching
 from activities.observe import Observe
 from activities.past import Past
-from activities.ports import Clusters
 from activities.settling import Settling
 from activities.snapshot import Snapshots
+from activities.taking_turns import Turns
 from activities.temporal import Temporal
-from activities.turns import Turns
 from activities.watch import Watch
 
 Activities = list[Callable[..., Any]]

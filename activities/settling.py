@@ -8,13 +8,23 @@ from datetime import UTC, datetime, timedelta
 
 from temporalio import activity
 
-from activities.failures import leave_if_asked
+from activities.clusters_file import Clusters
+from activities.early_ends import end_if_unwanted
 from activities.heartbeat import beating
-from activities.ports import Clusters
 from membership.errors import MemberflowError
+from membership.etcd import Etcd
 from membership.model import ClusterStatus, SyncProgress
-from membership.ports import Etcd
-from membership.settling import MOMENT, SentCall, Voter, has_effect, holders, is_heard, is_over, may_still_come, unheard
+from membership.sent_calls import (
+    MOMENT,
+    SentCall,
+    Voter,
+    has_effect,
+    is_heard,
+    is_over,
+    may_still_come,
+    suspects,
+    unheard,
+)
 from messages.orders import Settlement, SettleOrder
 
 # Seconds between two looks: a fiftieth of the time waited, within these bounds.
@@ -41,7 +51,7 @@ class Settling:
         last: ClusterStatus | None = None
         progress = SyncProgress("a look at the members that were sent a call")
         while True:
-            leave_if_asked("the wait for calls to be settled")
+            end_if_unwanted("the wait for calls to be settled")
             why = ""
             activity.heartbeat(progress)
             try:
@@ -81,7 +91,7 @@ class _Hearing:
                     self._proved.add(voter.id)
                 continue
             self._since.pop(voter.id, None)
-            if etcd.refuses(voter.urls):
+            if etcd.nothing_listens(voter.urls):
                 self._proved.add(voter.id)
 
     def lost(self) -> None:
@@ -106,7 +116,7 @@ class _Hearing:
         return call.voters if status is None else unheard(call, status, self._proved)
 
     def _suspects(self, status: ClusterStatus) -> set[Voter]:
-        return {v for call in self._calls for v in holders(call, status) if v.id not in self._proved}
+        return {v for call in self._calls for v in suspects(call, status) if v.id not in self._proved}
 
 
 def _waited() -> float:

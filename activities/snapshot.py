@@ -13,9 +13,9 @@ from pathlib import Path
 
 from temporalio import activity
 
-from activities.failures import leave_if_asked
+from activities.clusters_file import Clusters
+from activities.early_ends import end_if_unwanted
 from activities.heartbeat import beating
-from activities.ports import Clusters
 from activities.temporal import Temporal
 from activities.tries import tried
 from activities.trust import NotAllowed, NotTrusted, Trust
@@ -34,7 +34,7 @@ class SnapshotFailed(MemberflowError):
 
 
 @dataclass(frozen=True)
-class Save:
+class SnapshotOrder:
     """A request for a snapshot. The worker's own policy says where it is saved (`snapshot_before_removal`)."""
 
     cluster: str
@@ -53,7 +53,7 @@ class Snapshots:
         self._pause = pause
 
     @activity.defn(no_thread_cancel_exception=True)
-    def save_snapshot(self, save: Save) -> str:
+    def save_snapshot(self, save: SnapshotOrder) -> str:
         """
         Streams a voter's database to disk, checks its SHA-256, puts it in place in one step and returns its path.
 
@@ -62,7 +62,7 @@ class Snapshots:
         hopeless = (NotTrusted, NotAllowed)
         return tried("the snapshot", lambda: self._save(save), hopeless=hopeless, pause=self._pause)
 
-    def _save(self, save: Save) -> str:
+    def _save(self, save: SnapshotOrder) -> str:
         path = self._trust.snapshot(save.cluster, save.time)
         try:
             _remove_leftovers(path)
@@ -72,14 +72,14 @@ class Snapshots:
             raise SnapshotFailed(f"{path}: {error.strerror or error}") from error
         return str(path)
 
-    def _stream(self, save: Save, path: Path) -> None:
+    def _stream(self, save: SnapshotOrder, path: Path) -> None:
         etcd = self._clusters.connect(save.cluster)
         etcd.look(save.avoid)
         with tempfile.NamedTemporaryFile(dir=path.parent, prefix=_part_prefix(path)) as file:
             _lock(file.fileno())
             digest, tail, written = hashlib.sha256(), b"", 0
             for piece, left in etcd.snapshot(save.avoid):
-                leave_if_asked("the snapshot")
+                end_if_unwanted("the snapshot")
                 file.write(piece)
                 held = tail + piece
                 digest.update(held[:-_DIGEST])

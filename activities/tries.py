@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from temporalio import activity
 
-from activities.failures import leave_if_asked, named_failures
+from activities.early_ends import end_if_unwanted, named_failures
 from membership.errors import MemberflowError
 from membership.model import SyncProgress
 
@@ -34,5 +34,5 @@ def tried(what: str, do: Callable[[], T], *, hopeless: tuple[type[MemberflowErro
                 activity.logger.warning(told)
                 activity.heartbeat(SyncProgress(told))
                 activity.wait_for_cancelled_sync(seconds)
-                leave_if_asked(what)
+                end_if_unwanted(what)
         return do()

@@ -16,7 +16,7 @@ from pathlib import Path
 from temporalio import activity
 from temporalio.client import Client
 
-from activities.ports import Clusters
+from activities.clusters_file import Clusters
 from activities.temporal import Temporal
 from membership.allow import HINT, Asked
 from membership.errors import MemberflowError
@@ -24,11 +24,11 @@ from membership.judgements import StepName
 from membership.names import check_name, check_peer_url
 from membership.verdicts import Facts, Refuse
 from messages.launching import Launch
-from messages.orders import LaunchOrder, Order
-from messages.requests import WORKFLOWS, verb_of
+from messages.orders import LaunchOrder, StepOrder
+from messages.requests import WORKFLOW_TYPES, verb_of
 from messages.turns import Ticket
 
-_VERBS = {kind: verb for verb, kind in WORKFLOWS.items()}
+_VERBS = {kind: verb for verb, kind in WORKFLOW_TYPES.items()}
 _NEWCOMERS = ("join", "replace")
 _LEAVERS = ("remove", "replace")
 
@@ -50,7 +50,7 @@ class NotAllowed(MemberflowError):
 
 
 @dataclass(frozen=True)
-class Act:
+class ActRule:
     """An act: the step whose judgement it needs, and the kinds of changes with this step."""
 
     step: StepName
@@ -58,12 +58,12 @@ class Act:
 
 
 #: By the name of the activity.
-ACTS: Mapping[str, Act] = {
-    "add_learner": Act("add", _NEWCOMERS),
-    "promote_learner": Act("promote", _NEWCOMERS),
-    "remove_learner": Act("rollback", ("join", "remove", "replace")),
-    "remove_member": Act("remove", _LEAVERS),
-    "move_leader": Act("move", _LEAVERS),
+ACTS: Mapping[str, ActRule] = {
+    "add_learner": ActRule("add", _NEWCOMERS),
+    "promote_learner": ActRule("promote", _NEWCOMERS),
+    "remove_learner": ActRule("rollback", ("join", "remove", "replace")),
+    "remove_member": ActRule("remove", _LEAVERS),
+    "move_leader": ActRule("move", _LEAVERS),
 }
 
 
@@ -74,7 +74,7 @@ class Trust:
         self._clusters = clusters
         self._temporal = temporal
 
-    def act(self, order: Order) -> Order:
+    def act(self, order: StepOrder) -> StepOrder:
         """
         The order as this worker carries it out: with the activity's own step, and no weaker policy than in its file.
 

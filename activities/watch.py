@@ -17,23 +17,23 @@ from temporalio import activity
 from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCError
 
-from activities.container import Container
-from activities.failures import again_later, leave_if_asked, long_wait
+from activities.clusters_file import Clusters
+from activities.container_watch import ContainerWatch
+from activities.early_ends import again_later, end_if_unwanted, long_wait
 from activities.heartbeat import BEAT_EVERY, beating
 from activities.nudges import Nudges
 from activities.pace import LONG_AFTER, pause_after
-from activities.ports import Clusters
-from activities.progress import Notes, ProgressMeter
+from activities.progress_meter import Notes, ProgressMeter
 from activities.temporal import Temporal
-from activities.witness import WitnessedLooks
+from activities.witnessed_looks import WitnessedLooks
 from membership.errors import MemberflowError
+from membership.etcd import Etcd
 from membership.failures import Failure
 from membership.judge_join import contradicts
 from membership.judgements import judge
 from membership.model import ClusterStatus, RaftProgress, SyncProgress
-from membership.ports import Etcd
 from membership.verdicts import Wait
-from messages.orders import Order
+from messages.orders import StepOrder
 
 # A linearizable read makes the leader send heartbeats. Heartbeats at the start of a member make its silence likelier
 # (docs/benchmarks.md). So as long as the leader has nothing from the member, looks are rare: so many seconds apart
@@ -80,7 +80,7 @@ class Watch:
         self._lock = Lock()
 
     @activity.defn(no_thread_cancel_exception=True)
-    def wait_for_cluster(self, order: Order) -> ClusterStatus:
+    def wait_for_cluster(self, order: StepOrder) -> ClusterStatus:
         """
         Waits until the step's verdict on the cluster is no longer Wait, or another foreign learner takes the slot.
 
@@ -109,7 +109,7 @@ class Watch:
         return state is not None and any(x.member_id == learner for x in state.learners)
 
     @activity.defn(no_thread_cancel_exception=True)
-    def wait_for_sync(self, order: Order) -> ClusterStatus:
+    def wait_for_sync(self, order: StepOrder) -> ClusterStatus:
         """
         Waits until the learner has caught up. The heartbeat has its progress.
 
@@ -121,7 +121,7 @@ class Watch:
         meter = ProgressMeter(self._clock(), resumed)
         notes = Notes(self._note_sender(), resumed)
         nudges = Nudges(order.facts.member_id)
-        container = Container(self._clusters, order)
+        container = ContainerWatch(self._clusters, order)
         for etcd, status in self._looks(order, meter, self._witnessed(order), until_moves=order.facts.member_id):
             verdict, now = judge(order.step, status, order.facts), self._clock()
             if not isinstance(verdict, Wait):
@@ -135,7 +135,7 @@ class Watch:
         return status
 
     @activity.defn(no_thread_cancel_exception=True)
-    def wait_for_verification(self, order: Order) -> ClusterStatus:
+    def wait_for_verification(self, order: StepOrder) -> ClusterStatus:
         """
         Waits until the new voter and all others say that it is one, for VERIFY_FOR seconds at most.
 
@@ -177,7 +177,7 @@ class Watch:
 
         return send
 
-    def _witnessed(self, order: Order) -> Callable[[Etcd], ClusterStatus]:
+    def _witnessed(self, order: StepOrder) -> Callable[[Etcd], ClusterStatus]:
         """A look at which a second witness counts for the member."""
         looks = WitnessedLooks(
             order.facts.member_id,
@@ -189,7 +189,7 @@ class Watch:
 
     def _looks(
         self,
-        order: Order,
+        order: StepOrder,
         meter: ProgressMeter,
         look: Callable[[Etcd], ClusterStatus],
         until_moves: str = "",
@@ -205,7 +205,7 @@ class Watch:
         before: RaftProgress | None = None
         with self._place():
             while True:
-                leave_if_asked("the wait")
+                end_if_unwanted("the wait")
                 self._make_room(self._clock() - started)
                 if order.so_far is None and meter.waited(self._clock()) >= LONG_AFTER:
                     raise long_wait(meter.last)
@@ -256,7 +256,7 @@ class Watch:
                 activity.heartbeat(meter.last)
 
 
-def _check_stall(progress: SyncProgress, order: Order) -> None:
+def _check_stall(progress: SyncProgress, order: StepOrder) -> None:
     limit = order.facts.policy.stall_timeout.total_seconds()
     if progress.idle >= limit:
         raise ApplicationError(
@@ -267,7 +267,7 @@ def _check_stall(progress: SyncProgress, order: Order) -> None:
         )
 
 
-def _resumed(order: Order) -> SyncProgress | None:
+def _resumed(order: StepOrder) -> SyncProgress | None:
     """The progress of the attempt before this one, if it reported any."""
     details = activity.info().heartbeat_details
     try:

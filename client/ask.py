@@ -14,8 +14,8 @@ from temporalio.common import WorkflowIDConflictPolicy
 from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCError
 
+from client.ended import CONFIGURATION, with_name
 from client.exit_codes import FAILED, OUT_OF_REACH, USAGE, CommandError
-from client.outcomes import CONFIGURATION, with_name
 from membership.failures import Failure
 from settings import Settings
 

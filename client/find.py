@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from temporalio.client import Client, WorkflowExecutionDescription, WorkflowExecutionStatus
 from temporalio.service import RPCError, RPCStatusCode
 
-from client.errors import is_no_namespace
+from client.command_errors import is_no_namespace
 from client.exit_codes import USAGE, CommandError
 from client.requests import Handle
 from messages.requests import Verb, change_id
@@ -29,7 +29,7 @@ async def find_change(
     if not found:
         hint = f"`memberflow changes {cluster}` lists the changes of this cluster, and `memberflow join` starts one"
         raise CommandError(USAGE, f"no change of {name} in cluster {cluster} is known", hint)
-    running = [each for each, seen in found.items() if seen.status is WorkflowExecutionStatus.RUNNING]
+    running = [each for each, run in found.items() if run.status is WorkflowExecutionStatus.RUNNING]
     if len(running) > 1:
         raise CommandError(USAGE, f"several changes of {name}: {', '.join(running)}", "choose one with --verb")
     chosen = running[0] if running else max(found, key=lambda each: found[each].start_time)

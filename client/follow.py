@@ -12,7 +12,7 @@ from itertools import count
 from temporalio.client import Client, WorkflowFailureError
 from temporalio.service import RPCError, RPCStatusCode
 
-from client.errors import is_no_namespace, is_not_allowed
+from client.command_errors import is_no_namespace, is_not_allowed
 from client.exit_codes import OUT_OF_REACH, CommandError
 from client.requests import Handle
 from client.sight import Sight, see, with_end

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from temporalio.client import Client
 from temporalio.service import RPCError, RPCStatusCode
 
-from client.errors import brief, is_no_namespace
+from client.command_errors import brief, is_no_namespace
 from client.sight import Sight, see
-from messages.requests import WORKFLOWS, turns_id
+from messages.requests import WORKFLOW_TYPES, turns_id
 from messages.turns import TurnsState
 
 
@@ -33,7 +33,7 @@ class OpenChange:
 
 def changes_query(cluster: str) -> str:
     """Temporal's visibility query for the changes of a cluster."""
-    types = ", ".join(f"'{name}'" for name in WORKFLOWS.values())
+    types = ", ".join(f"'{name}'" for name in WORKFLOW_TYPES.values())
     return f"WorkflowId STARTS_WITH '{turns_id(cluster)}:' AND WorkflowType IN ({types})"
 
 

@@ -10,8 +10,8 @@ from datetime import UTC, datetime
 from temporalio.client import Client, WorkflowExecution, WorkflowExecutionStatus
 from temporalio.service import RPCError
 
+from client.ended import how_it_ended
 from client.open_changes import changes_query
-from client.outcomes import how_it_ended
 from client.requests import Handle, request_of
 from client.sight import Sight, see, with_end
 

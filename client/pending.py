@@ -10,8 +10,8 @@ from temporalio.api.workflow.v1 import PendingActivityInfo
 from temporalio.client import Client, WorkflowExecutionDescription
 from temporalio.service import RPCError
 
-from client.connection import ACTIVITY_TASKS, polled_lately
-from client.errors import is_not_allowed
+from client.command_errors import is_not_allowed
+from client.connect import ACTIVITY_TASKS, polled_lately
 from membership.model import SyncProgress
 from messages.queues import served_queue
 

@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import ValidationError
 from temporalio.client import Client, WorkflowHandle
 
-from client.connection import caller
+from client.connect import caller
 from client.exit_codes import USAGE, CommandError
 from messages.requests import REQUESTS, ChangeRequest, RemoveRequest, ReplaceRequest, Verb
 from messages.validation import explain

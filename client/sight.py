@@ -11,7 +11,7 @@ from pydantic import TypeAdapter, ValidationError
 from temporalio.client import Client, WorkflowExecutionDescription, WorkflowExecutionStatus, WorkflowQueryFailedError
 from temporalio.service import RPCError
 
-from client.outcomes import Ended, how_it_ended
+from client.ended import Ended, how_it_ended
 from client.pending import heartbeat, overdue, why_untaken
 from client.requests import Handle
 from membership.model import Handover, SyncProgress

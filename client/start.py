@@ -8,7 +8,7 @@ from temporalio.exceptions import WorkflowAlreadyStartedError
 from client.exit_codes import USAGE, CommandError
 from client.preempt import stop_to_preempt
 from client.requests import Handle, asked_beside, differences, request_of, summary
-from messages.requests import WORKFLOWS, ChangeRequest, change_id
+from messages.requests import WORKFLOW_TYPES, ChangeRequest, change_id
 from settings import Settings
 
 
@@ -34,7 +34,7 @@ async def start_change(client: Client, settings: Settings, request: ChangeReques
 
 async def _start(client: Client, settings: Settings, request: ChangeRequest) -> None:
     await client.start_workflow(
-        WORKFLOWS[request.verb],
+        WORKFLOW_TYPES[request.verb],
         request,
         id=change_id(request.cluster, request.verb, request.subject),
         task_queue=settings.task_queue,

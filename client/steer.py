@@ -14,8 +14,8 @@ from temporalio.client import (
 )
 from temporalio.service import RPCError, RPCStatusCode
 
-from client.connection import workflow_pollers
-from client.errors import is_not_allowed
+from client.command_errors import is_not_allowed
+from client.connect import workflow_pollers
 from client.exit_codes import FAILED, OUT_OF_REACH, CommandError
 from client.requests import Handle
 from client.sight import Sight, see
@@ -33,7 +33,7 @@ _UNANSWERED = {
 
 
 @dataclass(frozen=True)
-class OpenChange:
+class RunningChange:
     """A running change that can be steered."""
 
     client: Client
@@ -42,7 +42,7 @@ class OpenChange:
     deaf: str
 
 
-async def open_change(client: Client, handle: Handle, watch: str) -> OpenChange:
+async def find_running(client: Client, handle: Handle, watch: str) -> RunningChange:
     """
     The change, if it runs.
 
@@ -51,7 +51,7 @@ async def open_change(client: Client, handle: Handle, watch: str) -> OpenChange:
     seen = await see(client, handle)
     if not seen.is_running:
         raise CommandError(FAILED, f"{handle.id} is not running any more", f"`{watch}` shows how it ended")
-    return OpenChange(client, handle, await _why_deaf(client, seen))
+    return RunningChange(client, handle, await _why_deaf(client, seen))
 
 
 async def send(handle: Handle, update: str, by: str) -> None:

@@ -25,15 +25,15 @@ def cancel(
 
 
 async def _cancel(cluster: str, name: str, verb: str | None, by: str) -> int:
-    from client.connection import caller
+    from client.connect import caller
     from client.exit_codes import DONE, FAILED, OUT_OF_REACH, CommandError
     from client.steer import send
     from console.following import follow_on_terminal
-    from console.steering import open_change
-    from console.terminal.outcomes import print_outcome
     from console.terminal.output import busy
+    from console.terminal.print_outcome import print_outcome
+    from console.updates import find_running
 
-    change = await open_change(cluster, name, verb)
+    change = await find_running(cluster, name, verb)
     handle = change.handle
     if change.deaf:
         await handle.cancel(reason=f"cancelled by {by or caller()}")

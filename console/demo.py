@@ -12,7 +12,7 @@ from console.options import Json, Output
 from console.terminal.output import print_answer, say
 
 if TYPE_CHECKING:
-    from client.outcomes import Ended
+    from client.ended import Ended
     from client.sight import Sight
     from local.scene import Scene
 
@@ -64,7 +64,7 @@ async def _join(scene: Scene) -> Ended:
     """Requests the join, and starts the new member with the handover, as a provisioning system would."""
     import asyncio
 
-    from client.connection import caller
+    from client.connect import caller
     from client.start import start_change
     from console.following import follow_on_terminal
     from local.etcd_cluster import LocalFailure

@@ -64,26 +64,26 @@ def _print(row: Row) -> None:
         print_line(f"      hint: {row.hint}")
 
 
-def _fault(check: str, error: CommandError) -> Row:
+def _failed(check: str, error: CommandError) -> Row:
     return Row(check, error.message, "fail", error.hint, error.code)
 
 
 async def _checks() -> AsyncIterator[Row]:
-    from client.connection import connect
-    from client.errors import command_error
+    from client.command_errors import command_error
+    from client.connect import connect
     from membership.errors import MemberflowError
     from settings import read_settings
 
     try:
         settings = read_settings()
     except MemberflowError as error:
-        yield _fault("configuration", command_error(error))
+        yield _failed("configuration", command_error(error))
         return
     yield Row("configuration", _configuration(settings))
     try:
         client = await connect(settings)
     except CommandError as error:
-        yield _fault("Temporal", error)
+        yield _failed("Temporal", error)
         return
     yield Row("Temporal", f"{settings.address}, namespace {settings.namespace}")
     workers = await _workers(client, settings)
@@ -107,21 +107,21 @@ async def _workers(client: Client, settings: Settings) -> Row:
     """The polling workers. A missing right to ask is only a warning: the clusters' rows show whether a worker polls."""
     from temporalio.service import RPCError
 
-    from client.connection import workflow_pollers
-    from client.errors import brief, command_error, is_no_namespace, is_not_allowed
+    from client.command_errors import brief, command_error, is_no_namespace, is_not_allowed
+    from client.connect import workflow_pollers
 
     try:
         pollers = await workflow_pollers(client, settings.task_queue)
     except RPCError as error:
         if is_no_namespace(error):
-            return _fault("namespace", command_error(error))
+            return _failed("namespace", command_error(error))
         if is_not_allowed(error):
             hint = "commands work without the right to describe a task queue"
             return Row("workers", f"could not be listed: {brief(error)}", "warn", hint)
-        return _fault("workers", command_error(error))
+        return _failed("workers", command_error(error))
     if not pollers:
         missing = f"none polls {settings.task_queue}"
-        return _fault("workers", CommandError(OUT_OF_REACH, missing, "start one with `memberflow worker`"))
+        return _failed("workers", CommandError(OUT_OF_REACH, missing, "start one with `memberflow worker`"))
     return Row("workers", f"{len(pollers)} on {settings.task_queue}: {', '.join(sorted(pollers))}")
 
 
@@ -144,16 +144,16 @@ async def _clusters(client: Client, settings: Settings) -> AsyncIterator[Row]:
     from temporalio.service import RPCError
 
     from client.ask import ask
-    from client.errors import command_error
+    from client.command_errors import command_error
     from messages.answers import ClusterList
 
     try:
         known: ClusterList = await ask(client, settings, "ListClusters", ClusterList)
     except (CommandError, RPCError) as error:
-        yield _fault("clusters", command_error(error))
+        yield _failed("clusters", command_error(error))
         return
     if known.problem:
-        yield _fault("clusters", CommandError(USAGE, known.problem, "correct the clusters file of the worker"))
+        yield _failed("clusters", CommandError(USAGE, known.problem, "correct the clusters file of the worker"))
     for cluster in known.clusters:
         yield _cluster(cluster)
         for warning in cluster.warnings:
@@ -161,7 +161,7 @@ async def _clusters(client: Client, settings: Settings) -> AsyncIterator[Row]:
 
 
 def _cluster(cluster: Reachability) -> Row:
-    from client.outcomes import CONFIGURATION
+    from client.ended import CONFIGURATION
     from membership.failures import Failure
 
     check = f"cluster {cluster.cluster}"
@@ -174,6 +174,6 @@ def _cluster(cluster: Reachability) -> Row:
     if kind == Failure.NO_WORKER:
         missing = f"no worker polls its task queue {cluster.task_queue!r}"
         hint = f"`memberflow worker --serve {cluster.task_queue}` at its site"
-        return _fault(check, CommandError(OUT_OF_REACH, missing, hint))
+        return _failed(check, CommandError(OUT_OF_REACH, missing, hint))
     code = USAGE if kind in CONFIGURATION else FAILED
-    return _fault(check, CommandError(code, cluster.problem, cluster.hint))
+    return _failed(check, CommandError(code, cluster.problem, cluster.hint))

@@ -57,7 +57,7 @@ async def start_and_follow(request: ChangeRequest, waiting: Waiting) -> int:
     from client.requests import summary
     from client.sight import outcome_so_far, see
     from client.start import start_change
-    from console.terminal.outcomes import print_end, print_outcome
+    from console.terminal.print_outcome import print_end, print_outcome
 
     client, settings = await with_worker("nothing was started")
     handle, attached = await start_change(client, settings, request)
@@ -93,7 +93,7 @@ async def follow_on_terminal(
     from contextlib import aclosing
 
     from client.follow import Away, follow
-    from console.terminal.progress import Display
+    from console.terminal.display import Display
 
     last = None
     with Display(title) as display:

@@ -125,8 +125,8 @@ async def _grow(growth: Growth) -> int:
     """The exit code of all joins if they have the same, or otherwise FAILED. STILL_RUNNING if one has not ended."""
     from client.exit_codes import FAILED, STILL_RUNNING
     from console.session import with_worker
-    from console.terminal.outcomes import as_object
     from console.terminal.output import print_answer
+    from console.terminal.print_outcome import as_object
 
     requests = _requests(growth)
     client, settings = await with_worker("nothing was started")

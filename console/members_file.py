@@ -25,7 +25,7 @@ def read_members(path: Path) -> Members:
     except (OSError, UnicodeDecodeError) as error:
         raise CommandError(USAGE, f"--from: {path}: {getattr(error, 'strerror', None) or 'no text in UTF-8'}") from None
     members: Members = []
-    seen: dict[str, int] = {}
+    known: dict[str, int] = {}
     for number, line in enumerate(lines, 1):
         text = line.split("#")[0].strip()
         if not text:
@@ -36,9 +36,9 @@ def read_members(path: Path) -> Members:
             raise CommandError(USAGE, f"--from: {path}:{number}: {error}") from None
         members.append((name, urls))
         for what, value in (("name", name), *(("peer URL", url) for url in urls)):
-            if first := seen.get(value):
+            if first := known.get(value):
                 raise CommandError(USAGE, f"--from: {path}:{number}: the {what} {value} is in line {first} already")
-            seen[value] = number
+            known[value] = number
     if not members:
         raise CommandError(USAGE, f"--from: {path}: no members in it")
     return members

@@ -81,7 +81,7 @@ Launch = Annotated[
     typer.Option("--launch", metavar="LAUNCHER", help="Let this launcher of the clusters file start the member."),
 ]
 RequestedBy = Annotated[str, typer.Option("--requested-by", metavar="WHO", help="Who asks (default: user@host).")]
-Order = Annotated[str, typer.Option("--order", help="auto, add-first or remove-first.")]
+ReplaceOrder = Annotated[str, typer.Option("--order", help="auto, add-first or remove-first.")]
 Force = Annotated[
     bool, typer.Option("--force", help="Skip min_voters, min_spare and alarms. The quorum is never put at risk.")
 ]

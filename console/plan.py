@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from console.app import CHANGE, examples, group, run
-from console.options import Cluster, Force, Json, Leaving, Newcomer, Old, Order, Output, PeerUrl
+from console.options import Cluster, Force, Json, Leaving, Newcomer, Old, Output, PeerUrl, ReplaceOrder
 
 if TYPE_CHECKING:
     from membership.checks import Check
@@ -44,7 +44,7 @@ def plan_replace(
     old: Old,
     name: Newcomer,
     peer_url: PeerUrl,
-    order: Order = "auto",
+    order: ReplaceOrder = "auto",
     force: Force = False,
     output: Output = None,
     json: Json = False,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from console.app import STEER, app, examples, run
 from console.options import AnyVerb, ChangeOutput, Cluster, Json, Name, RequestedBy
-from console.steering import steer_change
+from console.updates import steer_change
 
 
 @app.command(rich_help_panel=STEER, epilog=examples("memberflow resume prod etcd-4"))

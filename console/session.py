@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 async def connected() -> tuple[Client, Settings]:
     """A client of Temporal, and its settings."""
-    from client.connection import connect
+    from client.connect import connect
     from settings import read_settings
 
     settings = read_settings()
@@ -24,7 +24,7 @@ async def connected() -> tuple[Client, Settings]:
 
 async def with_worker(hint: str = "") -> tuple[Client, Settings]:
     """The same, but raises CommandError with OUT_OF_REACH when no worker polls. `hint` is added to its advice."""
-    from client.connection import require_worker
+    from client.connect import require_worker
 
     client, settings = await connected()
     async with busy("looking for a worker"):

@@ -15,7 +15,7 @@ def setup(output: Output = None, json: Json = False) -> None:
 async def _setup() -> int:
     from temporalio.service import RPCError, RPCStatusCode
 
-    from client.errors import is_no_namespace
+    from client.command_errors import is_no_namespace
     from client.exit_codes import DONE, FAILED, CommandError
     from client.search_attributes import register, registered
     from console.session import connected

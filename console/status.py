@@ -45,7 +45,7 @@ def status(
 class Overview:
     """One look at a cluster and its changes."""
 
-    seen: Inspection
+    inspection: Inspection
     changes: list[OpenChange]
     #: Why the list of changes may be incomplete. Empty: it is complete.
     problem: str
@@ -53,7 +53,7 @@ class Overview:
     @property
     def members(self) -> list[Member]:
         """The members, sorted by name."""
-        return sorted(self.seen.status.members, key=lambda member: (member.name or "~", member.id))
+        return sorted(self.inspection.status.members, key=lambda member: (member.name or "~", member.id))
 
 
 def check_cluster(cluster: str) -> InspectRequest:
@@ -113,15 +113,15 @@ async def _look(client: Client, settings: Settings, cluster: str) -> Overview:
     from client.open_changes import open_changes
     from messages.answers import Inspection
 
-    seen: Inspection = await ask(client, settings, "InspectCluster", Inspection, check_cluster(cluster))
-    return Overview(seen, *await open_changes(client, cluster, seen.turns))
+    inspection: Inspection = await ask(client, settings, "InspectCluster", Inspection, check_cluster(cluster))
+    return Overview(inspection, *await open_changes(client, cluster, inspection.turns))
 
 
 def _as_object(overview: Overview) -> dict[str, Any]:
     from dataclasses import asdict
 
-    status = overview.seen.status
-    shown = asdict(overview.seen)
+    status = overview.inspection.status
+    shown = asdict(overview.inspection)
     for member, row in zip(status.members, shown["status"]["members"], strict=True):
         row["role"], row["lag"] = _role(status, member), _lag(status, member)
     changes = [asdict(change) for change in overview.changes]
@@ -133,28 +133,28 @@ def _parts(overview: Overview) -> list[Part]:
     from console.terminal.output import answer
     from console.terminal.tables import make_table
 
-    seen, wide = overview.seen, answer.format == "wide"
+    inspection, wide = overview.inspection, answer.format == "wide"
     columns = ["NAME", "ID", "ROLE", "LAG", "DB", "VERSION", "ALARMS"]
     columns += ["RAFT INDEX", "PEER URLS", "CLIENT URLS"] if wide else []
-    parts: list[Part] = [f"{seen.cluster} ({seen.status.cluster_id})", ""]
-    parts.append(make_table(columns, [_row(seen.status, member, wide=wide) for member in overview.members]))
+    parts: list[Part] = [f"{inspection.cluster} ({inspection.status.cluster_id})", ""]
+    parts.append(make_table(columns, [_row(inspection.status, member, wide=wide) for member in overview.members]))
     if overview.changes:
         rows = [_change(change) for change in overview.changes]
         parts += ["", make_table(["TURN", "VERB", "MEMBER", "STAGE", "WAITS FOR"], rows)]
-    holder = seen.turns.holder.workflow_id if seen.turns.holder else "free"
-    waiting = ", ".join(ticket.workflow_id for ticket in seen.turns.waiting)
+    holder = inspection.turns.holder.workflow_id if inspection.turns.holder else "free"
+    waiting = ", ".join(ticket.workflow_id for ticket in inspection.turns.waiting)
     parts += ["", f"turn: {holder}" + (f"; waiting: {waiting}" if waiting else "")]
     return parts + _problems(overview)
 
 
 def _problems(overview: Overview) -> list[Part]:
-    seen = overview.seen
-    silent = [member for member in overview.members if member.id not in seen.status.statuses]
-    learners = {member.id for member in seen.status.learners}
-    lines: list[Part] = [f"{member.name or member.id}: {seen.status.why_silent(member.id)}" for member in silent]
-    orphans = [orphan for orphan in seen.turns.orphans if orphan.member_id in learners]
+    inspection = overview.inspection
+    silent = [member for member in overview.members if member.id not in inspection.status.statuses]
+    learners = {member.id for member in inspection.status.learners}
+    lines: list[Part] = [f"{member.name or member.id}: {inspection.status.why_silent(member.id)}" for member in silent]
+    orphans = [orphan for orphan in inspection.turns.orphans if orphan.member_id in learners]
     lines += [f"learner {orphan.member_id} was left behind by {orphan.ticket.workflow_id}" for orphan in orphans]
-    lines += [f"member lists differ: {line}" for line in seen.status.dissent]
+    lines += [f"member lists differ: {line}" for line in inspection.status.dissent]
     return [*lines, overview.problem] if overview.problem else lines
 
 

@@ -32,7 +32,7 @@ async def _watch(cluster: str, name: str, verb: str | None, timeout: timedelta |
     from client.find import find_change
     from console.following import follow_on_terminal
     from console.session import connected
-    from console.terminal.outcomes import print_end
+    from console.terminal.print_outcome import print_end
 
     client, _ = await connected()
     handle = await find_change(client, cluster, name, verb)

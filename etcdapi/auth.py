@@ -17,10 +17,10 @@ from threading import Lock
 import grpc
 
 from etcdapi.connection import Connection
-from etcdapi.errors import from_rpc
+from etcdapi.error_texts import from_rpc
 from etcdapi.stubs import rpc_pb2
 from membership.errors import NO_ACCESS, AuthFailed, AuthNotEnabled, InvalidConfiguration, MemberflowError
-from membership.ports import Access
+from membership.etcd import Access
 
 # Seconds.
 AUTH_DEADLINE = 2.0

@@ -14,7 +14,7 @@ from etcdapi.auth import Auth
 from etcdapi.causes import Causes, check_name
 from etcdapi.connection import Connection
 from etcdapi.connections import Connections
-from etcdapi.errors import from_rpc
+from etcdapi.error_texts import from_rpc
 from membership.errors import (
     InvalidAuthToken,
     InvalidConfiguration,
@@ -23,7 +23,7 @@ from membership.errors import (
     Untrusted,
     UserEmpty,
 )
-from membership.ports import Access
+from membership.etcd import Access
 
 # A new token reaches the other members through raft: within milliseconds, but after the answer.
 TOKEN_SPREAD = (0.02, 0.1, 0.3)

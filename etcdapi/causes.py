@@ -30,7 +30,7 @@ from membership.errors import (
     Unreachable,
     Untrusted,
 )
-from membership.ports import Access
+from membership.etcd import Access
 
 # OpenSSL's numbers for a certificate that fails verification (X509_V_ERR_...).
 _EXPIRED = 10

@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat,
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from membership.credentials import WARN_DAYS, Credentials, FileReport
-from membership.ports import Access
+from membership.etcd import Access
 
 
 class _Unusable(Exception):

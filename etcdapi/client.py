@@ -14,7 +14,7 @@ from typing import Any
 from etcdapi import reading
 from etcdapi.calls import Answers, Calls
 from etcdapi.certificates import credentials
-from etcdapi.connection import HTTP_DEADLINE, refuses
+from etcdapi.connection import HTTP_DEADLINE, nothing_listens
 from etcdapi.http import HttpAnswer
 from etcdapi.looks import LIST, Look, Whereabouts, good, reasons
 from etcdapi.peer_port import ask_peer_port
@@ -28,8 +28,8 @@ from membership.errors import (
     WrongCluster,
     WrongMember,
 )
+from membership.etcd import Access
 from membership.model import ClusterStatus, Member, RaftProgress
-from membership.ports import Access
 from membership.witness import PeerList, RaftView
 
 # Seconds. A look usually takes milliseconds. A silent voter costs it one deadline, and a silent learner another.
@@ -52,7 +52,7 @@ class _Shared:
 
 
 class EtcdClient:
-    """The real `membership.ports.Etcd`. Threads may share it. It closes unused connections."""
+    """The real `membership.etcd.Etcd`. Threads may share it. It closes unused connections."""
 
     def __init__(
         self, access: Access, expected: str = "", also: Collection[str] = (), shared: _Shared | None = None
@@ -126,9 +126,9 @@ class EtcdClient:
             raise answer
         _must_be(leader, answer, url)
 
-    def refuses(self, urls: tuple[str, ...]) -> bool:
+    def nothing_listens(self, urls: tuple[str, ...]) -> bool:
         """See `Etcd.refuses`."""
-        return bool(urls) and all(map(refuses, urls))
+        return bool(urls) and all(map(nothing_listens, urls))
 
     def authenticate(self, avoid: Collection[str] = ()) -> None:
         """See `Etcd.authenticate`."""

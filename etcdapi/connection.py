@@ -17,7 +17,7 @@ from etcdapi import stubs
 from etcdapi.http import HttpAnswer, HttpEndpoint
 from etcdapi.resolving import is_address, resolve
 from membership.errors import InvalidConfiguration, Unreachable
-from membership.ports import Access
+from membership.etcd import Access
 
 stubs.install()
 
@@ -100,7 +100,7 @@ class Connection:
         return answer
 
 
-def refuses(url: str) -> bool:
+def nothing_listens(url: str) -> bool:
     """Whether the host of a client URL refuses the connection at each of its addresses: no process listens there."""
     parts, until = urlsplit(url), time.monotonic() + HTTP_DEADLINE
     try:

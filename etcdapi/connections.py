@@ -15,7 +15,7 @@ from threading import Lock, Thread
 from weakref import WeakSet
 
 from etcdapi.connection import Connection
-from membership.ports import Access
+from membership.etcd import Access
 
 # Seconds without a call after which a connection is closed, and seconds between two searches for such connections.
 IDLE_AFTER = 50.0

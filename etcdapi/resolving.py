@@ -10,14 +10,14 @@ from threading import Lock, Thread
 from typing import Any
 
 # Family and address, in the form that `socket.socket` and `connect` take.
-Address = tuple[socket.AddressFamily, tuple[Any, ...]]
+SocketAddress = tuple[socket.AddressFamily, tuple[Any, ...]]
 
 # Names that a thread is resolving. A resolver that hangs costs one thread for each name, however often it is asked.
-_asked: dict[tuple[str, int], Future[list[Address]]] = {}
+_asked: dict[tuple[str, int], Future[list[SocketAddress]]] = {}
 _lock = Lock()
 
 
-def resolve(host: str, port: int, until: float) -> list[Address]:
+def resolve(host: str, port: int, until: float) -> list[SocketAddress]:
     """The addresses of a host. Raises OSError when there are none, TimeoutError at `until` (a monotonic time)."""
     if is_address(host):
         return _ask(host, port)
@@ -27,7 +27,7 @@ def resolve(host: str, port: int, until: float) -> list[Address]:
         raise TimeoutError(f"the name {host} was not resolved in time") from None
 
 
-def _asking(host: str, port: int) -> Future[list[Address]]:
+def _asking(host: str, port: int) -> Future[list[SocketAddress]]:
     with _lock:
         future = _asked.get((host, port))
         if future is None:
@@ -36,7 +36,7 @@ def _asking(host: str, port: int) -> Future[list[Address]]:
         return future
 
 
-def _answer(host: str, port: int, future: Future[list[Address]]) -> None:
+def _answer(host: str, port: int, future: Future[list[SocketAddress]]) -> None:
     try:
         addresses = _ask(host, port)
     except Exception as error:  # noqa: BLE001  (the future's readers get it)
@@ -51,7 +51,7 @@ def _answer(host: str, port: int, future: Future[list[Address]]) -> None:
         future.set_result(addresses)
 
 
-def _ask(host: str, port: int) -> list[Address]:
+def _ask(host: str, port: int) -> list[SocketAddress]:
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except socket.gaierror as error:

@@ -11,7 +11,7 @@ from docker.errors import NotFound
 
 from docker import DockerClient
 from launchers.config import LauncherConfig
-from launchers.connection import WORDS
+from launchers.engine import WORDS
 from messages.launching import GoOn, LauncherUnavailable
 
 # Seconds between two calls of `go_on` while an engine says nothing.

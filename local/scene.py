@@ -11,7 +11,7 @@ from pathlib import Path
 
 from temporalio.client import Client
 
-from client.connection import require_worker
+from client.connect import require_worker
 from client.exit_codes import CommandError
 from client.search_attributes import register
 from local.binary import find_etcd

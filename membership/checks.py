@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from membership.judge_join import judge_version
-from membership.judge_peer_urls import is_loopback
 from membership.known_bugs import bugs_of
 from membership.model import ClusterStatus
+from membership.names import is_loopback
 from membership.verdicts import Facts, tell_down, version_of
 
 CheckVerdict = Literal["ok", "warn", "wait", "refuse"]

@@ -6,7 +6,7 @@ from collections.abc import Collection
 
 from membership.checks import Check
 from membership.model import ClusterStatus, Member
-from membership.names import find_address
+from membership.names import place_of
 
 _HINT = "write client URLs of other voters into `endpoints` of the cluster's table in the clusters file"
 
@@ -38,15 +38,10 @@ def check_configured(status: ClusterStatus, endpoints: Collection[str]) -> tuple
 
 def _leading_to(status: ClusterStatus, endpoints: Collection[str], *members: Member) -> list[str]:
     """The endpoints at which these members advertise themselves, or answered."""
-    places = {_place(url) for member in members for url in _urls(status, member)}
-    return [url for url in endpoints if _place(url) in places]
+    places = {place_of(url) for member in members for url in _urls(status, member)}
+    return [url for url in endpoints if place_of(url) in places]
 
 
 def _urls(status: ClusterStatus, member: Member) -> tuple[str, ...]:
     own = status.statuses.get(member.id)
     return (*member.client_urls, *(own.urls if own else ()))
-
-
-def _place(url: str) -> tuple[str, int] | None:
-    address = find_address(url)
-    return address.place if address else None

@@ -55,7 +55,7 @@ class EtcdError(MemberflowError):
         return f"{self.endpoint}: {plain(self.text)}" if self.endpoint else plain(self.text)
 
 
-class Refused(EtcdError):
+class NotApplied(EtcdError):
     """The call was certainly not applied."""
 
     applied = "no"
@@ -68,129 +68,129 @@ class Ambiguous(EtcdError):
 # ---- certainly not applied ----
 
 
-class MemberExist(Refused):
+class MemberExist(NotApplied):
     """The same peer URLs were added within the same second."""
 
 
-class PeerURLExist(Refused):
+class PeerURLExist(NotApplied):
     """A member already has one of these peer URLs."""
 
 
-class TooManyLearners(Refused):
+class TooManyLearners(NotApplied):
     """The cluster has as many learners as --max-learners permits."""
 
 
-class MemberBadURLs(Refused):
+class MemberBadURLs(NotApplied):
     """A peer URL is malformed by etcd's rules."""
 
     hint = "a peer URL is scheme://host:port without a path, e.g. https://10.0.0.14:2380"
 
 
-class MemberNotFound(Refused):
+class MemberNotFound(NotApplied):
     """No member has this ID (any more: removed IDs never come back)."""
 
 
-class MemberNotLearner(Refused):
+class MemberNotLearner(NotApplied):
     """The member is a voter already. Through the leader, this call changed nothing."""
 
 
-class LearnerNotReady(Refused):
+class LearnerNotReady(NotApplied):
     """The member's log is not in sync with the leader's. It may or may not be a learner."""
 
 
-class MemberNotEnoughStarted(Refused):
+class MemberNotEnoughStarted(NotApplied):
     """Too few started members would be left."""
 
 
-class Unhealthy(Refused):
+class Unhealthy(NotApplied):
     """Fewer voters than etcd asks for have been connected to the leader for 5 seconds."""
 
     hint = "etcd refuses this for 5 s after any member (re)connected, and while a voter is down"
 
 
-class NotLeader(Refused):
+class NotLeader(NotApplied):
     """The call needs the leader and reached another member."""
 
 
-class BadLeaderTransferee(Refused):
+class BadLeaderTransferee(NotApplied):
     """Leadership can't go to an unknown member or a learner."""
 
 
-class NoLeader(Refused):
+class NoLeader(NotApplied):
     """The member knows no leader (asked with `hasleader`, so nothing was proposed)."""
 
 
-class NotSupportedForLearner(Refused):
+class NotSupportedForLearner(NotApplied):
     """A learner answers only Status and serializable reads."""
 
 
-class NotCapable(Refused):
+class NotCapable(NotApplied):
     """The cluster version doesn't have this call."""
 
 
-class TimeoutWaitAppliedIndex(Refused):
+class TimeoutWaitAppliedIndex(NotApplied):
     """The leader lagged behind its own log for a second and didn't propose."""
 
 
-class ClusterIDMismatch(Refused):
+class ClusterIDMismatch(NotApplied):
     """The request was meant for another cluster."""
 
 
-class RequestTooManyRequests(Refused):
+class RequestTooManyRequests(NotApplied):
     """The member has too many unapplied entries."""
 
 
-class RaftStopped(Refused):
+class RaftStopped(NotApplied):
     """The member was stopping and took no proposals any more."""
 
 
-class ProposalDropped(Refused):
+class ProposalDropped(NotApplied):
     """Raft takes no proposals while leadership is being moved."""
 
 
-class Corrupt(Refused):
+class Corrupt(NotApplied):
     """The member found its data corrupt."""
 
     hint = "a CORRUPT alarm is active: find the corrupt member before changing the membership"
 
 
-class UserEmpty(Refused):
+class UserEmpty(NotApplied):
     """Authentication is on and no user was given."""
 
     hint = "set username and password_file for this cluster in the clusters file"
 
 
-class UserNotFound(Refused):
+class UserNotFound(NotApplied):
     """The common name of the client certificate is not an etcd user."""
 
     hint = "add the user to etcd, or set username and password_file for this cluster in the clusters file"
 
 
-class AuthFailed(Refused):
+class AuthFailed(NotApplied):
     """The user name or the password is wrong."""
 
     hint = "check username and password_file of this cluster in the clusters file"
 
 
-class AuthNotEnabled(Refused):
+class AuthNotEnabled(NotApplied):
     """A user was given although authentication is off."""
 
 
-class InvalidAuthToken(Refused):
+class InvalidAuthToken(NotApplied):
     """The token expired, or the member that kept it was restarted."""
 
 
-class AuthOldRevision(Refused):
+class AuthOldRevision(NotApplied):
     """The auth store changed while the request was under way."""
 
 
-class PermissionDenied(Refused):
+class PermissionDenied(NotApplied):
     """The user lacks the role."""
 
     hint = "membership changes need a user with etcd's role root"
 
 
-class Untrusted(Refused):
+class Untrusted(NotApplied):
     """The address has no TLS and is not in the clusters file, so it gets no token."""
 
 
@@ -198,11 +198,11 @@ class Untrusted(Refused):
 NO_ACCESS = (UserEmpty, UserNotFound, AuthFailed, PermissionDenied)
 
 
-class Unimplemented(Refused):
+class Unimplemented(NotApplied):
     """The server doesn't know the call."""
 
 
-class Unreachable(Refused):
+class Unreachable(NotApplied):
     """No connection could be made, so nothing was sent."""
 
     hint = "is the member up, and can the worker reach this address?"

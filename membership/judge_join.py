@@ -104,9 +104,9 @@ def judge_sync(status: ClusterStatus, facts: Facts) -> Verdict:
         return Wait(f"the learner does not answer: {status.why_silent(member.id)}", phase)
     if own and not own.is_learner:
         return Wait("the learner has not applied its own add yet", phase)
-    seen = status.progress.get(member.id)
-    if seen is not None and seen.state != "StateReplicate":
-        return Wait(f"the leader does not replicate to the learner ({seen.state})", phase)
+    raft = status.progress.get(member.id)
+    if raft is not None and raft.state != "StateReplicate":
+        return Wait(f"the leader does not replicate to the learner ({raft.state})", phase)
     behind = lag(status, member)
     if behind > facts.policy.max_lag_entries:
         return Wait(f"the learner is {behind} raft entries behind", phase)
@@ -115,13 +115,13 @@ def judge_sync(status: ClusterStatus, facts: Facts) -> Verdict:
 
 def sync_phase(status: ClusterStatus, member: Member) -> Phase:
     """The phase of a learner, by the leader's view where that is known."""
-    seen = status.progress.get(member.id)
+    raft = status.progress.get(member.id)
     own = status.statuses.get(member.id)
-    if seen is not None and seen.state == "StateSnapshot":
+    if raft is not None and raft.state == "StateSnapshot":
         return "receiving snapshot"
-    if own is None and not member.name and (seen is None or seen.match == 0):
+    if own is None and not member.name and (raft is None or raft.match == 0):
         return "not started"
-    return "replicating" if seen or own else "unknown"
+    return "replicating" if raft or own else "unknown"
 
 
 def lag(status: ClusterStatus, member: Member) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from membership.failures import Failure
 from membership.model import ClusterStatus
-from membership.names import find_address
+from membership.names import place_of
 from membership.verdicts import Facts, Refuse
 
 
@@ -37,27 +37,16 @@ def _judge_scheme(status: ClusterStatus, facts: Facts) -> Refuse | None:
 
 def _judge_place(status: ClusterStatus, facts: Facts) -> Refuse | None:
     """Refuses the host and port of another member, under any scheme: only one process can listen there."""
-    wanted = {place: url for url in facts.peer_urls if (place := _place(url))}
+    wanted = {place: url for url in facts.peer_urls if (place := place_of(url))}
     for member in status.members:
         if set(member.peer_urls) & set(facts.peer_urls):
             continue
         for kind, urls in (("peer", member.peer_urls), ("client", member.client_urls)):
             for url in urls:
-                if (place := _place(url)) in wanted:
+                if (place := place_of(url)) in wanted:
                     return Refuse(
                         Failure.PEER_URL_CONFLICT,
                         f"peer URL {wanted[place]} leads to the {kind} URL {url} of member {member.label}",
                         "a member joins under a host and port of its own",
                     )
     return None
-
-
-def _place(url: str) -> tuple[str, int] | None:
-    address = find_address(url)
-    return address.place if address else None
-
-
-def is_loopback(url: str) -> bool:
-    """Whether a peer URL leads every member that dials it to its own machine."""
-    address = find_address(url)
-    return address is not None and address.is_loopback

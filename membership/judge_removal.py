@@ -89,8 +89,8 @@ def transferee(status: ClusterStatus, facts: Facts) -> Member | None:
     """
 
     def preference(member: Member) -> tuple[bool, int]:
-        seen = status.progress.get(member.id)
-        position = seen.match if seen else status.statuses[member.id].applied_index
+        raft = status.progress.get(member.id)
+        position = raft.match if raft else status.statuses[member.id].applied_index
         return not set(member.peer_urls) & set(facts.peer_urls), position
 
     candidates = [m for m in status.live_voters if m.id != facts.member_id and m.id not in status.corrupt]

@@ -116,6 +116,24 @@ def find_address(url: str) -> Address | None:
         return None
 
 
+def place_of(url: str) -> tuple[str, int] | None:
+    """Host and port of a URL that came from a cluster, None where `find_address` finds none."""
+    address = find_address(url)
+    return address.place if address else None
+
+
+def is_loopback(url: str) -> bool:
+    """Whether a URL leads each client to its own machine."""
+    address = find_address(url)
+    return address is not None and address.is_loopback
+
+
+def is_unspecified(url: str) -> bool:
+    """Whether a URL has 0.0.0.0 or [::] as its host, which no client can dial."""
+    address = find_address(url)
+    return address is not None and address.is_unspecified
+
+
 def check_url(value: str) -> str:
     """
     An etcd URL (scheme, host and port): scheme and host in lower case, and nothing behind the port.

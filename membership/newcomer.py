@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from membership.checks import Check
 from membership.model import ClusterStatus, Member
-from membership.names import find_address
+from membership.names import is_loopback, is_unspecified
 from membership.verdicts import version_of
 
 
@@ -54,26 +54,16 @@ def _version(status: ClusterStatus, member_id: str) -> Iterable[Check]:
 def _client_urls(status: ClusterStatus, member: Member) -> Iterable[Check]:
     others = [url for m in status.voters if m.id != member.id for url in m.client_urls]
     all_tls = bool(others) and all(urlsplit(url).scheme == "https" for url in others)
-    some_loopback = any(_is_loopback(url) for url in others)
+    some_loopback = any(is_loopback(url) for url in others)
     hint = "give it its own --advertise-client-urls: clients and memberflow reach it there"
     for url in member.client_urls:
         if all_tls and urlsplit(url).scheme == "http":
             yield _url(f"it advertises {url}, without TLS, in a cluster with TLS", hint)
-        if _is_unspecified(url):
+        if is_unspecified(url):
             yield _url(f"it advertises {url}, which is not an address that clients can reach", hint)
-        elif _is_loopback(url) and not some_loopback:
+        elif is_loopback(url) and not some_loopback:
             yield _url(f"it advertises {url}, which only its own machine reaches", hint)
 
 
 def _url(evidence: str, hint: str) -> Check:
     return Check("newcomer's client URLs", "warn", evidence, hint)
-
-
-def _is_loopback(url: str) -> bool:
-    address = find_address(url)
-    return address is not None and address.is_loopback
-
-
-def _is_unspecified(url: str) -> bool:
-    address = find_address(url)
-    return address is not None and address.is_unspecified

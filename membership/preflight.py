@@ -19,7 +19,7 @@ from membership.record import NO_RECORD, Record, check_absent, check_reused
 from membership.verdicts import Facts, Refuse, Verdict, Wait, spare
 
 
-class Replacement(Protocol):
+class ReplaceSpec(Protocol):
     """A replace, as the preflight sees it."""
 
     @property
@@ -109,7 +109,7 @@ def check_remove(
 
 
 def check_replace(
-    status: ClusterStatus, facts: Facts, wanted: Member | str, request: Replacement, record: Record = NO_RECORD
+    status: ClusterStatus, facts: Facts, wanted: Member | str, request: ReplaceSpec, record: Record = NO_RECORD
 ) -> tuple[Check, ...]:
     """The checks of a replace. `wanted`: the old member where it is known already, else its name or ID."""
     if found := _several(status, wanted):
@@ -149,7 +149,7 @@ def check_replace(
     )
 
 
-def between_halves(status: ClusterStatus, wanted: Member | str, request: Replacement) -> Member | None:
+def between_halves(status: ClusterStatus, wanted: Member | str, request: ReplaceSpec) -> Member | None:
     """The old member, if the new one is a voter too. A replace failed halfway, or both were voters before."""
     old = find_member(status, wanted) if isinstance(wanted, str) else status.member(wanted.id)
     both = old and any(not m.is_learner for m in status.with_peer_urls(request.peer_urls) if m.id != old.id)
@@ -162,7 +162,7 @@ def _joined(status: ClusterStatus, facts: Facts) -> bool:
     )
 
 
-def first_half(status: ClusterStatus, old: Member | None, request: Replacement) -> FirstHalf:
+def first_half(status: ClusterStatus, old: Member | None, request: ReplaceSpec) -> FirstHalf:
     """Which half comes first. The spare must not shrink while the old member is healthy."""
     if old is None:
         return FirstHalf("add-first", "the old member is gone already")
@@ -225,7 +225,7 @@ def _removal(status: ClusterStatus, facts: Facts, target: Member, returning: int
     return checks
 
 
-def _order(first: FirstHalf, old: Member, request: Replacement) -> Check:
+def _order(first: FirstHalf, old: Member, request: ReplaceSpec) -> Check:
     if request.order == "add-first" and first.half == "remove-first":
         hint = "use --order remove-first"
         if old.name == request.name or set(old.peer_urls) & set(request.peer_urls):

@@ -59,12 +59,12 @@ def is_safe_without(status: ClusterStatus) -> bool:
 def may_be_witnessed(status: ClusterStatus, member_id: str, max_lag: int) -> bool:
     """Whether to ask a second witness: the member's Status hung, the leader replicates to it, and it is near enough."""
     member = status.member(member_id)
-    seen, leader = status.progress.get(member_id), status.progress.get(status.leader)
-    if member is None or member_id not in status.hung or seen is None or leader is None:
+    raft, leader = status.progress.get(member_id), status.progress.get(status.leader)
+    if member is None or member_id not in status.hung or raft is None or leader is None:
         return False
     if member.is_learner and not is_safe_without(status):
         return False
-    return seen.state == REPLICATES and leader.match - seen.match <= max_lag
+    return raft.state == REPLICATES and leader.match - raft.match <= max_lag
 
 
 def accept(status: ClusterStatus, member_id: str, evidence: Evidence) -> ClusterStatus:
@@ -98,13 +98,13 @@ def doubt(status: ClusterStatus, member_id: str, evidence: Evidence, max_lag: in
     view = evidence.view
     if (view.member_id, view.leader, view.term) != (status.leader, status.leader, status.term):
         return "the leader or its term has changed"
-    seen, leader = view.progress.get(member_id), view.progress.get(status.leader)
-    if seen is None or leader is None:
+    raft, leader = view.progress.get(member_id), view.progress.get(status.leader)
+    if raft is None or leader is None:
         return "the leader's /debug/vars does not show it"
-    if seen.state != REPLICATES:
-        return f"the leader does not replicate to it ({seen.state})"
-    if seen.match < evidence.commit:
-        return f"it has not acknowledged raft entry {evidence.commit} (at {seen.match})"
-    if leader.match - seen.match > max_lag:
-        return f"it is {leader.match - seen.match} raft entries behind"
+    if raft.state != REPLICATES:
+        return f"the leader does not replicate to it ({raft.state})"
+    if raft.match < evidence.commit:
+        return f"it has not acknowledged raft entry {evidence.commit} (at {raft.match})"
+    if leader.match - raft.match > max_lag:
+        return f"it is {leader.match - raft.match} raft entries behind"
     return ""

@@ -22,12 +22,12 @@ def meant_by(request: ChangeRequest, status: ClusterStatus) -> set[str]:
     return {m.id for m in status.members if m is named or set(m.peer_urls) == urls}
 
 
-def orphans_beside(request: ChangeRequest, seen: Beforehand) -> dict[str, AddedLearner]:
+def orphans_beside(request: ChangeRequest, before: Beforehand) -> dict[str, AddedLearner]:
     """Learners that changes of ours left behind, by ID. This change removes them first, except its own."""
-    return {i: x for i, x in learners_beside(request, seen).items() if x in seen.turns.orphans}
+    return {i: x for i, x in learners_beside(request, before).items() if x in before.turns.orphans}
 
 
-def learners_beside(request: ChangeRequest, seen: Beforehand) -> dict[str, AddedLearner]:
+def learners_beside(request: ChangeRequest, before: Beforehand) -> dict[str, AddedLearner]:
     """Learners that other changes of ours added, by ID, also running changes: the turns take care of those."""
-    others = {m.id for m in seen.status.learners} - meant_by(request, seen.status)
-    return {x.member_id: x for x in seen.turns.learners if x.member_id in others}
+    others = {m.id for m in before.status.learners} - meant_by(request, before.status)
+    return {x.member_id: x for x in before.turns.learners if x.member_id in others}

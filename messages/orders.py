@@ -8,7 +8,7 @@ from typing import Literal
 from membership.judgements import StepName
 from membership.model import ClusterStatus, SyncProgress
 from membership.record import NO_RECORD, Record
-from membership.settling import SentCall
+from membership.sent_calls import SentCall
 from membership.verdicts import Facts
 from messages.launching import Launch
 from messages.turns import Ticket, TurnsState
@@ -18,7 +18,7 @@ GOES_ON = "LongWait"
 
 
 @dataclass(frozen=True)
-class Look:
+class LookOrder:
     """A request for one look at a cluster."""
 
     cluster: str
@@ -67,7 +67,7 @@ class LaunchOrder:
 
 
 @dataclass(frozen=True)
-class Order:
+class StepOrder:
     """A step that an activity watches, or acts on."""
 
     step: StepName

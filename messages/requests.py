@@ -202,4 +202,4 @@ REQUESTS: dict[str, type[ChangeRequest]] = {
     "replace": ReplaceRequest,
 }
 # The workflow type for each verb.
-WORKFLOWS: dict[str, str] = {"join": "JoinMember", "remove": "RemoveMember", "replace": "ReplaceMember"}
+WORKFLOW_TYPES: dict[str, str] = {"join": "JoinMember", "remove": "RemoveMember", "replace": "ReplaceMember"}

@@ -85,7 +85,7 @@ class Word:
 
 
 @dataclass(frozen=True)
-class Asking:
+class TurnRequest:
     """A change that asks for the turn of a cluster."""
 
     cluster: str

@@ -151,14 +151,14 @@ class Change(Generic[R]):
         """The cluster's policy, once, and a first look: a finished or hopeless change needs no turn."""
         self.board.enter("preflight")
         await self.cluster.read_profile(self.unseen)
-        seen = await self.cluster.first_look(self.unseen, self.request.leaving)
-        self.record = seen.record
-        self.cluster.facts = self.facts(seen.status)
-        _refuse(check_line(self.cluster.profile.allow, sum(t != self.ticket for t in seen.turns.waiting)))
-        await self.remember(seen.status)
-        for warning in warnings(self._check(seen)):
+        before = await self.cluster.first_look(self.unseen, self.request.leaving)
+        self.record = before.record
+        self.cluster.facts = self.facts(before.status)
+        _refuse(check_line(self.cluster.profile.allow, sum(t != self.ticket for t in before.turns.waiting)))
+        await self.remember(before.status)
+        for warning in warnings(self._check(before)):
             self.board.warn(warning)
-        return seen.status
+        return before.status
 
     async def take_turn(self, may_preempt: Callable[[], Awaitable[bool]] | None = None) -> ClusterStatus:
         """Waits in line, and returns the look that was made with the turn. It is checked like the first look."""
@@ -173,9 +173,9 @@ class Change(Generic[R]):
     async def look(self, why: str) -> ClusterStatus:
         """One look. With a new turn it also shows the learners that earlier changes left behind."""
         while self.turn.is_new:
-            seen = await self.cluster.look_with_turns(why)
-            if self.turn.learn(seen.turns):
-                return seen.status
+            before = await self.cluster.look_with_turns(why)
+            if self.turn.learn(before.turns):
+                return before.status
             await self.turn.take()
         return await self.cluster.look(why)
 
@@ -183,15 +183,15 @@ class Change(Generic[R]):
         self.board.enter("ended")
         return outcome(kind, self.request, self.board, status, verified=verified)
 
-    def _check(self, seen: Beforehand) -> tuple[Check, ...]:
+    def _check(self, before: Beforehand) -> tuple[Check, ...]:
         """The checks of this look. Raises Stop for a refusal."""
-        orphans = orphans_beside(self.request, seen)
+        orphans = orphans_beside(self.request, before)
         _refuse(check_allowed(self.cluster.profile.allow, self.request.asked))
-        _refuse(check_identity(seen.status, self.record))
-        checks = self.checks(seen.status.without(*orphans), self.cluster.facts)
+        _refuse(check_identity(before.status, self.record))
+        checks = self.checks(before.status.without(*orphans), self.cluster.facts)
         _refuse(checks)
-        leaving = find_member(seen.status, self.request.leaving) if self.request.leaving else None
-        return (*checks, *check_endpoints(seen.status, self.cluster.profile.endpoints, leaving))
+        leaving = find_member(before.status, self.request.leaving) if self.request.leaving else None
+        return (*checks, *check_endpoints(before.status, self.cluster.profile.endpoints, leaving))
 
     def _start_join_timeout(self) -> None:
         limit = self.cluster.facts.policy.join_timeout

@@ -16,16 +16,25 @@ from workflows.timeouts import ACT, ASK, FIRST_LOOK, LONG_WAIT, LOOK, LOOK_AGAIN
 
 with workflow.unsafe.imports_passed_through():
     from activities.acts import Acts
+    from activities.clusters_file import ClusterProfile
     from activities.observe import Observe
-    from activities.ports import ClusterProfile
     from activities.settling import Settling
     from activities.watch import Watch
     from membership.failures import Failure
     from membership.judgements import StepName, judge
     from membership.model import ClusterStatus, SyncProgress
-    from membership.settling import SentCall
+    from membership.sent_calls import SentCall
     from membership.verdicts import Facts, Verdict
-    from messages.orders import GOES_ON, ActReport, Beforehand, LaunchOrder, Look, Order, Settlement, SettleOrder
+    from messages.orders import (
+        GOES_ON,
+        ActReport,
+        Beforehand,
+        LaunchOrder,
+        LookOrder,
+        Settlement,
+        SettleOrder,
+        StepOrder,
+    )
     from messages.queues import waits_queue
     from messages.turns import Ticket
     from workflows.stop import StopKind, stop_of
@@ -34,8 +43,8 @@ S = TypeVar("S")
 A = TypeVar("A")
 T = TypeVar("T")
 
-ActOf = Callable[[Acts, Order], ActReport]
-WaitOf = Callable[[Watch, Order], ClusterStatus]
+ActOf = Callable[[Acts, StepOrder], ActReport]
+WaitOf = Callable[[Watch, StepOrder], ClusterStatus]
 
 # Waits that end by themselves where the member is at fault: the policy says whether the change is held then.
 _CLOCKS = (Failure.LEARNER_STALLED, Failure.LAUNCHED_MEMBER_DIED)
@@ -88,7 +97,7 @@ class Cluster:
 
     async def first_look(self, kind: StopKind, leaving: str) -> Beforehand:
         """The first look fails after a while, as a Stop of this kind. Later looks go on trying."""
-        look = Look(
+        look = LookOrder(
             self.name,
             member=self._member,
             change=workflow.info().workflow_id,
@@ -97,25 +106,25 @@ class Cluster:
             voter_urls=self._voter_urls,
         )
         try:
-            seen = await self._interruptions.interruptible(
+            before = await self._interruptions.interruptible(
                 lambda: self.start(Observe.look_beforehand, look, FIRST_LOOK, "first look at the cluster")
             )
         except ActivityError as error:
             raise stop_of(error, kind) from error
-        self._id = seen.status.cluster_id
-        self._saw(seen.status)
-        return seen
+        self._id = before.status.cluster_id
+        self._saw(before.status)
+        return before
 
     # ---- looks ----
 
     async def look_with_turns(self, why: str) -> Beforehand:
         """A look, and the turns as they are. Temporal repeats it until it succeeds."""
         self._board.waits_for(f"a look at the cluster: {why}")
-        seen = await self._interruptions.interruptible(
+        before = await self._interruptions.interruptible(
             lambda: self.start(Observe.check_status_and_turns, self._look(), LOOK, why)
         )
-        self._saw(seen.status)
-        return seen
+        self._saw(before.status)
+        return before
 
     async def look(self, why: str) -> ClusterStatus:
         """One look, repeated by Temporal until it succeeds."""
@@ -149,7 +158,7 @@ class Cluster:
         self, activity: WaitOf, step: StepName, why: str, launch: LaunchOrder | None = None, foreign: str = ""
     ) -> ClusterStatus:
         """A wait, as one heartbeating activity, or two where it is long. Raises Stop with the name of its end."""
-        order = Order(step, self.facts, self._ticket, launch, foreign, voter_urls=self._voter_urls)
+        order = StepOrder(step, self.facts, self._ticket, launch, foreign, voter_urls=self._voter_urls)
         try:
             try:
                 return await self._wait(activity, order, WAIT, why)
@@ -161,7 +170,9 @@ class Cluster:
             stop.kind = "clock" if stop.error in _CLOCKS else "failed"
             raise stop from error
 
-    async def _wait(self, activity: WaitOf, order: Order, limits: workflow.ActivityConfig, why: str) -> ClusterStatus:
+    async def _wait(
+        self, activity: WaitOf, order: StepOrder, limits: workflow.ActivityConfig, why: str
+    ) -> ClusterStatus:
         """On a task queue of its own: acts and looks never stand behind waits."""
         queue, summary = waits_queue(self.profile.task_queue), f"{self._member}: {why}"
         return self._saw(
@@ -179,7 +190,7 @@ class Cluster:
     async def act(self, activity: ActOf, step: StepName, what: str) -> ActReport:
         """Has one call sent, at most. An activity that was lost may have sent it."""
         attempt = self._board.view.attempts.get(what, 0) + 1
-        order = Order(step, self.facts, self._ticket, voter_urls=self._voter_urls)
+        order = StepOrder(step, self.facts, self._ticket, voter_urls=self._voter_urls)
         try:
             report = await self.start(activity, order, ACT, f"{what}, attempt {attempt}")
         except ActivityError as error:
@@ -216,8 +227,8 @@ class Cluster:
     def avoid_nothing(self) -> None:
         self.facts = replace(self.facts, avoid=())
 
-    def _look(self, patience: float = 0.0) -> Look:
-        return Look(
+    def _look(self, patience: float = 0.0) -> LookOrder:
+        return LookOrder(
             self.name,
             self.facts.avoid,
             self._member,

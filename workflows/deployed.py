@@ -11,8 +11,8 @@ from __future__ import annotations
 from temporalio import workflow
 from temporalio.common import RawValue, VersioningBehavior
 
+from workflows.cluster_turns import ClusterTurns
 from workflows.ends import NOTHING
-from workflows.turns import ClusterTurns
 
 
 @workflow.defn(name="ClusterTurns", versioning_behavior=VersioningBehavior.AUTO_UPGRADE)

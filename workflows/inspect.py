@@ -13,14 +13,14 @@ from workflows.ends import NOTHING, parse
 from workflows.timeouts import ASK, GLANCE, start
 
 with workflow.unsafe.imports_passed_through():
+    from activities.clusters_file import ClusterProfile
     from activities.credentials import CheckFiles
     from activities.observe import Observe
-    from activities.ports import ClusterProfile
-    from activities.turns import Turns
+    from activities.taking_turns import Turns
     from membership.checks import check_cluster
     from membership.endpoints import check_configured
     from messages.answers import ClusterList, FileFindings, Inspection, Reachability
-    from messages.orders import Look
+    from messages.orders import LookOrder
     from messages.requests import InspectRequest
     from workflows.stop import stop_of
 
@@ -35,7 +35,7 @@ class InspectCluster:
         try:
             profile: ClusterProfile = await start(Observe.read_profile, name, ASK, f"read the profile of {name}")
             turns = start(Turns.read_turns, name, ASK, f"who changes {name}")
-            status = await start(Observe.check_status, Look(name), GLANCE, f"look at {name}", profile.task_queue)
+            status = await start(Observe.check_status, LookOrder(name), GLANCE, f"look at {name}", profile.task_queue)
             return Inspection(name, status, await turns)
         except ActivityError as error:
             stop = stop_of(error, "failed")
@@ -58,7 +58,7 @@ class ListClusters:
 async def _reach(cluster: Reachability) -> Reachability:
     if not cluster.task_queue:
         return cluster
-    look = Look(cluster.cluster)
+    look = LookOrder(cluster.cluster)
     looking = start(Observe.check_status, look, GLANCE, f"look at {cluster.cluster}", cluster.task_queue)
     files = await _findings(cluster)
     cluster = replace(cluster, certificate_days=files.certificate_days, warnings=files.warnings)

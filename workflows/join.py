@@ -11,7 +11,7 @@ from workflows.change import Change
 from workflows.ends import NOTHING, parse
 from workflows.joining import STAGES, Joining
 from workflows.settle import PROMOTE
-from workflows.steering import Steered
+from workflows.steered import Steered
 
 with workflow.unsafe.imports_passed_through():
     from membership.checks import Check

@@ -20,7 +20,7 @@ class Line:
 
     def __init__(self, state: TurnsState) -> None:
         self.state = state
-        self._order = list(state.waiting)
+        self._tickets = list(state.waiting)
         for ticket in state.unasked:
             self.enter(ticket)
         self._passed_over: set[Ticket] = set()
@@ -32,44 +32,44 @@ class Line:
     @property
     def unasked(self) -> tuple[Ticket, ...]:
         """Tickets whose change has not been asked yet."""
-        return tuple(t for t in self._order if t not in self.state.waiting)
+        return tuple(t for t in self._tickets if t not in self.state.waiting)
 
     @property
     def is_idle(self) -> bool:
-        return not (self.state.holder or self._order or self.state.learners or self.state.rest_until)
+        return not (self.state.holder or self._tickets or self.state.learners or self.state.rest_until)
 
     @property
     def head(self) -> Ticket | None:
         """The change whose turn comes next. None: no change waits, or an earlier one has not been asked yet."""
-        first = next((t for t in self._order if t not in self._passed_over), None)
+        first = next((t for t in self._tickets if t not in self._passed_over), None)
         return first if first in self.state.waiting else None
 
     @property
     def waits_to_be_asked(self) -> bool:
         """Whether a change could have the turn, if it were known whether it wants it."""
-        return self.state.holder is None and self.head is None and bool(self._order)
+        return self.state.holder is None and self.head is None and bool(self._tickets)
 
     def knows(self, ticket: Ticket) -> bool:
-        return ticket == self.state.holder or ticket in self._order
+        return ticket == self.state.holder or ticket in self._tickets
 
     # ---- events ----
 
     def enter(self, ticket: Ticket) -> None:
         """A change is named: it has a place in line, if it turns out to want one."""
         if not self.knows(ticket):
-            self._order.append(ticket)
+            self._tickets.append(ticket)
 
     def pass_over_unasked(self) -> None:
         """Changes that don't answer block no other change. They have their place again as soon as they answer."""
         self._passed_over.update(self.unasked)
 
     def grant(self, ticket: Ticket, now: float) -> None:
-        self._leave(ticket)
+        self._drop(ticket)
         self.state = replace(self.state, holder=ticket, granted_at=now, holder_is_held=False)
 
-    def leave(self, ticket: Ticket) -> None:
+    def drop(self, ticket: Ticket) -> None:
         """The change neither has the turn nor waits for it any more."""
-        self._leave(ticket)
+        self._drop(ticket)
         if ticket == self.state.holder:
             self.state = replace(self.state, holder=None, holder_is_held=False)
 
@@ -98,7 +98,7 @@ class Line:
     def _place(self, ticket: Ticket, word: Word, claim: Claim) -> None:
         """An open change gets the place that it asks for."""
         if claim.state == "apart":
-            self.leave(ticket)
+            self.drop(ticket)
         elif ticket == self.state.holder:
             self.state = replace(self.state, holder_is_held=claim.held and word.is_join)
         else:
@@ -107,20 +107,20 @@ class Line:
             if claim.state == "holds" or claim.had_turn:
                 self.has_lost_holder = True
                 # It had the turn before the turns were lost, and comes before changes that only waited.
-                self._order.remove(ticket)
-                self._order.insert(0, ticket)
+                self._tickets.remove(ticket)
+                self._tickets.insert(0, ticket)
             self._wait(ticket, preempts=claim.preempt)
 
     def _wait(self, ticket: Ticket, *, preempts: bool) -> None:
         known = {*self.state.waiting, ticket}
-        waiting = tuple(t for t in self._order if t in known)
+        waiting = tuple(t for t in self._tickets if t in known)
         preempting = tuple(
             t for t in waiting if (t in self.state.preempting and t != ticket) or (t == ticket and preempts)
         )
         self.state = replace(self.state, waiting=waiting, preempting=preempting)
 
-    def _leave(self, ticket: Ticket) -> None:
-        self._order = [t for t in self._order if t != ticket]
+    def _drop(self, ticket: Ticket) -> None:
+        self._tickets = [t for t in self._tickets if t != ticket]
         self._passed_over.discard(ticket)
         waiting = tuple(t for t in self.state.waiting if t != ticket)
         preempting = tuple(t for t in self.state.preempting if t != ticket)
@@ -132,7 +132,7 @@ class Line:
             word is None or word.closed_at is None or word.closed_at >= self.state.granted_at
         )
         lost_turn = word is not None and word.claim is not None and word.claim.state == "holds"
-        self.leave(ticket)
+        self.drop(ticket)
         if word is not None and word.orderly:
             return
         closed_at = word.closed_at if word and word.closed_at else now

@@ -13,9 +13,9 @@ from workflows.ends import NOTHING, parse
 from workflows.timeouts import ASK, GLANCE, start
 
 with workflow.unsafe.imports_passed_through():
+    from activities.clusters_file import ClusterProfile
     from activities.observe import Observe
-    from activities.past import Earlier, Past
-    from activities.ports import ClusterProfile
+    from activities.past import EarlierRuns, Past
     from membership.allow import check_allowed, check_line
     from membership.checks import Check
     from membership.endpoints import check_endpoints
@@ -25,7 +25,7 @@ with workflow.unsafe.imports_passed_through():
     from membership.verdicts import Facts
     from messages.answers import Plan
     from messages.learners import learners_beside, orphans_beside
-    from messages.orders import Look
+    from messages.orders import LookOrder
     from messages.requests import ChangeRequest, JoinRequest, PlanRequest, RemoveRequest, ReplaceRequest, change_id
     from messages.turns import AddedLearner, TurnsState
     from workflows.stop import stop_of
@@ -43,23 +43,23 @@ class PlanChange:
             name = request.cluster
             profile: ClusterProfile = await start(Observe.read_profile, name, ASK, f"read the profile of {name}")
             change = change_id(request.cluster, request.verb, request.subject)
-            look = Look(request.cluster, uptimes=True, change=change, leaving=request.leaving)
+            look = LookOrder(request.cluster, uptimes=True, change=change, leaving=request.leaving)
             what = f"look at {request.cluster}"
-            seen = await start(Observe.look_beforehand, look, GLANCE, what, profile.task_queue)
-            facts = Facts(request.cluster, seen.status.cluster_id, profile.policy, request.subject)
-            facts = replace(facts, began_with=await _began_with(seen.status, request))
+            before = await start(Observe.look_beforehand, look, GLANCE, what, profile.task_queue)
+            facts = Facts(request.cluster, before.status.cluster_id, profile.policy, request.subject)
+            facts = replace(facts, began_with=await _began_with(before.status, request))
         except ActivityError as error:
             stop = stop_of(error, "failed")
             raise ApplicationError(stop.reason, stop.hint, type=stop.error, non_retryable=True) from error
-        orphans = orphans_beside(request, seen)
-        leaving = find_member(seen.status, request.leaving) if request.leaving else None
+        orphans = orphans_beside(request, before)
+        leaving = find_member(before.status, request.leaving) if request.leaving else None
         checks = (
             *check_allowed(profile.allow, request.asked),
-            *check_identity(seen.status, seen.record),
-            *_checks(seen.status.without(*learners_beside(request, seen)), facts, request, seen.record),
-            *check_endpoints(seen.status, profile.endpoints, leaving),
-            _turn(seen.turns),
-            *check_line(profile.allow, len(seen.turns.waiting)),
+            *check_identity(before.status, before.record),
+            *_checks(before.status.without(*learners_beside(request, before)), facts, request, before.record),
+            *check_endpoints(before.status, profile.endpoints, leaving),
+            _turn(before.turns),
+            *check_line(profile.allow, len(before.turns.waiting)),
             *_tell(orphans.values()),
         )
         return Plan(request.cluster, plan.verb, request.subject, checks)
@@ -70,7 +70,7 @@ async def _began_with(status: ClusterStatus, request: ChangeRequest) -> tuple[in
     old = between_halves(status, request.old, request) if isinstance(request, ReplaceRequest) else None
     if old is None:
         return None
-    earlier = Earlier(change_id(request.cluster, request.verb, request.subject), old.id)
+    earlier = EarlierRuns(change_id(request.cluster, request.verb, request.subject), old.id)
     return await start(Past.began_with, earlier, ASK, "what did the replace begin with?")
 
 

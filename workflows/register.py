@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from workflows.cluster_turns import ClusterTurns
 from workflows.deployed import DeployedTurns
 from workflows.inspect import InspectCluster, ListClusters
 from workflows.join import JoinMember
 from workflows.plan import PlanChange
 from workflows.remove import RemoveMember
 from workflows.replace import ReplaceMember
-from workflows.turns import ClusterTurns
 
 WORKFLOWS: tuple[type, ...] = (JoinMember, RemoveMember, ReplaceMember, InspectCluster, ListClusters, PlanChange)
 

@@ -9,7 +9,7 @@ from workflows.change import Change
 from workflows.ends import NOTHING, parse
 from workflows.orphans import clear_orphans
 from workflows.removing import STAGES, Removing
-from workflows.steering import Steered
+from workflows.steered import Steered
 
 with workflow.unsafe.imports_passed_through():
     from membership.checks import Check

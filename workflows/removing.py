@@ -12,7 +12,7 @@ from workflows.settle import MOVE, REMOVE, Refusals, settle, verify
 from workflows.timeouts import SNAPSHOT
 
 with workflow.unsafe.imports_passed_through():
-    from activities.snapshot import Save, Snapshots
+    from activities.snapshot import SnapshotOrder, Snapshots
     from membership.failures import Failure
     from membership.model import ClusterStatus, Member
     from membership.verdicts import Refuse
@@ -74,7 +74,7 @@ class Removing:
         change.board.enter("snapshot")
         change.board.waits_for("a snapshot of the database")
         time = workflow.now().strftime("%Y%m%dT%H%M%SZ")
-        save = Save(self._request.cluster, time, avoid=(self._target.id,))
+        save = SnapshotOrder(self._request.cluster, time, avoid=(self._target.id,))
         try:
             saved = await change.interruptions.interruptible(
                 lambda: change.cluster.start(Snapshots.save_snapshot, save, SNAPSHOT, "save a snapshot")

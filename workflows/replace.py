@@ -13,11 +13,11 @@ from workflows.joining import STAGES as JOINING
 from workflows.joining import Joining
 from workflows.removing import STAGES as REMOVING
 from workflows.removing import Removing
-from workflows.steering import Steered
+from workflows.steered import Steered
 from workflows.timeouts import ASK, start
 
 with workflow.unsafe.imports_passed_through():
-    from activities.past import Earlier, Past
+    from activities.past import EarlierRuns, Past
     from membership.checks import Check
     from membership.model import ClusterStatus, Handover, Member, SyncProgress
     from membership.preflight import between_halves, check_replace, find_member, first_half, is_down
@@ -52,7 +52,7 @@ class Replacement(Change[ReplaceRequest]):
         """After a failure between the halves the removal is judged by the voters and spare before the first run."""
         old = between_halves(status, self._old or self.request.old, self.request)
         if self._began_with is None and old:
-            question = Earlier(self.ticket.workflow_id, old.id)
+            question = EarlierRuns(self.ticket.workflow_id, old.id)
             why = f"{self.request.name}: what did it begin with?"
             self._began_with = await start(Past.began_with, question, ASK, why)
         self.cluster.facts = replace(self.cluster.facts, began_with=self._began_with)

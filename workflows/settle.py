@@ -222,7 +222,7 @@ async def _lets_others_go(change: Change[Any]) -> bool:
     """Leaves the line, but not while a call of this change may take effect during another change."""
     if not await change.unsettled.settle_soon():
         return False
-    await change.turn.leave()
+    await change.turn.give_back()
     return True
 
 

@@ -16,11 +16,11 @@ from workflows.interruptions import Interruptions
 from workflows.timeouts import ASK, start
 
 with workflow.unsafe.imports_passed_through():
-    from activities.turns import Turns
+    from activities.taking_turns import Turns
     from membership.model import ClusterStatus
     from messages.orders import Beforehand
     from messages.requests import turns_id
-    from messages.turns import Asking, Claim, Ticket, TurnsState
+    from messages.turns import Claim, Ticket, TurnRequest, TurnsState
 
 # A change in line waits for a signal, and checks this often that ClusterTurns runs to send it.
 _LOOKS_AFTER_TURNS = timedelta(hours=1)
@@ -88,7 +88,7 @@ class Turn:
     async def _ask(self) -> None:
         """Asks once. ClusterTurns answers by a signal, even before this ends."""
         self._board.waits_for("its turn")
-        asking = Asking(self._cluster, self._ticket)
+        asking = TurnRequest(self._cluster, self._ticket)
         ask = start(Turns.ask_turn, asking, ASK, self._named(f"ask for the turn to change {self._cluster}"))
         await workflow.wait_condition(lambda: ask.done() or self.is_new)
         if ask.done():
@@ -117,7 +117,7 @@ class Turn:
         Not with a learner of its own in the cluster, which would count as left behind.
         """
         if not self.claim.added:
-            await self.leave()
+            await self.give_back()
         await self._interruptions.safe_point()
         if self.claim.state == "apart":
             self.claim = replace(self.claim, state="waits")
@@ -127,7 +127,7 @@ class Turn:
         """Whether the member is dead is judged at this moment, and not when the change began to wait."""
         waits_for = self._board.view.waits_for
         if self._may_preempt and await self._may_preempt():
-            asking = Asking(self._cluster, self._ticket)
+            asking = TurnRequest(self._cluster, self._ticket)
             await start(Turns.preempt, asking, ASK, self._named("cancel the held join that has the turn"))
         self._board.waits_for(waits_for)
 
@@ -163,7 +163,7 @@ class Turn:
             added = tuple(x for x in self.claim.added if x != member_id)
             self._say(added=added, gone=(*self.claim.gone, member_id))
 
-    async def leave(self) -> None:
+    async def give_back(self) -> None:
         """Lets others go first. Only for a change that has nothing of its own in the cluster."""
         self.claim = replace(self.claim, state="apart", had_turn=False, preempt=False)
         await self._tell()

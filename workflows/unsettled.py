@@ -14,11 +14,11 @@ with workflow.unsafe.imports_passed_through():
     from membership.failures import Failure
     from membership.judgements import StepName
     from membership.model import ClusterStatus, Member
-    from membership.settling import MOMENT, Act, SentCall, may_be_of, sent_call
+    from membership.sent_calls import MOMENT, ActName, SentCall, may_be_of, sent_call
     from messages.orders import ActReport
     from workflows.stop import Stop
 
-_ACTS: dict[StepName, Act] = {
+_ACTS: dict[StepName, ActName] = {
     "add": "add",
     "promote": "promote",
     "move": "move leader",

@@ -12,7 +12,7 @@ import yaml
 from gate import gate
 
 from client import follow
-from client.connection import connect
+from client.connect import connect
 from settings import Settings
 from support.parts.lab import eventually, follower
 

@@ -13,7 +13,7 @@ import pytest
 from temporalio.service import RPCError, RPCStatusCode
 
 from client import follow
-from client.errors import command_error
+from client.command_errors import command_error
 from client.exit_codes import FAILED, OUT_OF_REACH, USAGE, CommandError
 from client.requests import make_request
 from console import grow

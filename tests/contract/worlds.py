@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from etcdapi.client import EtcdClient
 from membership.errors import Unhealthy
+from membership.etcd import Access, Etcd
 from membership.model import ClusterStatus, Member, handover
-from membership.ports import Access, Etcd
 from support.memory.etcd import MemoryCluster, MemoryEtcd
 from support.parts.lab import Cluster, eventually
 

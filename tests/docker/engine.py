@@ -22,8 +22,8 @@ from pydantic import ValidationError
 
 from launchers import containers
 from launchers.config import LauncherConfig
-from launchers.connection import connected
-from launchers.docker_engine import DockerLauncher
+from launchers.docker_launcher import DockerLauncher
+from launchers.engine import connected
 from local.processes import Child, free_port
 from messages.launching import LauncherUnavailable
 

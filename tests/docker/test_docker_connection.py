@@ -14,7 +14,7 @@ import trustme
 from engine import launcher
 
 from launchers.config import LauncherConfig
-from launchers.docker_engine import DockerLauncher
+from launchers.docker_launcher import DockerLauncher
 from local.processes import free_port
 from messages.launching import LauncherUnavailable, LaunchFailed
 
@@ -102,7 +102,7 @@ def test_a_socket_that_is_not_for_us(tmp_path):
     """As for a worker whose user isn't in the group docker."""
     code = (
         "import os, socket, sys; sys.path[:0] = sys.argv[1:2]\n"
-        "from launchers.connection import connected\n"
+        "from launchers.engine import connected\n"
         "from launchers.config import LauncherConfig\n"
         "from messages.launching import LauncherUnavailable\n"
         "own = socket.socket(socket.AF_UNIX); own.bind('docker.sock'); own.listen(); os.chmod('docker.sock', 0o600)\n"

@@ -11,11 +11,11 @@ from engine import SERVES, container_of, launcher, volume_of
 
 from etcdapi.client import EtcdClient
 from launchers import containers
-from launchers.docker_engine import DockerLauncher
+from launchers.docker_launcher import DockerLauncher
 from local.etcd_cluster import LocalMember, bootstrap
 from local.processes import free_port
+from membership.etcd import Access
 from membership.model import handover
-from membership.ports import Access
 from messages.launching import LauncherUnavailable, LaunchFailed
 from support.parts.lab import eventually
 

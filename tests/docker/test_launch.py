@@ -9,7 +9,7 @@ import pytest
 from engine import launcher_table
 
 from etcdapi.client import EtcdClient
-from membership.ports import Access
+from membership.etcd import Access
 from messages.requests import change_id
 from messages.turns import ACT_DEADLINE
 from support.parts.lab import eventually

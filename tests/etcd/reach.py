@@ -15,7 +15,7 @@ from etcdapi.stubs import rpc_pb2, rpc_pb2_grpc
 from local import loopback
 from local.etcd_cluster import LocalMember
 from membership import errors as e
-from membership.ports import Access
+from membership.etcd import Access
 
 
 def client(*endpoints, **more):

@@ -13,8 +13,8 @@ from etcdapi.calls import Calls
 from etcdapi.stubs import rpc_pb2
 from local.etcd_cluster import LocalMember
 from membership import errors as e
+from membership.etcd import Access
 from membership.model import handover
-from membership.ports import Access
 from support.parts.lab import eventually
 
 INVALID_TOKEN = "etcdserver: invalid auth token"

@@ -20,7 +20,7 @@ from etcdapi.calls import Calls
 from etcdapi.stubs import rpc_pb2
 from local.processes import free_port
 from membership import errors as e
-from membership.ports import Access
+from membership.etcd import Access
 from support.parts.command import eventually
 
 NOW = datetime.now(UTC)

@@ -12,7 +12,7 @@ from etcdapi import connections
 from etcdapi.client import EtcdClient
 from etcdapi.connection import etcd3
 from etcdapi.connections import Connections
-from membership.ports import Access
+from membership.etcd import Access
 from support.parts.command import eventually
 
 

@@ -15,7 +15,7 @@ from etcdapi.connection import Connection
 from etcdapi.http import MOST_BYTES, AnswerTooLarge, HttpEndpoint
 from etcdapi.stubs import rpc_pb2
 from membership import errors as e
-from membership.ports import Access
+from membership.etcd import Access
 
 
 class Liar:

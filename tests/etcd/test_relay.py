@@ -10,7 +10,7 @@ from etcdapi.client import EtcdClient
 from etcdapi.connection import Connection
 from etcdapi.relay import Fault
 from membership import errors as e
-from membership.ports import Access
+from membership.etcd import Access
 
 
 def test_a_kept_connection_is_spoilt_too(lab):

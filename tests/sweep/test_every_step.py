@@ -23,7 +23,7 @@ from temporalio.worker import Replayer
 from client.search_attributes import register
 from local.temporal_server import DevServer
 from messages.outcomes import Outcome
-from messages.requests import WORKFLOWS, change_id
+from messages.requests import WORKFLOW_TYPES, change_id
 from settings import quiet_runtime
 from support.memory.etcd import MemoryCluster
 from support.memory.faulty import CHANGES, MemoryClusters, Trouble
@@ -84,7 +84,7 @@ class Sweep:
             request = course.request(name)
             workflow_id = change_id(name, request.verb, request.subject)
             handle = await self.client.start_workflow(
-                WORKFLOWS[request.verb], request, id=workflow_id, task_queue=self.queue, result_type=Outcome
+                WORKFLOW_TYPES[request.verb], request, id=workflow_id, task_queue=self.queue, result_type=Outcome
             )
             if course.cancelled:
                 await is_added.wait()

@@ -19,7 +19,7 @@ from activities.watch import SPLIT_AFTER, VERIFY_FOR, Watch
 from membership.allow import Allow
 from membership.policy import Policy
 from membership.verdicts import Facts
-from messages.orders import Order
+from messages.orders import StepOrder
 from messages.turns import Ticket
 from support.memory.etcd import CLUSTER_ID, MemoryCluster, MemoryEtcd
 from support.parts.command import eventually
@@ -100,7 +100,7 @@ class World:
         waits = Watch(self.etcd, self._temporal, clock=lambda: self.etcd.now, patience=10_000)
         member_id = self.new.id if hasattr(self, "new") else ""
         facts = Facts("in-memory", CLUSTER_ID, Policy(**policy), "etcd-4", (URL,), member_id)
-        order = Order(step, facts, Ticket("w", "r"), so_far=self.so_far)
+        order = StepOrder(step, facts, Ticket("w", "r"), so_far=self.so_far)
         return await asyncio.to_thread(environment.run, getattr(waits, activity), order), self.beats
 
 

@@ -23,7 +23,15 @@ from local.temporal_server import DevServer
 from membership.duration import parse_duration
 from membership.policy import Policy
 from messages.launching import GoOn, Launch, Launched, always
-from messages.requests import WORKFLOWS, ChangeRequest, JoinRequest, RemoveRequest, ReplaceRequest, change_id, turns_id
+from messages.requests import (
+    WORKFLOW_TYPES,
+    ChangeRequest,
+    JoinRequest,
+    RemoveRequest,
+    ReplaceRequest,
+    change_id,
+    turns_id,
+)
 from support.memory import scenes
 from support.memory.etcd import MemoryCluster, Process
 from support.memory.faulty import MemoryClusters, Trouble
@@ -69,7 +77,7 @@ class Scene:
 
     async def begin(self, request: ChangeRequest) -> WorkflowHandle[Any, Any]:
         workflow_id = change_id(self.name, request.verb, request.subject)
-        return await self.client.start_workflow(WORKFLOWS[request.verb], request, id=workflow_id, task_queue=QUEUE)
+        return await self.client.start_workflow(WORKFLOW_TYPES[request.verb], request, id=workflow_id, task_queue=QUEUE)
 
     async def join(self, url: str = URL, **more: Any) -> WorkflowHandle[Any, Any]:
         """Begins the join of the member that its URL names."""

@@ -9,7 +9,7 @@ from membership import errors as e
 from membership.allow import Allow
 from membership.policy import Policy
 from membership.verdicts import Facts
-from messages.orders import Order
+from messages.orders import StepOrder
 from support.memory.etcd import CLUSTER_ID, MemoryCluster, MemoryEtcd
 from support.memory.inside import inside, ticket
 
@@ -67,7 +67,7 @@ class Granting:
 def add(etcd):
     facts = Facts("prod", CLUSTER_ID, Policy(), "etcd-4", ("http://etcd-4:2380",), avoid=("a-url",))
     environment = inside("add_learner")
-    order = Order("remove", facts, ticket(environment))  # the step of an act is its own, whatever an order says
+    order = StepOrder("remove", facts, ticket(environment))  # the step of an act is its own, whatever an order says
     return environment.run(Acts(etcd, Granting(etcd)).add_learner, order)
 
 

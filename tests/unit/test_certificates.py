@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from etcdapi.certificates import access_warnings, inspect_files
-from membership.ports import Access
+from membership.etcd import Access
 
 NOW = datetime(2030, 6, 1, tzinfo=UTC)
 

@@ -173,7 +173,7 @@ def test_a_held_join_may_be_preempted_by_those_who_asked_for_it():
     assert not made.state.holder_is_held
     made.learn(ONE, replace(runs("holds", held=True), is_join=False), NOW)
     assert not made.state.holder_is_held
-    made.leave(THREE)
+    made.drop(THREE)
     assert made.state.preempting == ()
 
 

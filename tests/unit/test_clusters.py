@@ -9,11 +9,11 @@ from datetime import timedelta
 import pytest
 
 from clusters import ClustersFile
-from launchers.docker_engine import DockerLauncher
+from launchers.docker_launcher import DockerLauncher
 from membership.allow import Allow
 from membership.errors import InvalidConfiguration, UnknownCluster
+from membership.etcd import Access
 from membership.policy import Policy
-from membership.ports import Access
 
 PLAIN = '[clusters.prod]\nendpoints = ["http://10.0.0.1:2379"]\n'
 SECURE = '[clusters.prod]\nendpoints = ["https://10.0.0.1:2379"]\nca = "ca.crt"\n'

@@ -8,7 +8,7 @@ import pytest
 from temporalio.client import WorkflowUpdateRPCTimeoutOrCancelledError
 
 from client import steer
-from client.connection import plain_reason
+from client.connect import plain_reason
 from client.exit_codes import OUT_OF_REACH, CommandError
 from console.terminal import output
 from console.terminal.output import busy, format_in, print_line, say

@@ -18,7 +18,7 @@ import yaml
 
 from cli import app
 from clusters import ClustersFile
-from launchers.docker_engine import DockerLauncher
+from launchers.docker_launcher import DockerLauncher
 from membership.duration import parse_duration
 from membership.errors import InvalidConfiguration
 from messages.requests import SEARCH_ATTRIBUTES

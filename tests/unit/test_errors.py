@@ -8,7 +8,7 @@ from pathlib import Path
 import grpc
 import pytest
 
-from etcdapi.errors import TEXTS, translate
+from etcdapi.error_texts import TEXTS, translate
 from membership import errors
 
 ROWS = [
@@ -98,16 +98,16 @@ def test_every_named_error_says_whether_it_was_applied():
     kinds = [
         kind
         for _, kind in inspect.getmembers(errors, inspect.isclass)
-        if issubclass(kind, errors.EtcdError) and kind not in (errors.EtcdError, errors.Refused, errors.Ambiguous)
+        if issubclass(kind, errors.EtcdError) and kind not in (errors.EtcdError, errors.NotApplied, errors.Ambiguous)
     ]
-    assert all(issubclass(kind, errors.Refused) != issubclass(kind, errors.Ambiguous) for kind in kinds)
+    assert all(issubclass(kind, errors.NotApplied) != issubclass(kind, errors.Ambiguous) for kind in kinds)
     assert len(kinds) > 30
 
 
 def test_every_error_stands_in_the_drawn_tree():
     """The module's docstring draws the tree; the names under `...` are those of certain refusals."""
     for name, kind in inspect.getmembers(errors, inspect.isclass):
-        if issubclass(kind, errors.Refused) and name != "Refused":
+        if issubclass(kind, errors.NotApplied) and name != "Refused":
             continue
         assert name in (errors.__doc__ or ""), name
 

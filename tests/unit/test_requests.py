@@ -16,7 +16,7 @@ from membership.model import Member, handover
 from membership.policy import Policy
 from messages.requests import (
     REQUESTS,
-    WORKFLOWS,
+    WORKFLOW_TYPES,
     JoinRequest,
     PlanRequest,
     RemoveRequest,
@@ -299,7 +299,7 @@ def test_schemas_are_json_schema(verb):
     assert all(field["description"] for field in schema["properties"].values())
     assert schema["additionalProperties"] is False
     assert schema["description"]
-    assert set(WORKFLOWS) == set(REQUESTS)
+    assert set(WORKFLOW_TYPES) == set(REQUESTS)
 
 
 def test_handover_names_everybody():

@@ -11,7 +11,7 @@ from temporalio.testing import ActivityEnvironment
 
 from activities.settling import Settling
 from membership import errors as e
-from membership.settling import MOMENT, has_effect, holders, is_heard, is_over, may_still_come, sent_call, unheard
+from membership.sent_calls import MOMENT, has_effect, is_heard, is_over, may_still_come, sent_call, suspects, unheard
 from messages.orders import SettleOrder
 from support.memory.etcd import CLUSTER_ID, MemoryCluster, MemoryEtcd
 
@@ -74,29 +74,29 @@ def ids(voters):
 
 def test_the_receiver_alone_may_have_the_call():
     """Within a term of it: what it forwards goes to the leader of today."""
-    assert ids(holders(PROMOTE, cluster(3, learner(), term=3))) == ["1"]
+    assert ids(suspects(PROMOTE, cluster(3, learner(), term=3))) == ["1"]
 
 
 @pytest.mark.parametrize("call", [replace(PROMOTE, sent_to=""), replace(PROMOTE, sent_to="7")], ids=["", "unknown"])
 def test_without_a_known_receiver_any_voter_may_have_the_call(call):
     """Its worker died before anybody learnt to whom it was sent."""
-    assert ids(holders(call, cluster(3, learner()))) == ["1", "2", "3"]
+    assert ids(suspects(call, cluster(3, learner()))) == ["1", "2", "3"]
 
 
 def test_after_several_elections_any_voter_may_have_the_call():
     """The receiver may have forwarded it to a leader that is frozen by now."""
-    assert ids(holders(PROMOTE, cluster(3, learner(), term=4))) == ["1", "2", "3"]
+    assert ids(suspects(PROMOTE, cluster(3, learner(), term=4))) == ["1", "2", "3"]
 
 
 def test_a_member_that_is_to_be_removed_is_not_waited_for():
     """It did not lead when its removal was sent, and it is not asked any more."""
-    assert ids(holders(replace(REMOVE, sent_to=""), BEFORE)) == ["1", "2"]
+    assert ids(suspects(replace(REMOVE, sent_to=""), BEFORE)) == ["1", "2"]
 
 
 def test_a_voter_that_was_down_before_the_call_is_not_waited_for():
     """It did not lead then, and may never come back."""
     before = cluster(3, learner(), down=("3",))
-    assert ids(holders(sent_call("promote", before, "", NEW_ID, ()), before)) == ["1", "2"]
+    assert ids(suspects(sent_call("promote", before, "", NEW_ID, ()), before)) == ["1", "2"]
 
 
 def test_who_is_no_member_has_no_call():

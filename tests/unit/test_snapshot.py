@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from temporalio.exceptions import ApplicationError
 
-from activities.snapshot import Save, Snapshots
+from activities.snapshot import SnapshotOrder, Snapshots
 from membership.errors import ConnectionLost
 from membership.policy import Policy
 from support.memory.etcd import MemoryCluster, MemoryEtcd
@@ -55,7 +55,7 @@ def saved(etcd: Saved, folder, pattern: str = "{cluster}-{time}.db"):
     etcd.pattern = f"{folder}/{pattern}"
     beats = []
     environment.on_heartbeat = beats.append
-    save = Save("prod", "20260102T030405Z", avoid=("a3", "http://etcd-3:2379"))
+    save = SnapshotOrder("prod", "20260102T030405Z", avoid=("a3", "http://etcd-3:2379"))
     return environment.run(Snapshots(etcd, None, pause=0).save_snapshot, save), beats
 
 
@@ -215,7 +215,7 @@ def test_a_worker_that_stops_uses_up_no_try(tmp_path):
         etcd.pattern = f"{tmp_path}/{{time}}.db"
         etcd.spoil = spoil
         environment.worker_shutdown()
-        save = Save("prod", "20260102T030405Z")
+        save = SnapshotOrder("prod", "20260102T030405Z")
         with pytest.raises(ApplicationError) as left:
             environment.run(Snapshots(etcd, None, pause=0).save_snapshot, save)
         assert (left.value.type, left.value.non_retryable) == ("WorkerShutdown", False)

@@ -13,7 +13,7 @@ from membership.errors import MemberflowError
 from membership.policy import Policy
 from membership.verdicts import Facts
 from messages.launching import Launch
-from messages.orders import LaunchOrder, Order
+from messages.orders import LaunchOrder, StepOrder
 from messages.turns import Ticket
 from support.memory.etcd import CLUSTER_ID, MemoryCluster, MemoryEtcd
 from support.memory.inside import inside, ticket
@@ -69,8 +69,8 @@ def refusal(*args, **more) -> MemberflowError:
     return caught.value
 
 
-def order(environment: ActivityEnvironment, step: str = "add", **facts) -> Order:
-    return Order(step, replace(FACTS, **facts), ticket(environment))
+def order(environment: ActivityEnvironment, step: str = "add", **facts) -> StepOrder:
+    return StepOrder(step, replace(FACTS, **facts), ticket(environment))
 
 
 @pytest.mark.parametrize("activity", ACTS)

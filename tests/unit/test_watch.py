@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from made_up_looks import NEW_ID, cluster, learner, own_word
 
-from activities.progress import Notes, ProgressMeter
+from activities.progress_meter import Notes, ProgressMeter
 from membership.model import RaftProgress, SyncProgress
 from membership.verdicts import Wait
 

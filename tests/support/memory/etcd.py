@@ -248,7 +248,7 @@ class MemoryCluster:
 
 
 class MemoryEtcd:
-    """`membership.ports.Etcd` on a cluster in memory."""
+    """`membership.etcd.Etcd` on a cluster in memory."""
 
     expected = ""
     # Of the last look: changes are sent to it.
@@ -324,7 +324,7 @@ class MemoryEtcd:
         with self.cluster.lock:
             self.cluster.commit()
 
-    def refuses(self, urls: tuple[str, ...]) -> bool:
+    def nothing_listens(self, urls: tuple[str, ...]) -> bool:
         with self.cluster.lock:
             gone = [m for m in self.cluster.members.values() if not (m.alive or m.frozen)]
             return bool(urls) and set(urls) <= {url for m in gone for url in m.row.client_urls}

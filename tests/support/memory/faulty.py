@@ -13,9 +13,9 @@ from typing import Any
 from membership import errors as e
 from membership.allow import Allow
 from membership.credentials import Credentials
+from membership.etcd import Etcd
 from membership.model import ClusterStatus, Member, RaftProgress
 from membership.policy import Policy
-from membership.ports import Etcd
 from membership.witness import PeerList, RaftView
 from messages.launching import Launcher
 from support.memory.etcd import MemoryCluster, MemoryEtcd
@@ -40,7 +40,7 @@ class Trouble:
 
 
 class FaultyEtcd:
-    """`membership.ports.Etcd`; counts its calls and spoils some of them. `unused` is the trouble that never came."""
+    """`membership.etcd.Etcd`; counts its calls and spoils some of them. `unused` is the trouble that never came."""
 
     def __init__(self, etcd: MemoryEtcd, troubles: tuple[Trouble, ...], released: Event) -> None:
         self._etcd = etcd
@@ -76,8 +76,8 @@ class FaultyEtcd:
     def commit(self) -> None:
         return self._call("commit", self._etcd.commit)
 
-    def refuses(self, urls: tuple[str, ...]) -> bool:
-        return self._etcd.refuses(urls)
+    def nothing_listens(self, urls: tuple[str, ...]) -> bool:
+        return self._etcd.nothing_listens(urls)
 
     def authenticate(self, avoid: Collection[str] = ()) -> None:
         return self._call("authenticate", lambda: self._etcd.authenticate(avoid))
@@ -169,7 +169,7 @@ def _twice(call: Callable[[], Any]) -> tuple[Any, Any]:
 
 
 class MemoryClusters:
-    """`membership.ports.Clusters` of clusters in memory."""
+    """`membership.etcd.Clusters` of clusters in memory."""
 
     def __init__(self, task_queue: str) -> None:
         self._task_queue = task_queue

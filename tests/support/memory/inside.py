@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from temporalio.testing import ActivityEnvironment
 
-from messages.requests import WORKFLOWS, Verb, change_id
+from messages.requests import WORKFLOW_TYPES, Verb, change_id
 from messages.turns import Ticket
 
 RUN_ID = "a-run"
@@ -18,7 +18,7 @@ def inside(activity: str, verb: Verb = "join", cluster: str = "prod", member: st
     environment.info = replace(
         environment.info,
         activity_type=activity,
-        workflow_type=WORKFLOWS[verb],
+        workflow_type=WORKFLOW_TYPES[verb],
         workflow_id=change_id(cluster, verb, member),
         workflow_run_id=RUN_ID,
     )

@@ -26,7 +26,7 @@ from client.search_attributes import register
 from local.deployment import WorkerProcess
 from local.processes import free_port
 from local.temporal_server import DevServer
-from messages.requests import TASK_QUEUE, WORKFLOWS, JoinRequest, change_id
+from messages.requests import TASK_QUEUE, WORKFLOW_TYPES, JoinRequest, change_id
 from settings import quiet_runtime
 from tools.scale.fake_etcd import FakeEtcd
 from tools.scale.usage import Usage, usage_of
@@ -97,7 +97,7 @@ class Scene:
             request = JoinRequest(cluster=cluster, name=f"new-{number}", peer_urls=(url,))
             async with room:
                 return await self.client.start_workflow(
-                    WORKFLOWS["join"],
+                    WORKFLOW_TYPES["join"],
                     request,
                     id=change_id(cluster, "join", request.subject),
                     task_queue=TASK_QUEUE,

@@ -84,7 +84,7 @@ class Etcd(Protocol):
     def commit(self) -> None:
         """Returns when the leader has committed one more raft entry (an `Alarm` GET makes an entry)."""
 
-    def refuses(self, urls: tuple[str, ...]) -> bool:
+    def nothing_listens(self, urls: tuple[str, ...]) -> bool:
         """Whether the hosts of all these client URLs refuse a connection: no process listens there any more."""
 
     def authenticate(self, avoid: Collection[str] = ()) -> None:

@@ -27,7 +27,7 @@ class ProgressMeter:
 
     def __init__(self, now: float, resumed: SyncProgress | None = None) -> None:
         self._started = now - (resumed.elapsed if resumed else 0.0)
-        self._seen_at = now
+        self._looked_at = now
         self._mark: tuple[Phase, int | None] = (resumed.phase, resumed.match) if resumed else ("unknown", None)
         self._least: int | None = None
         self._points: list[tuple[float, int]] = []
@@ -44,10 +44,10 @@ class ProgressMeter:
         match, target = _positions(status, member_id)
         moved = (wait.phase, match) != self._mark and not self._only_hears(status, member_id, match, target)
         observable = wait.phase == "replicating" and match is not None
-        self.idle = self.idle + now - self._seen_at if observable and not moved else 0.0
+        self.idle = self.idle + now - self._looked_at if observable and not moved else 0.0
         if wait.phase != self._mark[0]:
             self._phase_since = now - self._started
-        self._mark, self._seen_at = (wait.phase, match), now
+        self._mark, self._looked_at = (wait.phase, match), now
         replicating = wait.phase == "replicating" and match is not None and bool(target)
         self.last = SyncProgress(
             reason=wait.reason,
@@ -78,7 +78,7 @@ class ProgressMeter:
 
     def blind(self, now: float, reason: str) -> SyncProgress:
         """The progress of a look that failed. It shows nothing of the learner, so the stall clock rests."""
-        self._seen_at = now
+        self._looked_at = now
         phase, match = self._mark
         self.last = SyncProgress(
             reason=reason,
@@ -126,18 +126,18 @@ class Notes:
         self._told_at = resumed.elapsed if resumed else 0.0
         self._sent = _doublings(self._told_at)
         self._told: tuple[Phase, str] = ("not started", "")
-        self._seen: tuple[Phase, str] = ("not started", "")
-        self._seen_since = 0.0
+        self._state: tuple[Phase, str] = ("not started", "")
+        self._state_since = 0.0
 
     def consider(self, progress: SyncProgress) -> None:
         """Sends a note if this progress is worth one."""
-        now, seen = progress.elapsed, (progress.phase, _without_figures(progress))
-        if seen != self._seen:
-            self._seen, self._seen_since = seen, now
-        new = seen != self._told and now - self._seen_since >= NOTE_AFTER
+        now, state = progress.elapsed, (progress.phase, _without_figures(progress))
+        if state != self._state:
+            self._state, self._state_since = state, now
+        new = state != self._told and now - self._state_since >= NOTE_AFTER
         old = progress.phase == "replicating" and now - self._told_at >= NOTE_AGAIN_AFTER
         if self._sent < NOTES + _doublings(now) and (new or old) and self._send(progress):
-            self._sent, self._told, self._told_at = self._sent + 1, seen, now
+            self._sent, self._told, self._told_at = self._sent + 1, state, now
 
 
 def _doublings(elapsed: float) -> int:

@@ -45,7 +45,7 @@ async def _cancel_at_shutdown(task: asyncio.Task[object] | None) -> None:
         task.cancel()
 
 
-def leave_if_asked(what: str) -> None:
+def end_if_unwanted(what: str) -> None:
     """Ends an activity in a thread, between two of its steps, when it is cancelled or its worker stops."""
     if activity.is_cancelled():
         raise CancelledError(f"{what} was cancelled")

@@ -20,10 +20,10 @@ from temporalio.client import (
 )
 from temporalio.service import RPCError, RPCStatusCode
 
-from activities.failures import moves_on_at_shutdown
+from activities.early_ends import moves_on_at_shutdown
 from activities.temporal import Temporal
-from messages.requests import WORKFLOWS, cluster_of_turns, turns_id, verb_of
-from messages.turns import Asking, Cancel, ChangeQuestion, Claim, Ticket, TurnsState, Word
+from messages.requests import WORKFLOW_TYPES, cluster_of_turns, turns_id, verb_of
+from messages.turns import Cancel, ChangeQuestion, Claim, Ticket, TurnRequest, TurnsState, Word
 
 # Seconds between two heartbeats of the watch of a holder.
 _BEAT = 20.0
@@ -45,7 +45,7 @@ class Turns:
     # ---- for a change ----
 
     @activity.defn
-    async def ask_turn(self, asking: Asking) -> TurnsState:
+    async def ask_turn(self, asking: TurnRequest) -> TurnsState:
         """
         Asks for the turn once, and returns the turns of this moment, for a person.
 
@@ -61,7 +61,7 @@ class Turns:
             await self._start_turns(turns, asking)
         return await self._line_of(asking.cluster)
 
-    async def _start_turns(self, turns: WorkflowHandle[Any, Any], asking: Asking) -> None:
+    async def _start_turns(self, turns: WorkflowHandle[Any, Any], asking: TurnRequest) -> None:
         await self._temporal.client.start_workflow(
             "ClusterTurns",
             TurnsState(rest_first=await _ended_badly(turns)),
@@ -98,7 +98,7 @@ class Turns:
         return await self._temporal.turns_state(cluster) or TurnsState()
 
     @activity.defn
-    async def preempt(self, asking: Asking) -> bool:
+    async def preempt(self, asking: TurnRequest) -> bool:
         """Cancels the change that has the turn, if that is a join and held at this moment. True if it was."""
         holder = (await self.read_turns(asking.cluster)).holder
         if holder is None or verb_of(asking.cluster, holder.workflow_id) != "join":
@@ -134,7 +134,7 @@ class Turns:
         cluster = cluster_of_turns(activity.info().workflow_id or "")
         verb = verb_of(cluster, question.ticket.workflow_id)
         run = await self._run_of(question.ticket)
-        if not verb or run is None or run.workflow_type != WORKFLOWS[verb]:
+        if not verb or run is None or run.workflow_type != WORKFLOW_TYPES[verb]:
             return None
         status = (run.status or WorkflowExecutionStatus.TERMINATED).name
         closed_at = run.close_time.timestamp() if run.close_time else None
@@ -145,7 +145,7 @@ class Turns:
     @activity.defn
     async def find_changes(self, cluster: str) -> list[Ticket]:
         """The running changes of this cluster, the oldest first. Temporal's list may lag behind by a moment."""
-        types = ", ".join(f"'{name}'" for name in WORKFLOWS.values())
+        types = ", ".join(f"'{name}'" for name in WORKFLOW_TYPES.values())
         of_cluster = f"WorkflowId STARTS_WITH '{turns_id(cluster)}:' AND WorkflowType IN ({types})"
         query = f"{of_cluster} AND ExecutionStatus = 'Running'"
         listed = [run async for run in self._temporal.client.list_workflows(query)]

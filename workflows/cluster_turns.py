@@ -17,7 +17,7 @@ from workflows.line import Line
 from workflows.timeouts import ASK, SURVEY, WATCH, start
 
 with workflow.unsafe.imports_passed_through():
-    from activities.turns import Turns
+    from activities.taking_turns import Turns
     from membership.failures import Failure
     from messages.queues import watches_queue
     from messages.requests import cluster_of_turns, verb_of
@@ -136,7 +136,7 @@ class ClusterTurns:
         self._line.grant(ticket, workflow.time())
         self._show()
         if not await _signal(ticket, "turn_granted", ticket):
-            self._line.leave(ticket)
+            self._line.drop(ticket)
 
     async def _watch(self, ticket: Ticket) -> None:
         """Returns when the holder has closed, or has gone, or when this history has grown long."""

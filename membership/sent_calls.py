@@ -18,9 +18,9 @@ from membership.model import ClusterStatus, Member
 #: that were measured came within 0.07 s of the thaw. A member that follows a leader proposes or forwards at once.
 MOMENT = 2.0
 
-Act = Literal["add", "promote", "move leader", "remove"]
+ActName = Literal["add", "promote", "move leader", "remove"]
 
-_CALLS: dict[Act, str] = {
+_CALLS: dict[ActName, str] = {
     "add": "the add",
     "promote": "the promote",
     "move leader": "the move of the leadership",
@@ -43,7 +43,7 @@ class Voter:
 class SentCall:
     """A call that was sent, and that may or may not have taken effect."""
 
-    act: Act
+    act: ActName
     #: The member that it is about, empty for an add.
     member_id: str
     #: The peer URLs of an add, empty for every other call.
@@ -64,7 +64,9 @@ class SentCall:
         return mine == (other.act, other.member_id, set(other.peer_urls))
 
 
-def sent_call(act: Act, before: ClusterStatus, sent_to: str, member_id: str, peer_urls: tuple[str, ...]) -> SentCall:
+def sent_call(
+    act: ActName, before: ClusterStatus, sent_to: str, member_id: str, peer_urls: tuple[str, ...]
+) -> SentCall:
     """
     The call, with the voters that may have it, from the look before it.
 
@@ -112,7 +114,7 @@ def is_over(call: SentCall, calls: Collection[SentCall], status: ClusterStatus) 
     return not call.outdone and sum(call.is_like(other) for other in calls) == 1
 
 
-def holders(call: SentCall, status: ClusterStatus) -> tuple[Voter, ...]:
+def suspects(call: SentCall, status: ClusterStatus) -> tuple[Voter, ...]:
     """
     The members that may still have the call.
 
@@ -127,7 +129,7 @@ def holders(call: SentCall, status: ClusterStatus) -> tuple[Voter, ...]:
 
 def unheard(call: SentCall, status: ClusterStatus, proved: Collection[str]) -> tuple[Voter, ...]:
     """The members that may still have the call. `proved` are the IDs of members that cannot have it any more."""
-    return tuple(v for v in holders(call, status) if v.id not in proved and status.member(v.id) is not None)
+    return tuple(v for v in suspects(call, status) if v.id not in proved and status.member(v.id) is not None)
 
 
 def is_heard(member_id: str, status: ClusterStatus) -> bool:

@@ -16,7 +16,7 @@ from temporalio.client import Client
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.service import RPCError
 
-from client.errors import START_A_SERVER, brief, is_not_allowed, not_allowed
+from client.command_errors import START_A_SERVER, brief, is_not_allowed, not_allowed
 from client.exit_codes import OUT_OF_REACH, CommandError
 from settings import Settings, quiet_runtime
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from membership.allow import Allow
+from membership.etcd import Etcd
 from membership.policy import Policy
-from membership.ports import Etcd
 from messages.launching import Launcher
 
 

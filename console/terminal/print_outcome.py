@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from client.ended import with_name
 from client.exit_codes import OUT_OF_REACH, STILL_RUNNING, CommandError
-from client.outcomes import with_name
 from client.sight import Sight, outcome_so_far
 from console.terminal.output import print_answer, say
 from messages.outcomes import Outcome

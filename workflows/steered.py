@@ -13,7 +13,7 @@ from workflows.ends import invalid
 from workflows.timeouts import ASK, start
 
 with workflow.unsafe.imports_passed_through():
-    from activities.turns import Turns
+    from activities.taking_turns import Turns
     from membership.failures import Failure
     from membership.model import Handover
     from messages.outcomes import Outcome

@@ -14,7 +14,7 @@ from docker.models.volumes import Volume
 from docker import DockerClient
 from launchers import containers
 from launchers.config import LauncherConfig
-from launchers.connection import LOOK_DEADLINE, connected, told
+from launchers.engine import LOOK_DEADLINE, connected, told
 from launchers.images import has_image, pull
 from messages.launching import (
     ENDED,

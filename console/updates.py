@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from client.steer import OpenChange
+    from client.steer import RunningChange
 
 
-async def open_change(cluster: str, name: str, verb: str | None) -> OpenChange:
+async def find_running(cluster: str, name: str, verb: str | None) -> RunningChange:
     """The running change of this name, and whether a worker answers for it."""
     from client import steer
     from client.find import find_change
@@ -18,17 +18,17 @@ async def open_change(cluster: str, name: str, verb: str | None) -> OpenChange:
     client, _ = await connected()
     handle = await find_change(client, cluster, name, verb)
     async with busy("looking for a worker that answers"):
-        return await steer.open_change(client, handle, f"memberflow watch {cluster} {name}")
+        return await steer.find_running(client, handle, f"memberflow watch {cluster} {name}")
 
 
 async def steer_change(update: str, cluster: str, name: str, verb: str | None, by: str) -> int:
     """Sends `hold` or `resume` to the change, and prints the result."""
-    from client.connection import caller
+    from client.connect import caller
     from client.exit_codes import DONE, OUT_OF_REACH, CommandError
     from client.steer import send
     from console.terminal.output import busy, print_answer, say
 
-    change = await open_change(cluster, name, verb)
+    change = await find_running(cluster, name, verb)
     workflow_id = change.handle.id
     if change.deaf:
         hint = f"start one with `memberflow worker`, then `memberflow {update} {cluster} {name}` again"

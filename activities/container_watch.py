@@ -5,12 +5,12 @@ from __future__ import annotations
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
+from activities.clusters_file import Clusters
 from activities.heartbeat import BEAT_EVERY, beating
-from activities.ports import Clusters
 from membership.errors import MemberflowError
 from membership.failures import Failure
 from membership.model import SyncProgress
-from messages.orders import Order
+from messages.orders import StepOrder
 
 # Seconds between two looks at a launched container.
 CONTAINER_EVERY = 2.0
@@ -18,10 +18,10 @@ CONTAINER_EVERY = 2.0
 RESTARTING_FOR = 10.0
 
 
-class Container:
+class ContainerWatch:
     """Watches the launched container of the learner, where there is one."""
 
-    def __init__(self, clusters: Clusters, order: Order) -> None:
+    def __init__(self, clusters: Clusters, order: StepOrder) -> None:
         self._clusters = clusters
         self._order = order.launch
         self._asked = float("-inf")

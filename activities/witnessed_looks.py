@@ -9,8 +9,8 @@ from temporalio import activity
 
 from membership.allow import Allow
 from membership.errors import MemberflowError
+from membership.etcd import Etcd
 from membership.model import ClusterStatus
-from membership.ports import Etcd
 from membership.witness import Evidence, RaftView, accept, doubt, doubt_of_list, may_be_witnessed
 
 # Seconds after which a learner's Status counts as hung where a witness may count for it.
@@ -103,5 +103,5 @@ class WitnessedLooks:
         return view
 
     def _has(self, view: RaftView, index: int) -> bool:
-        seen = view.progress.get(self._member_id)
-        return seen is not None and seen.match >= index
+        raft = view.progress.get(self._member_id)
+        return raft is not None and raft.match >= index
