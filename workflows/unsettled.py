@@ -82,7 +82,7 @@ class Unsettled:
         limit = format_duration(self._cluster.facts.policy.settle_timeout)
         stop.kind, stop.error = "failed", Failure.UNSETTLED
         reasons = "; ".join(self.reasons)
-        stop.reason = f"{reasons} (for longer than settle_timeout, {limit}). The change was stopping: {stop.reason}"
+        stop.reason = f"{reasons}. settle_timeout ({limit}) has passed. The change was stopping because: {stop.reason}"
         stop.hint = (
             "thaw or restart that member, then look at the members with `memberflow status`. "
             "Remove a learner that comes late with `memberflow remove CLUSTER ID`"

@@ -138,7 +138,7 @@ BAD_FILES = {
     "a name without a URL": (f"first {A}\nb\n", ":2: expected a name and its peer URLs"),
     "a third word": (f"first {A} voter\n", ":1: 'voter' has the scheme ''"),
     "a bad URL": (f"first {A}\nb 127.0.0.1:2380\n", ":2: '127.0.0.1:2380' has the scheme ''"),
-    "a bad name": (f"first {A}\na/b {B}\n", "no valid name"),
+    "a bad name": (f"first {A}\na/b {B}\n", "not a valid name"),
     "one name twice": (f"first {A}\nfirst {B}\n", "first"),
     "one peer URL twice": (f"first {A}\nb {A}\n", A),
 }

@@ -74,7 +74,7 @@ def test_a_healthy_cluster(lab):
     assert new.peer_url in check(ends["join"], "join")["evidence"]
     assert "voters that may die: 1 now, 0 after the removal" in check(ends["remove"], "spare")["evidence"]
     lead = plan(cluster, "remove", leader.name)
-    assert "leadership is moved first" in check(lead, "removal")["evidence"]
+    assert "after its leadership is moved" in check(lead, "removal")["evidence"]
     table = lab.run("plan", "join", cluster.name, new.name, "--peer-url", new.peer_url)
     assert (table.code, "would run now" in table.stderr) == (0, True), table
     for word in ("member lists", "versions", "database", "links"):

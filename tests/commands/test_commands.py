@@ -46,7 +46,7 @@ def test_version(lab):
         (("join", "prod", "n", "--peer-url", "http://a:1", "--env-file", "/proc/x"), "/proc/x can't be written"),
         (("join", "prod", "n", "--peer-url", "http://a:1", "--env-file", "/tmp"), "/tmp is a directory"),
         (("env", "prod", "n", "--verb", "remove"), "--verb: 'remove'"),
-        (("changes", "a'b"), "no valid name"),
+        (("changes", "a'b"), "not a valid name"),
         (("schema", "eat"), "no such request"),
         (("nonsense",), "No such command"),
     ],

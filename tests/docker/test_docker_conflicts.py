@@ -67,7 +67,7 @@ def test_a_launch_that_knows_no_cluster_id_removes_nothing(up, engine, launch):
 def test_a_foreign_volume_of_that_name_is_a_conflict(up, engine, launch):
     """No container is made, and nobody's data is used or removed."""
     engine.volumes.create(name=containers.volume_name(launch))
-    with pytest.raises(LaunchConflict, match=r"a volume .* is there already"):
+    with pytest.raises(LaunchConflict, match=r"a volume .* exists already"):
         up.start(launch)
     assert container_of(engine, launch) is None
     assert not up.stop(launch)

@@ -117,7 +117,7 @@ def test_a_grpc_proxy(single, etcd_binary, tmp_path):
         proxy = subprocess.Popen([*command, f"--data-dir={tmp_path}/proxy"], stdout=log, stderr=log)
     try:
         eventually(lambda: listens(port), "the proxy to listen")
-        assert f"http://127.0.0.1:{port} is a gRPC proxy and no member" in told(f"http://127.0.0.1:{port}")
+        assert f"http://127.0.0.1:{port} is a gRPC proxy and not a member" in told(f"http://127.0.0.1:{port}")
     finally:
         proxy.kill()
         proxy.wait()

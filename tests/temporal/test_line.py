@@ -149,7 +149,7 @@ async def test_no_signal_is_believed(scene):
     [
         ("c", TurnsState(holder=Ticket("x", "y")), "only their own next run"),
         ("c", TurnsState(learners=(AddedLearner("a3", Ticket("x", "y")),)), "only their own next run"),
-        ("c", {"waiting": 7}, "no state of turns"),
+        ("c", {"waiting": 7}, "not a state of turns"),
         ("c:d:e", TurnsState(), "memberflow:<cluster>"),
     ],
 )

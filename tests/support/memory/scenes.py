@@ -124,4 +124,4 @@ def looked(scene: Scene, then) -> None:
 
 
 def misconfigured(*_args, **_more):
-    raise InvalidConfiguration("a slip of the pen")
+    raise InvalidConfiguration("a typing error")
