@@ -44,7 +44,7 @@ def make_workers(
     Two workers for each served queue: one for short activities, and one for waits.
 
     The first worker of `workflow_queue` also runs the workflows. A third one watches the holders of turns.
-    `places`: the number of waits that run at once. `limits`: those of `Watch`, for tests.
+    `places`: the number of waits that run at once. `limits`: those of `Waits`, for tests.
     """
     temporal = Temporal(client)
     short = short_activities(clusters, temporal)

@@ -15,7 +15,7 @@ from activities.settling import Settling
 from activities.snapshot import Snapshots
 from activities.taking_turns import Turns
 from activities.temporal import Temporal
-from activities.watch import Watch
+from activities.waits import Waits
 
 Activities = list[Callable[..., Any]]
 
@@ -39,11 +39,11 @@ def short_activities(clusters: Clusters, temporal: Temporal) -> Activities:
 
 
 def waits(clusters: Clusters, temporal: Temporal, **limits: Any) -> Activities:
-    """The waits. `limits` are those of `Watch`."""
-    watch = Watch(clusters, temporal, **limits)
+    """The waits. `limits` are those of `Waits`."""
+    waiting = Waits(clusters, temporal, **limits)
     settling = Settling(clusters, **{name: value for name, value in limits.items() if name == "clock"})
     return [
-        *(watch.wait_for_cluster, watch.wait_for_sync, watch.wait_for_verification),
+        *(waiting.wait_for_cluster, waiting.wait_for_sync, waiting.wait_for_verification),
         settling.wait_until_settled,
     ]
 

@@ -12,8 +12,8 @@ from temporalio.api.workflowservice.v1 import GetWorkflowExecutionHistoryReverse
 from temporalio.client import Client, WorkflowExecutionStatus, WorkflowFailureError
 from temporalio.exceptions import ApplicationError
 
+from client.change_request import Handle
 from client.exit_codes import DONE, FAILED, OUT_OF_REACH, REFUSED, USAGE, CommandError
-from client.requests import Handle
 from membership.failures import Failure
 from messages.outcomes import Outcome, OutcomeKind
 from messages.validation import explain

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from temporalio.client import Client, WorkflowExecutionDescription, WorkflowExecutionStatus
 from temporalio.service import RPCError, RPCStatusCode
 
+from client.change_request import Handle
 from client.command_errors import is_no_namespace
 from client.exit_codes import USAGE, CommandError
-from client.requests import Handle
 from messages.requests import Verb, change_id
 
 VERBS: tuple[Verb, ...] = ("join", "remove", "replace")

@@ -12,9 +12,9 @@ from itertools import count
 from temporalio.client import Client, WorkflowFailureError
 from temporalio.service import RPCError, RPCStatusCode
 
+from client.change_request import Handle
 from client.command_errors import is_no_namespace, is_not_allowed
 from client.exit_codes import OUT_OF_REACH, CommandError
-from client.requests import Handle
 from client.sight import Sight, see, with_end
 
 # Seconds. A server or a worker that is away for longer than _SILENCE is mentioned. After _GIVE_UP a server is given up.

@@ -10,9 +10,9 @@ from datetime import UTC, datetime
 from temporalio.client import Client, WorkflowExecution, WorkflowExecutionStatus
 from temporalio.service import RPCError
 
+from client.change_request import Handle, request_of
 from client.ended import how_it_ended
 from client.open_changes import changes_query
-from client.requests import Handle, request_of
 from client.sight import Sight, see, with_end
 
 # At most so many runs of a change are read to find the latest that was not refused.

@@ -6,7 +6,7 @@ from contextlib import suppress
 
 from temporalio.client import Client, WorkflowFailureError
 
-from client.requests import Handle
+from client.change_request import Handle
 from client.sight import see
 from client.steer import send
 from messages.requests import ChangeRequest, RemoveRequest, ReplaceRequest

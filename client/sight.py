@@ -11,9 +11,9 @@ from pydantic import TypeAdapter, ValidationError
 from temporalio.client import Client, WorkflowExecutionDescription, WorkflowExecutionStatus, WorkflowQueryFailedError
 from temporalio.service import RPCError
 
+from client.change_request import Handle
 from client.ended import Ended, how_it_ended
 from client.pending import heartbeat, overdue, why_untaken
-from client.requests import Handle
 from membership.model import Handover, SyncProgress
 from messages.outcomes import Outcome, OutcomeKind
 from messages.views import ChangeView, percent_text

@@ -5,9 +5,9 @@ from __future__ import annotations
 from temporalio.client import Client
 from temporalio.exceptions import WorkflowAlreadyStartedError
 
+from client.change_request import Handle, asked_beside, differences, request_of, summary
 from client.exit_codes import USAGE, CommandError
 from client.preempt import stop_to_preempt
-from client.requests import Handle, asked_beside, differences, request_of, summary
 from messages.requests import WORKFLOW_TYPES, ChangeRequest, change_id
 from settings import Settings
 

@@ -14,10 +14,10 @@ from temporalio.client import (
 )
 from temporalio.service import RPCError, RPCStatusCode
 
+from client.change_request import Handle
 from client.command_errors import is_not_allowed
 from client.connect import workflow_pollers
 from client.exit_codes import FAILED, OUT_OF_REACH, CommandError
-from client.requests import Handle
 from client.sight import Sight, see
 
 # Seconds. An act under way ends first.

@@ -16,7 +16,7 @@ from console.terminal.output import answer, say
 if TYPE_CHECKING:
     from temporalio.client import Client
 
-    from client.requests import Handle
+    from client.change_request import Handle
     from client.sight import Sight
     from messages.outcomes import Outcome, OutcomeKind
     from messages.requests import ChangeRequest
@@ -54,7 +54,7 @@ class Waiting:
 
 async def start_and_follow(request: ChangeRequest, waiting: Waiting) -> int:
     """Starts the change or attaches to it, follows it, and prints the result. Returns the exit code."""
-    from client.requests import summary
+    from client.change_request import summary
     from client.sight import outcome_so_far, see
     from client.start import start_change
     from console.terminal.print_outcome import print_end, print_outcome

@@ -16,7 +16,7 @@ from console.options import ChangeOutput, Cluster, Json, Launch, RequestedBy, Ti
 if TYPE_CHECKING:
     from temporalio.client import Client
 
-    from client.requests import Handle
+    from client.change_request import Handle
     from client.sight import Sight
     from console.members_file import Members
     from messages.outcomes import Outcome
@@ -143,7 +143,7 @@ async def _grow(growth: Growth) -> int:
 
 
 def _requests(growth: Growth) -> list[ChangeRequest]:
-    from client.requests import make_request
+    from client.change_request import make_request
 
     asked = {"cluster": growth.cluster, "launcher": growth.launcher, "requested_by": growth.requested_by}
     return [make_request("join", name=name, peer_urls=urls, **asked) for name, urls in growth.members]

@@ -46,7 +46,7 @@ def join(
     Start the new member with the printed ETCD_* values as soon as the learner is added. Run the command again to
     attach to the same join.
     """
-    from client.requests import make_request
+    from client.change_request import make_request
     from console.following import Waiting, start_and_follow
 
     request = make_request(

@@ -19,7 +19,7 @@ plan = group("plan", CHANGE, "Show what a change would do, or why it would be re
 @plan.command("join", epilog=examples("memberflow plan join prod etcd-4 --peer-url https://10.0.0.14:2380"))
 def plan_join(cluster: Cluster, name: Newcomer, peer_url: PeerUrl, output: Output = None, json: Json = False) -> None:
     """Check whether a join would run, without starting it."""
-    from client.requests import make_request
+    from client.change_request import make_request
 
     request = make_request("join", cluster=cluster, name=name, peer_urls=peer_url)
     run(_plan(request), json=json, output=output)
@@ -30,7 +30,7 @@ def plan_remove(
     cluster: Cluster, member: Leaving, force: Force = False, output: Output = None, json: Json = False
 ) -> None:
     """Check whether a removal would run, without starting it."""
-    from client.requests import make_request
+    from client.change_request import make_request
 
     request = make_request("remove", cluster=cluster, member=member, force=force)
     run(_plan(request), json=json, output=output)
@@ -50,7 +50,7 @@ def plan_replace(
     json: Json = False,
 ) -> None:
     """Check whether a replacement would run, and which half would come first, without starting it."""
-    from client.requests import make_request
+    from client.change_request import make_request
 
     request = make_request("replace", cluster=cluster, old=old, name=name, peer_urls=peer_url, order=order, force=force)
     run(_plan(request), json=json, output=output)

@@ -27,7 +27,7 @@ def remove(
     The removal is refused if the cluster would be less safe than its policy allows. A member that is already gone
     is a success. A removed member never joins again with its old data directory.
     """
-    from client.requests import make_request
+    from client.change_request import make_request
     from console.following import Waiting, start_and_follow
 
     request = make_request(

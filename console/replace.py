@@ -53,7 +53,7 @@ def replace(
     If the old member is healthy, the new member joins first. A dead member is removed first. After a failure, run the
     command again to go on from there. After a success, running it again changes nothing.
     """
-    from client.requests import make_request
+    from client.change_request import make_request
     from console.following import Waiting, start_and_follow
 
     request = make_request(

@@ -19,7 +19,7 @@ with workflow.unsafe.imports_passed_through():
     from activities.clusters_file import ClusterProfile
     from activities.observe import Observe
     from activities.settling import Settling
-    from activities.watch import Watch
+    from activities.waits import Waits
     from membership.failures import Failure
     from membership.judgements import StepName, judge
     from membership.model import ClusterStatus, SyncProgress
@@ -44,7 +44,7 @@ A = TypeVar("A")
 T = TypeVar("T")
 
 ActOf = Callable[[Acts, StepOrder], ActReport]
-WaitOf = Callable[[Watch, StepOrder], ClusterStatus]
+WaitOf = Callable[[Waits, StepOrder], ClusterStatus]
 
 # Waits that end by themselves where the member is at fault: the policy says whether the change is held then.
 _CLOCKS = (Failure.LEARNER_STALLED, Failure.LAUNCHED_MEMBER_DIED)

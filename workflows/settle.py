@@ -19,7 +19,7 @@ from workflows.cluster import ActOf, WaitOf
 with workflow.unsafe.imports_passed_through():
     from activities.acts import Acts
     from activities.trust import NotAllowed
-    from activities.watch import Watch
+    from activities.waits import Waits
     from membership.duration import format_duration
     from membership.errors import PermissionDenied
     from membership.failures import Failure
@@ -41,7 +41,7 @@ class Step:
     #: The act's name for a person.
     what: str = ""
     #: Waits until the step is done or ready.
-    wait: WaitOf = Watch.wait_for_cluster
+    wait: WaitOf = Waits.wait_for_cluster
     #: While it waits there is nothing of ours in the cluster, and others may go first.
     waits_without_turn: bool = False
     #: The act takes a member out, which must not be asked for anything from then on.
@@ -49,8 +49,8 @@ class Step:
 
 
 ADD = Step("add", Acts.add_learner, "add", waits_without_turn=True)
-SYNC = Step("sync", wait=Watch.wait_for_sync)
-PROMOTE = Step("promote", Acts.promote_learner, "promote", wait=Watch.wait_for_sync)
+SYNC = Step("sync", wait=Waits.wait_for_sync)
+PROMOTE = Step("promote", Acts.promote_learner, "promote", wait=Waits.wait_for_sync)
 ROLLBACK = Step("rollback", Acts.remove_learner, "remove", removes=True)
 CLEAR = Step("rollback", Acts.remove_learner, "remove of a learner left behind", removes=True)
 MOVE = Step("move", Acts.move_leader, "move leader")
@@ -144,7 +144,7 @@ async def verify(change: Change[Any], step: StepName, status: ClusterStatus, why
     blind = ""
     if not isinstance(change.cluster.judge(step, status), Done):
         try:
-            status = await change.cluster.wait(Watch.wait_for_verification, step, why)
+            status = await change.cluster.wait(Waits.wait_for_verification, step, why)
         except Stop as stop:
             if stop.error != Failure.UNVERIFIED:
                 raise

@@ -13,9 +13,9 @@ import pytest
 from temporalio.service import RPCError, RPCStatusCode
 
 from client import follow
+from client.change_request import make_request
 from client.command_errors import command_error
 from client.exit_codes import FAILED, OUT_OF_REACH, USAGE, CommandError
-from client.requests import make_request
 from console import grow
 from etcdapi.relay import Fault
 from local.processes import free_port

@@ -11,11 +11,11 @@ import pytest
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
-from activities import nudges, watch
+from activities import nudges, waits
 from activities.nudges import NUDGE_AFTER
 from activities.pace import LONG_AFTER
 from activities.temporal import Temporal
-from activities.watch import SPLIT_AFTER, VERIFY_FOR, Watch
+from activities.waits import SPLIT_AFTER, VERIFY_FOR, Waits
 from membership.allow import Allow
 from membership.policy import Policy
 from membership.verdicts import Facts
@@ -31,7 +31,7 @@ INDEX = 1000
 @pytest.fixture(autouse=True)
 def _hurry(monkeypatch):
     """Looks move the clock, and no wait has to pass for real."""
-    monkeypatch.setattr(watch, "pause_after", lambda waited: 0.001)
+    monkeypatch.setattr(waits, "pause_after", lambda waited: 0.001)
 
 
 @dataclass
@@ -97,7 +97,7 @@ class World:
         """Runs one wait; gives its result and the heartbeats."""
         environment = ActivityEnvironment()
         environment.on_heartbeat = lambda *details: self.beats.extend(details)
-        waits = Watch(self.etcd, self._temporal, clock=lambda: self.etcd.now, patience=10_000)
+        waits = Waits(self.etcd, self._temporal, clock=lambda: self.etcd.now, patience=10_000)
         member_id = self.new.id if hasattr(self, "new") else ""
         facts = Facts("in-memory", CLUSTER_ID, Policy(**policy), "etcd-4", (URL,), member_id)
         order = StepOrder(step, facts, Ticket("w", "r"), so_far=self.so_far)

@@ -7,10 +7,10 @@ from types import SimpleNamespace
 import pytest
 from temporalio.service import RPCError, RPCStatusCode
 
+from client.change_request import differences, make_request
 from client.ended import read_outcome, with_name
 from client.exit_codes import FAILED, OUT_OF_REACH, CommandError
 from client.follow import _due, _Followed, pause_after, still_bearable
-from client.requests import differences, make_request
 from client.sight import _HANDOVER, _VIEW, Sight
 from messages.outcomes import Outcome
 from messages.views import ChangeView

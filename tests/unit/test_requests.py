@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from client.requests import differences
+from client.change_request import differences
 from membership.duration import format_duration, parse_duration
 from membership.model import Member, handover
 from membership.policy import Policy

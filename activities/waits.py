@@ -53,7 +53,7 @@ FULL_HOUSE_PATIENCE = 5.0
 _PROGRESS = TypeAdapter(SyncProgress)
 
 
-class Watch:
+class Waits:
     """
     The waits, on the clusters of this worker, which has `places` for them.
 
