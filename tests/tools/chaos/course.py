@@ -9,7 +9,7 @@ from typing import Any
 from local.etcd_cluster import LocalMember
 from support.checks.puts import ELECTION
 from support.parts.lab import Command, Ended, Join
-from tools.chaos.drawing import Step, Verb
+from tools.chaos.drawing import LEAST, Step, Verb
 from tools.chaos.promises import Reported, violations
 from tools.chaos.troubles import TROUBLES, Blow
 from tools.chaos.world import World
@@ -137,7 +137,7 @@ def run_step(world: World, step: Step) -> Row:
     row = Row(f"{change.verb} {step.target if change.old else ''}".strip(), describe(step, change), step.steering)
     try:
         _run(world, step, changes, row)
-        _judge(world, step, changes, row, since)
+        _judge(world, step, changes, row, since, len(voters))
     except Exception as error:  # noqa: BLE001  (a row like any other, and the run goes on)
         row.broken.append(f"{type(error).__name__}: {error}"[:300])
     row.details = "\n".join(f"{c.name}: {c.end or c.command.said()}" for c in changes if hasattr(c, "command"))
@@ -190,7 +190,7 @@ def _run(world: World, step: Step, changes: list[Change], row: Row) -> None:
     row.seconds = time.monotonic() - began
 
 
-def _judge(world: World, step: Step, changes: list[Change], row: Row, since: int) -> None:
+def _judge(world: World, step: Step, changes: list[Change], row: Row, since: int, voters: int) -> None:
     at_end = world.members()
     world.heal()
     later = world.members()
@@ -199,7 +199,7 @@ def _judge(world: World, step: Step, changes: list[Change], row: Row, since: int
         reported = change.reported()
         row.outcome = f"{row.outcome} {reported.outcome or reported.code}".strip()
         row.broken += violations(reported, at_end, later, world.cluster.changes())
-    if row.gap > longest_gap(step):
+    if row.gap > longest_gap(step, voters):
         row.broken.append(f"no write for {row.gap:.1f} s")
     if lost := world.writes.lost(since):
         row.broken.append(f"{len(lost)} acknowledged writes are lost")
@@ -207,10 +207,10 @@ def _judge(world: World, step: Step, changes: list[Change], row: Row, since: int
     world.forget_the_removed()
 
 
-def longest_gap(step: Step) -> float:
-    """Seconds; without a bound where one member is dead and the trouble takes another."""
+def longest_gap(step: Step, voters: int) -> float:
+    """Seconds; without a bound where the trouble takes the quorum: one member is dead, or there are two."""
     trouble = TROUBLES[step.trouble]
-    if trouble.takes_member and step.target == "dead":
+    if trouble.takes_member and (step.target == "dead" or voters < LEAST):
         return float("inf")
     return LONGEST_GAP + (ELECTION if trouble.takes_member else 0)
 
