@@ -12,6 +12,8 @@ OutcomeKind = Literal[
     "removed",
     "already-removed",
     "replaced",
+    "applied",
+    "no-changes",
     "started",
     "added",
     "voter",

@@ -21,6 +21,7 @@ Stage = Literal[
     "remove",
     "check",
     "rollback",
+    "apply",
     "ended",
 ]
 
