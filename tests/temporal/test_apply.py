@@ -296,7 +296,7 @@ async def test_the_handovers_come_one_after_the_other(scene):
     ("change", "told"),
     [
         ({"members": []}, "members: should have at least one item"),
-        ({"members": [{"name": "a b", "peer_urls": [url("a")]}]}, "members[0].name: 'a b' is no valid name"),
+        ({"members": [{"name": "a b", "peer_urls": [url("a")]}]}, "members[0].name: 'a b' is not a valid name"),
         ({"members": [{"name": "a", "peer_urls": [url("a")]}] * 2}, "members: the name a is there twice"),
         ({"cluster": "another"}, "the workflow ID of this apply is memberflow:another:apply"),
     ],
