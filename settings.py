@@ -38,6 +38,8 @@ class Settings:
     temporal: dict[str, Any]
     #: For workers only. None: they belong to no deployment.
     deployment: Deployment | None = None
+    #: The files of the keys for payloads. The first key encrypts. Empty: payloads are not encrypted.
+    payload_keys: tuple[Path, ...] = ()
 
     @property
     def address(self) -> str:
@@ -61,6 +63,7 @@ def read_settings(deployment: str = "") -> Settings:
         clusters_file=_clusters_file(),
         temporal=_temporal(),
         deployment=_deployment(deployment or os.environ.get("MEMBERFLOW_DEPLOYMENT", "")),
+        payload_keys=_payload_keys(),
     )
 
 
@@ -87,6 +90,12 @@ def quiet_runtime() -> Runtime:
     forwarding = LogForwardingConfig(logger=logging.getLogger("temporal.core"))
     levels = TelemetryFilter(core_level="WARN", other_level="ERROR")
     return Runtime(telemetry=TelemetryConfig(logging=LoggingConfig(filter=levels, forwarding=forwarding)))
+
+
+def _payload_keys() -> tuple[Path, ...]:
+    """Paths in one variable, separated as in PATH."""
+    paths = os.environ.get("MEMBERFLOW_PAYLOAD_KEYS", "").split(os.pathsep)
+    return tuple(Path(path) for path in paths if path)
 
 
 def _clusters_file() -> Path:

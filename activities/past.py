@@ -14,6 +14,7 @@ from temporalio import activity
 from temporalio.client import Client, WorkflowExecution, WorkflowExecutionStatus
 
 from activities.temporal import Temporal
+from membership.missing_key import MissingKey
 from membership.record import Record
 from messages.orders import LookOrder
 from messages.outcomes import Outcome
@@ -69,7 +70,6 @@ class _Begun:
     #: The old member, as the request gives it.
     asked: str
     old_id: str
-    #: Voters and spare before its first act.
     voters: int
     spare: int
 
@@ -152,5 +152,5 @@ async def _outcome(client: Client, run: WorkflowExecution) -> Outcome | None:
         return Outcome.model_validate(
             await client.get_workflow_handle(run.id, run_id=run.run_id).result(follow_runs=False)
         )
-    except ValidationError:
+    except (ValidationError, MissingKey):
         return None

@@ -13,11 +13,12 @@ from temporalio.api.enums.v1 import TaskQueueType
 from temporalio.api.taskqueue.v1 import TaskQueue
 from temporalio.api.workflowservice.v1 import DescribeTaskQueueRequest
 from temporalio.client import Client
-from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.service import RPCError
 
 from client.command_errors import START_A_SERVER, brief, is_not_allowed, not_allowed
+from client.encryption import data_converter
 from client.exit_codes import OUT_OF_REACH, CommandError
+from client.payload_keys import read_keys
 from settings import Settings, quiet_runtime
 
 # Seconds.
@@ -42,11 +43,13 @@ async def connect(settings: Settings) -> Client:
     Connects to Temporal within seconds.
 
     Raises CommandError: with OUT_OF_REACH when the server does not answer, with USAGE when it refuses the caller.
+    Raises InvalidConfiguration for a file that is no key for payloads.
     """
     options = {"identity": f"memberflow {caller()} {os.getpid()}", **settings.temporal}
+    converter = data_converter(read_keys(settings.payload_keys))
     try:
         async with asyncio.timeout(CONNECT_DEADLINE):
-            return await Client.connect(**options, data_converter=pydantic_data_converter, runtime=quiet_runtime())
+            return await Client.connect(**options, data_converter=converter, runtime=quiet_runtime())
     except (RuntimeError, TimeoutError, RPCError) as error:
         if is_not_allowed(error):
             raise not_allowed(error) from error

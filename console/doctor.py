@@ -82,6 +82,9 @@ async def _checks() -> AsyncIterator[Row]:
     yield Row("configuration", _configuration(settings))
     try:
         client = await connect(settings)
+    except MemberflowError as error:
+        yield _failed("payload keys", command_error(error))
+        return
     except CommandError as error:
         yield _failed("Temporal", error)
         return

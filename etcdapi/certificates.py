@@ -7,7 +7,6 @@ member would refuse it. No report contains any part of a key or a password.
 
 from __future__ import annotations
 
-import stat
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -20,6 +19,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from membership.credentials import WARN_DAYS, Credentials, FileReport
 from membership.etcd import Access
+from membership.file_modes import open_to_others
 
 
 class _Unusable(Exception):
@@ -107,7 +107,7 @@ def _inspect_key(path: Path, cert: Path | None) -> FileReport:
         raise _Unusable("is encrypted, and a worker cannot be asked for its passphrase: give a plain key") from None
     except (ValueError, UnsupportedAlgorithm):
         raise _Unusable("is not a private key in PEM format") from None
-    report = FileReport("", path).warned(_open_to_others(path))
+    report = FileReport("", path).warned(open_to_others(path, path.stat().st_mode))
     try:
         own = _certificates(cert)[0].public_key() if cert else key.public_key()
     except (OSError, _Unusable, ValueError, UnsupportedAlgorithm):
@@ -124,7 +124,7 @@ def _inspect_password(path: Path) -> FileReport:
     except UnicodeDecodeError:
         raise _Unusable("is not UTF-8") from None
     problem = "is empty" if empty else ""
-    return FileReport("", path, problem=problem).warned(_open_to_others(path))
+    return FileReport("", path, problem=problem).warned(open_to_others(path, path.stat().st_mode))
 
 
 def _certificates(path: Path) -> list[x509.Certificate]:
@@ -190,10 +190,3 @@ def _issued(certificate: x509.Certificate, signer: x509.Certificate) -> bool:
     except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm):
         return False
     return True
-
-
-def _open_to_others(path: Path) -> str:
-    """A warning for a secret file that users outside its owner and group can use, or that its group can change."""
-    mode = stat.S_IMODE(path.stat().st_mode)
-    may = [word for bits, word in ((stat.S_IROTH, "read"), (stat.S_IWOTH | stat.S_IWGRP, "change")) if mode & bits]
-    return f"other users may {' and '.join(may)} it (mode {mode:04o}): chmod 600 {path}" if may else ""

@@ -12,11 +12,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from temporalio.client import Client
-from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.runtime import Runtime
 from temporalio.service import RPCError
 from temporalio.testing import WorkflowEnvironment
 
+from client.encryption import data_converter
 from local.etcd_cluster import LocalFailure
 from local.processes import Child, free_port
 
@@ -88,7 +88,7 @@ class DevServer:
         self.process.wait(5)
 
     async def _connect(self, runtime: Runtime | None) -> Client:
-        client = await Client.connect(self.address, data_converter=pydantic_data_converter, runtime=runtime)
+        client = await Client.connect(self.address, data_converter=data_converter(), runtime=runtime)
         await client.count_workflows("")  # the namespace and its visibility come up last
         return client
 

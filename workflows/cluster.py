@@ -22,6 +22,7 @@ with workflow.unsafe.imports_passed_through():
     from activities.waits import Waits
     from membership.failures import Failure
     from membership.judgements import StepName, judge
+    from membership.missing_key import MissingKey
     from membership.model import ClusterStatus, SyncProgress
     from membership.sent_calls import SentCall
     from membership.verdicts import Facts, Verdict
@@ -34,6 +35,7 @@ with workflow.unsafe.imports_passed_through():
         Settlement,
         SettleOrder,
         StepOrder,
+        not_sent,
     )
     from messages.queues import waits_queue
     from messages.turns import Ticket
@@ -105,15 +107,25 @@ class Cluster:
             cluster_id=self._id,
             voter_urls=self._voter_urls,
         )
-        try:
-            before = await self._interruptions.interruptible(
-                lambda: self.start(Observe.look_beforehand, look, FIRST_LOOK, "first look at the cluster")
-            )
-        except ActivityError as error:
-            raise stop_of(error, kind) from error
+        before = None
+        while before is None:
+            before = await self._try_first_look(look, kind)
         self._id = before.status.cluster_id
         self._saw(before.status)
         return before
+
+    async def _try_first_look(self, look: LookOrder, kind: StopKind) -> Beforehand | None:
+        """None where the workers that took the look lack the key of its payloads: another worker may have it."""
+        try:
+            return await self._interruptions.interruptible(
+                lambda: self.start(Observe.look_beforehand, look, FIRST_LOOK, "first look at the cluster")
+            )
+        except ActivityError as error:
+            stop = stop_of(error, kind)
+            if stop.error != MissingKey.__name__:
+                raise stop from error
+            self._board.waits_for(f"a worker that has the key: {stop.reason}")
+            return None
 
     # ---- looks ----
 
@@ -195,7 +207,10 @@ class Cluster:
             report = await self.start(activity, order, ACT, f"{what}, attempt {attempt}")
         except ActivityError as error:
             stop = stop_of(error, "failed")
-            report = ActReport(True, "maybe", stop.error, stop.reason, sent_to=_last_told_receiver(error))
+            if stop.error == MissingKey.__name__:
+                report = not_sent(stop.reason)  # the worker could not read the order
+            else:
+                report = ActReport(True, "maybe", stop.error, stop.reason, sent_to=_last_told_receiver(error))
         if report.sent:
             self._board.sent(what)
         told = {"act": what, "applied": report.applied, "error": report.error, "reason": report.reason}
