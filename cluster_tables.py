@@ -36,14 +36,18 @@ class ClusterTable(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    endpoints: Annotated[tuple[Url, ...], Field(min_length=1)]
-    ca: Path | None = None
-    cert: Path | None = None
-    key: Path | None = None
-    username: Annotated[str, Field(min_length=1)] | None = None
-    password_file: Path | None = None
-    task_queue: Annotated[str, Field(min_length=1)] | None = None
-    cluster_id: ClusterId = ""
+    endpoints: tuple[Url, ...] = Field(min_length=1, description="client URLs of voters (the others are discovered)")
+    ca: Path | None = Field(None, description="the CA that signed the members' certificates, with https endpoints")
+    cert: Path | None = Field(None, description="the client certificate, where members ask for one")
+    key: Path | None = Field(None, description="its key")
+    username: str | None = Field(None, min_length=1, description="a user with etcd's role root, where auth is on")
+    password_file: Path | None = Field(None, description="the file with the user's password")
+    task_queue: str | None = Field(
+        None,
+        min_length=1,
+        description="the queue of its activities, for workers with --serve (default: the workflow queue)",
+    )
+    cluster_id: ClusterId = Field("", description="the ID that the cluster must have, in hex (default: any)")
     policy: Policy = Policy()
     allow: Allow = Allow()
 

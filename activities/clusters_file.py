@@ -17,7 +17,9 @@ class ClusterProfile:
 
     policy: Policy
     task_queue: str
+    #: Our search attributes that the namespace has.
     search_attributes: tuple[str, ...] = ()
+    #: The changes that callers may ask of the cluster.
     allow: Allow = field(default_factory=Allow)
     #: The client URLs that the clusters file has of the cluster.
     endpoints: tuple[str, ...] = ()

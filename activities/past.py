@@ -70,6 +70,7 @@ class _Begun:
     #: The old member, as the request gives it.
     asked: str
     old_id: str
+    #: Voters and spare before its first act.
     voters: int
     spare: int
 

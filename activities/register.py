@@ -8,6 +8,7 @@ from typing import Any
 from activities.acts import Acts
 from activities.clusters_file import Clusters
 from activities.credentials import CheckFiles
+from activities.desired import Desired, Following
 from activities.launch import Launching
 from activities.observe import Observe
 from activities.past import Past
@@ -33,6 +34,7 @@ def short_activities(clusters: Clusters, temporal: Temporal) -> Activities:
         snapshots.save_snapshot,
         *(turns.ask_turn, turns.turns_run, turns.read_turns, turns.preempt, turns.cancel_change),
         *(turns.ask_change, turns.find_changes),
+        Desired(clusters, observe).compare_members,
         Past(temporal).began_with,
         CheckFiles(clusters).check_files,
     ]
@@ -49,5 +51,6 @@ def waits(clusters: Clusters, temporal: Temporal, **limits: Any) -> Activities:
 
 
 def watches(temporal: Temporal) -> Activities:
-    """The watches of holders. They run on the event loop, so a thousand of them cost little."""
-    return [Turns(temporal).watch_holder]
+    """The watches of other changes. They run on the event loop, so a thousand of them cost little."""
+    following = Following(temporal)
+    return [Turns(temporal).watch_holder, following.wait_until_closed, following.wait_for_handover]

@@ -158,7 +158,7 @@ class Turns:
         """Returns when the change has closed, however it closed. A reset of it is the same change."""
         async with moves_on_at_shutdown():
             while (run := await self._run_of(ticket)) and run.status is WorkflowExecutionStatus.RUNNING:
-                await _until_closed(self._change(ticket.workflow_id, run.run_id))
+                await until_closed(self._change(ticket.workflow_id, run.run_id))
 
     async def _run_of(self, ticket: Ticket) -> WorkflowExecutionDescription | None:
         """The latest run of the change that has this ticket, None where Temporal knows none."""
@@ -195,7 +195,7 @@ def _first_run(run: WorkflowExecutionDescription) -> str:
     return run.raw_description.workflow_execution_info.first_run_id
 
 
-async def _until_closed(run: WorkflowHandle[Any, Any]) -> None:
+async def until_closed(run: WorkflowHandle[Any, Any]) -> None:
     """Long-polls for the close event of one run, with heartbeats."""
     events = run.fetch_history_events(
         wait_new_event=True, event_filter_type=WorkflowHistoryEventFilterType.CLOSE_EVENT, skip_archival=True

@@ -9,13 +9,11 @@ from temporalio.client import Client, WorkflowHandle
 
 from client.connect import caller
 from client.exit_codes import USAGE, CommandError
-from messages.requests import REQUESTS, ChangeRequest, RemoveRequest, ReplaceRequest, Verb
+from messages.requests import REQUESTS, ChangeRequest, Request, Verb
+from messages.texts import NOT_COMPARED, shown
 from messages.validation import explain
 
 Handle = WorkflowHandle[Any, Any]
-
-# Two requests for the same change may differ in these fields.
-_NOT_COMPARED = {"cluster", "requested_by"}
 
 
 def make_request(verb: Verb, **given: Any) -> ChangeRequest:
@@ -26,17 +24,7 @@ def make_request(verb: Verb, **given: Any) -> ChangeRequest:
         raise CommandError(USAGE, explain(error)) from None
 
 
-def summary(request: ChangeRequest) -> str:
-    """The change in one line."""
-    match request:
-        case RemoveRequest():
-            return f"{request.member} leaves {request.cluster}"
-        case ReplaceRequest():
-            return f"{request.name} replaces {request.old} in {request.cluster}"
-    return f"{request.subject} joins {request.cluster}"
-
-
-def differences(asked: ChangeRequest, running: Any) -> list[str]:
+def differences(asked: Request, running: Any) -> list[str]:
     """
     The fields in which the running change's request differs from this request, with both values.
 
@@ -51,8 +39,8 @@ def differences(asked: ChangeRequest, running: Any) -> list[str]:
     except ValidationError:
         return unreadable
     ours, theirs = _compared(asked), _compared(other)
-    known = [f"{key}: {_shown(theirs[key])} (yours: {_shown(ours[key])})" for key in ours if ours[key] != theirs[key]]
-    unknown = [f"{key}: {_shown(value)}" for key, value in running.items() if key not in fields and value]
+    known = [f"{key}: {shown(theirs[key])} (yours: {shown(ours[key])})" for key in ours if ours[key] != theirs[key]]
+    unknown = [f"{key}: {shown(value)}" for key, value in running.items() if key not in fields and value]
     return known + unknown
 
 
@@ -67,20 +55,6 @@ async def request_of(client: Client, change: Handle) -> Any:
     return None
 
 
-def asked_beside(request: ChangeRequest) -> str:
-    """The fields of the request, except cluster and requester, for a person."""
-    given = request.model_dump(mode="json", exclude=_NOT_COMPARED)
-    return ", ".join(f"{key} {_shown(value)}" for key, value in given.items())
-
-
-def _compared(request: ChangeRequest) -> dict[str, Any]:
-    values = {key: getattr(request, key) for key in type(request).model_fields if key not in _NOT_COMPARED}
-    return {key: sorted(value) if isinstance(value, tuple) else value for key, value in values.items()}
-
-
-def _shown(value: Any) -> str:
-    if isinstance(value, list | tuple):
-        return " ".join(map(str, value))
-    if isinstance(value, bool):
-        return "on" if value else "off"
-    return "not set" if value is None else str(value)
+def _compared(request: Request) -> dict[str, Any]:
+    values = {key: getattr(request, key) for key in type(request).model_fields if key not in NOT_COMPARED}
+    return {key: sorted(map(str, value)) if isinstance(value, tuple) else value for key, value in values.items()}

@@ -43,6 +43,7 @@ class _Followed:
 
     client: Client
     handle: Handle
+    #: The last look. None before the first look.
     seen: Sight | None = None
     #: The time of a worker's latest answer.
     heard: float = 0.0

@@ -5,10 +5,11 @@ from __future__ import annotations
 from temporalio.client import Client
 from temporalio.exceptions import WorkflowAlreadyStartedError
 
-from client.change_request import Handle, asked_beside, differences, request_of, summary
+from client.change_request import Handle, differences, request_of
 from client.exit_codes import USAGE, CommandError
 from client.preempt import stop_to_preempt
 from messages.requests import WORKFLOW_TYPES, ChangeRequest, change_id
+from messages.texts import static_details
 from settings import Settings
 
 
@@ -39,8 +40,8 @@ async def _start(client: Client, settings: Settings, request: ChangeRequest) -> 
         id=change_id(request.cluster, request.verb, request.subject),
         task_queue=settings.task_queue,
         memo={"request": request.model_dump(mode="json")},
-        static_summary=summary(request),
-        static_details=f"{asked_beside(request)}\n\nRequested by {request.requested_by}",
+        static_summary=request.summary,
+        static_details=static_details(request),
     )
 
 

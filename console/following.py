@@ -54,7 +54,6 @@ class Waiting:
 
 async def start_and_follow(request: ChangeRequest, waiting: Waiting) -> int:
     """Starts the change or attaches to it, follows it, and prints the result. Returns the exit code."""
-    from client.change_request import summary
     from client.sight import outcome_so_far, see
     from client.start import start_change
     from console.terminal.print_outcome import print_end, print_outcome
@@ -66,7 +65,7 @@ async def start_and_follow(request: ChangeRequest, waiting: Waiting) -> int:
         return print_outcome(outcome_so_far(await see(client, handle), "started"), DONE)
     hand_over = _Handover(request, waiting.env_file)
     seen = await follow_on_terminal(
-        client, handle, summary(request), timeout=waiting.timeout, look=hand_over, enough=waiting.is_over
+        client, handle, request.summary, timeout=waiting.timeout, look=hand_over, enough=waiting.is_over
     )
     if seen and seen.end:
         hand_over.explain(seen.end.outcome)

@@ -57,6 +57,7 @@ class Call:
     at: float = field(default_factory=time.time)
     #: The kind of the fault. Empty: none.
     fault: str = ""
+    #: Whether the member was sent the call.
     forwarded: bool = False
     #: The code of the member's answer. Empty: the member was not asked.
     code: str = ""

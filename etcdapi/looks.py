@@ -46,6 +46,7 @@ class Whereabouts:
     cluster_id: int = 0
     #: The ID of the member at each client URL.
     owner: dict[str, str] = field(default_factory=dict)
+    #: The client URLs that the voters advertise.
     voter_urls: tuple[str, ...] = ()
     #: Client URLs through which a linearizable list was read.
     readers: tuple[str, ...] = ()

@@ -69,11 +69,15 @@ class Relay:
     upstream: int
     #: Called with each call when it ends.
     on_call: Callable[[Call], None] = lambda _: None
+    #: The calls so far, also those under way.
     calls: list[Call] = field(default_factory=list)
+    #: The faults that are injected, the next one first.
     faults: list[Fault] = field(default_factory=list)
+    #: Connections that were opened so far.
     connections: int = 0
     #: Plain HTTP requests that went to the member.
     gets: int = 0
+    #: Calls that go on although their callers have given them up.
     _forgotten: list[asyncio.Future[tuple[bytes, grpc.StatusCode, str]]] = field(default_factory=list)
 
     def start(self) -> None:

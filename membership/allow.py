@@ -83,9 +83,11 @@ class Asked:
     """The parts of a request that a cluster's operator may allow or not."""
 
     verb: str
+    #: The peer URLs of the new member. Empty for a removal.
     peer_urls: tuple[str, ...] = ()
     force: bool = False
     preempt: bool = False
+    #: The launcher of the new member. Empty: none starts it.
     launcher: str = ""
 
 

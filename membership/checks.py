@@ -27,7 +27,9 @@ class Check:
 
     name: str
     verdict: CheckVerdict
+    #: The finding, for a person.
     evidence: str
+    #: The next thing to do. Empty where nothing is to be done.
     hint: str = ""
     #: Names a refusal, empty for every other verdict.
     error: str = ""

@@ -66,6 +66,10 @@ class Failure(StrEnum):
     UNSETTLED = "Unsettled"
     #: The change was tried again and again, for as long as Temporal keeps the history of one workflow.
     TOO_MANY_ATTEMPTS = "TooManyAttempts"
+    #: A change of an apply was cancelled or ended by another client, so the apply stopped.
+    STEP_ENDED = "StepEnded"
+    #: A change of an apply went through and was undone by another client, so the apply stopped.
+    UNDONE_BY_OTHERS = "UndoneByOthers"
     #: An activity failed without a name of its own.
     ACTIVITY_FAILED = "ActivityFailed"
 

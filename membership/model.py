@@ -45,12 +45,15 @@ class MemberStatus:
     #: The ID of the leader that it knows, empty when it knows none.
     leader: str
     term: int
+    #: Entries that its raft log has committed, and entries that it has applied.
     raft_index: int
     applied_index: int
+    #: Bytes on disk, bytes in use, and the quota in bytes, which is 0 before etcd 3.6.
     db_size: int
     db_size_in_use: int
     db_quota: int
     is_learner: bool
+    #: The alarms of all members, as it knows them.
     alarms: tuple[Alarm, ...] = ()
     #: The client URLs at which it answered.
     urls: tuple[str, ...] = ()
@@ -62,7 +65,9 @@ class MemberStatus:
 class RaftProgress:
     """The leader's view of a member's log, from `/debug/vars` (the numbers etcd's promote compares)."""
 
+    #: The raft index up to which the member's log is known to agree with the leader's.
     match: int
+    #: Raft's own word: StateProbe, StateReplicate or StateSnapshot.
     state: str
 
 
@@ -77,6 +82,7 @@ class SyncProgress:
     From outside, no bytes are seen to move in a snapshot. There `elapsed` and `snapshot_size` stand for the progress.
     """
 
+    #: Why the wait goes on, for a person.
     reason: str
     phase: Phase = "unknown"
     #: Seconds.
@@ -87,6 +93,7 @@ class SyncProgress:
     percent: float | None = None
     #: Seconds. Given only while replicating.
     eta: float | None = None
+    #: Raft indexes of the learner and of the leader. None: they are not known.
     match: int | None = None
     target: int | None = None
     #: In a snapshot, the leader's database size in bytes: the total to come.
@@ -100,6 +107,7 @@ class ClusterStatus:
     """One look at a cluster."""
 
     cluster_id: str
+    #: The ID of the leader. Empty: the voters know none, or do not agree.
     leader: str
     term: int
     #: A linearizable list from a voter.

@@ -27,7 +27,9 @@ class Ready:
 class Wait:
     """The step waits until something changes."""
 
+    #: The condition that it waits for, for a person.
     reason: str
+    #: The phase of the sync. "unknown" for every other wait.
     phase: Phase = "unknown"
     #: The ID of a learner of others that takes the slot, empty when the wait has another reason.
     foreign: str = ""
@@ -39,6 +41,7 @@ class Refuse:
 
     #: Names why.
     error: Failure
+    #: For a person, like `hint`: the cause, and the next thing to do.
     reason: str
     hint: str = ""
 

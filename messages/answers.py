@@ -26,7 +26,9 @@ class Reachability:
     cluster: str
     #: The queue of its activities, empty where the clusters file does not name it, because the table is wrong.
     task_queue: str
+    #: The number of members. 0 where it was not reached.
     members: int = 0
+    #: The ID of the leader. Empty where none is known.
     leader: str = ""
     #: Empty when the cluster is reached, like `hint`.
     problem: str = ""
@@ -54,6 +56,7 @@ class FileFindings:
 class ClusterList:
     """The clusters that the workers of the workflow queue know."""
 
+    #: In the order of the clusters file. Empty where it cannot be read.
     clusters: tuple[Reachability, ...] = ()
     #: Why their clusters file cannot be read, empty when it can.
     problem: str = ""

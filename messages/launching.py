@@ -82,8 +82,10 @@ class ContainerState:
 
     #: Docker's word.
     status: str
+    #: None while it runs.
     exit_code: int | None = None
     out_of_memory: bool = False
+    #: Docker's own error. Empty: it reports none.
     error: str = ""
     restarts: int = 0
     #: The last lines of its log.

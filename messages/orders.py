@@ -47,6 +47,7 @@ class Beforehand:
 
     status: ClusterStatus
     turns: TurnsState
+    #: Empty in a look that is made with the turn.
     record: Record = NO_RECORD
 
 
@@ -139,7 +140,9 @@ class ActReport:
     error: str = ""
     #: Why nothing was sent, or the error that came back.
     reason: str = ""
+    #: Nothing was sent because the change does not have the turn.
     turn_lost: bool = False
+    #: The effect was seen before an answer came.
     answer_lost: bool = False
     #: ID of the member that was sent the call, empty when nothing was sent.
     sent_to: str = ""

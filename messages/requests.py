@@ -25,6 +25,17 @@ class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+class Sent(_Frozen):
+    """Data that a caller sends."""
+
+    @model_serializer(mode="wrap")
+    def _without_defaults(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leaves defaults out. A worker that does not know a newer field then refuses it only where it is used."""
+        fields = type(self).model_fields
+        sent = {name: field.is_required() or getattr(self, name) != field.default for name, field in fields.items()}
+        return {name: value for name, value in dump(self).items() if sent[name]}
+
+
 def _printable(text: str) -> str:
     if not text.isprintable():
         raise ValueError("has control characters in it: use printable characters")
@@ -35,22 +46,27 @@ def _distinct(urls: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(urls))
 
 
-class ChangeRequest(_Frozen):
-    """The part of a request that all changes have."""
+PeerUrls = Annotated[tuple[PeerUrl, ...], AfterValidator(_distinct)]
+
+
+class Request(Sent):
+    """The part that all requests have."""
 
     cluster: Name = Field(description="name of the cluster in the workers' clusters file")
     requested_by: Annotated[str, AfterValidator(_printable)] = Field(
         "", max_length=200, description="who asked, for the audit trail"
     )
 
-    verb: ClassVar[Verb]
+    @property
+    def summary(self) -> str:
+        """The request in one line, for a person."""
+        raise NotImplementedError
 
-    @model_serializer(mode="wrap")
-    def _without_defaults(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Leaves defaults out. A worker that does not know a newer field then refuses it only where it is used."""
-        fields = type(self).model_fields
-        sent = {name: field.is_required() or getattr(self, name) != field.default for name, field in fields.items()}
-        return {name: value for name, value in dump(self).items() if sent[name]}
+
+class ChangeRequest(Request):
+    """The part that all requests for a change have."""
+
+    verb: ClassVar[Verb]
 
     @property
     def leaving(self) -> str:
@@ -70,7 +86,7 @@ class ChangeRequest(_Frozen):
 
 class _Newcomer(ChangeRequest):
     name: Name = Field(description="name of the new member (its ETCD_NAME)")
-    peer_urls: Annotated[tuple[PeerUrl, ...], AfterValidator(_distinct)] = Field(
+    peer_urls: PeerUrls = Field(
         min_length=1, max_length=16, description="peer URLs of the new member, as in --initial-advertise-peer-urls"
     )
     hold_before: Literal["promote"] | None = Field(None, description="wait for `resume` before this step")
@@ -101,6 +117,10 @@ class JoinRequest(_Newcomer):
 
     verb: ClassVar[Verb] = "join"
 
+    @property
+    def summary(self) -> str:
+        return f"{self.name} joins {self.cluster}"
+
 
 class RemoveRequest(_Goodbye):
     """A member leaves a cluster. Leadership is moved away from it first."""
@@ -108,6 +128,10 @@ class RemoveRequest(_Goodbye):
     verb: ClassVar[Verb] = "remove"
 
     member: Name = Field(description="name or hex ID of the member")
+
+    @property
+    def summary(self) -> str:
+        return f"{self.member} leaves {self.cluster}"
 
     @property
     def subject(self) -> str:
@@ -129,6 +153,10 @@ class ReplaceRequest(_Newcomer, _Goodbye):
     order: Literal["auto", "add-first", "remove-first"] = Field(
         "auto", description="which half comes first (auto: add-first while the old member is healthy)"
     )
+
+    @property
+    def summary(self) -> str:
+        return f"{self.name} replaces {self.old} in {self.cluster}"
 
     @property
     def leaving(self) -> str:
@@ -167,11 +195,24 @@ class InspectRequest(_Frozen):
 
 
 TASK_QUEUE = "memberflow"
+#: In the place of a change's verb.
+APPLY = "apply"
 
 
 def change_id(cluster: str, verb: Verb, member: str) -> str:
     """The workflow ID of a change: cluster, verb and member."""
     return f"memberflow:{cluster}:{verb}:{member}"
+
+
+def apply_id(cluster: str) -> str:
+    """The workflow ID of a cluster's `apply`: one at a time."""
+    return f"memberflow:{cluster}:{APPLY}"
+
+
+def parts_of(workflow_id: str) -> tuple[str, str, str]:
+    """Cluster, verb and member of a change by its workflow ID. An apply has no member."""
+    _, cluster, verb, *member = workflow_id.split(":")
+    return cluster, verb, "".join(member)
 
 
 def turns_id(cluster: str) -> str:

@@ -105,8 +105,11 @@ class ChangeQuestion:
 class TurnsState:
     """The knowledge of ClusterTurns. It is carried over when the workflow continues as new."""
 
+    #: The change that has the turn. None: the turn is free, or the turns rest.
     holder: Ticket | None = None
+    #: The changes in line, the next one first.
     waiting: tuple[Ticket, ...] = ()
+    #: The learners that changes added and that are not known to be voters or gone.
     learners: tuple[AddedLearner, ...] = ()
     #: Nothing is granted for now: an act of a change that is gone may still reach etcd.
     resting: bool = False

@@ -21,6 +21,7 @@ Stage = Literal[
     "remove",
     "check",
     "rollback",
+    "apply",
     "ended",
 ]
 
@@ -29,13 +30,19 @@ Stage = Literal[
 class ChangeView:
     """The state of a change, for a person."""
 
+    #: The change in one sentence.
     what: str
     stage: Stage
     verb: str = ""
+    #: The condition that it waits for. Empty: it waits for nothing.
     waits_for: str = ""
+    #: Why it is held. Empty: it is not held.
     held: str = ""
+    #: The ID of the member that joins or leaves, in hex. Empty until it is known.
     member_id: str = ""
+    #: The last progress that a wait reported. None: none was reported.
     progress: SyncProgress | None = None
+    #: How many calls were sent, by act.
     attempts: dict[str, int] = field(default_factory=dict)
     #: The durations of the stages that have ended.
     seconds: dict[str, float] = field(default_factory=dict)

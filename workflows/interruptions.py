@@ -5,17 +5,26 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import timedelta
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from temporalio import workflow
 
-from workflows.board import Board
 from workflows.clocks import Clocks
 
 with workflow.unsafe.imports_passed_through():
     from workflows.stop import Stop
 
 T = TypeVar("T")
+
+
+class Shows(Protocol):
+    """Where a person sees that a change is held, or why it waits."""
+
+    def held(self, why: str) -> None:
+        """It is held. Empty: it is not held any more."""
+
+    def waits_for(self, reason: str) -> None:
+        """It waits for this. Empty: it waits for nothing."""
 
 
 class Interruptions:
@@ -26,7 +35,7 @@ class Interruptions:
     effect. Once `unstoppable` is set, nothing can.
     """
 
-    def __init__(self, board: Board) -> None:
+    def __init__(self, board: Shows) -> None:
         self.clocks = Clocks(self.stop)
         self.unstoppable = False
         self._board = board
@@ -111,6 +120,11 @@ class Interruptions:
         timeout = timedelta(seconds=seconds)
         with suppress(TimeoutError):
             await workflow.wait_condition(lambda: self.pending, timeout=timeout, timeout_summary=why[:200])
+
+    @property
+    def is_stopped(self) -> bool:
+        """Whether the next safe point stops the change."""
+        return not self.unstoppable and self._stop is not None
 
     @property
     def pending(self) -> bool:

@@ -27,7 +27,7 @@ class Join(Change[JoinRequest]):
     """One join."""
 
     def __init__(self, request: JoinRequest) -> None:
-        super().__init__(request, f"{request.name} joins {request.cluster}", ("preflight", "turn", *STAGES))
+        super().__init__(request, request.summary, ("preflight", "turn", *STAGES))
         self.joining = Joining(self)
 
     def facts(self, status: ClusterStatus) -> Facts:

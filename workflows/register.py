@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from workflows.apply import ApplyMembers
 from workflows.cluster_turns import ClusterTurns
 from workflows.deployed import DeployedTurns
 from workflows.inspect import InspectCluster, ListClusters
 from workflows.join import JoinMember
 from workflows.plan import PlanChange
+from workflows.plan_apply import PlanApply
 from workflows.remove import RemoveMember
 from workflows.replace import ReplaceMember
 
-WORKFLOWS: tuple[type, ...] = (JoinMember, RemoveMember, ReplaceMember, InspectCluster, ListClusters, PlanChange)
+WORKFLOWS: tuple[type, ...] = (
+    *(JoinMember, RemoveMember, ReplaceMember, ApplyMembers),
+    *(InspectCluster, ListClusters, PlanChange, PlanApply),
+)
 
 
 def turns_of(deployment: object | None) -> type:

@@ -25,7 +25,7 @@ class Removal(Change[RemoveRequest]):
     """One removal. The first look pins the member to its ID."""
 
     def __init__(self, request: RemoveRequest) -> None:
-        super().__init__(request, f"{request.member} leaves {request.cluster}", ("preflight", "turn", *STAGES))
+        super().__init__(request, request.summary, ("preflight", "turn", *STAGES))
         self._target: Member | None = None
         self._removing: Removing | None = None
 

@@ -31,8 +31,7 @@ class Replacement(Change[ReplaceRequest]):
     """One replacement: the steps of a join and of a removal, in the order that is safer."""
 
     def __init__(self, request: ReplaceRequest) -> None:
-        what = f"{request.name} replaces {request.old} in {request.cluster}"
-        super().__init__(request, what, ("preflight", "turn", *JOINING, *REMOVING))
+        super().__init__(request, request.summary, ("preflight", "turn", *JOINING, *REMOVING))
         self.joining = Joining(self)
         self._old: Member | None = None
         self._began_with: tuple[int, int] | None = None

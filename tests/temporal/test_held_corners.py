@@ -81,8 +81,12 @@ async def test_held_without_the_turn_that_it_had(scene):
     await until(waits_in_line, "the removal to wait in line")
     await removal.execute_update("hold")
     await held(removal)
-    turns = await made.turns()
-    assert (turns.holder, turns.waiting) == (None, ())
+
+    async def has_left_the_line():
+        turns = await made.turns()
+        return (turns.holder, turns.waiting) == (None, ())
+
+    await until(has_left_the_line, "the turns to hear of the hold")
     await removal.terminate()
 
 

@@ -6,7 +6,7 @@ Writes the tables of docs/reference.md from the command line and the models.
 
 from __future__ import annotations
 
-import ast
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +17,7 @@ from pydantic_core import PydanticUndefined
 from typer.main import get_command
 
 from cli import app
+from cluster_tables import ClusterTable
 from launchers.config import LauncherConfig
 from membership.allow import Allow
 from membership.duration import format_duration
@@ -25,6 +26,7 @@ from membership.policy import Policy
 ROOT = Path(__file__).parents[2]
 REFERENCE = ROOT / "docs" / "reference.md"
 FAILURES = ROOT / "membership" / "failures.py"
+OUTCOMES = ROOT / "messages" / "outcomes.py"
 MARK = re.compile(r"<!-- generated: (\w+) -->\n.*?<!-- end -->", re.DOTALL)
 
 
@@ -32,6 +34,8 @@ def render(text: str) -> str:
     """The reference with every generated table written anew."""
     tables = {
         "commands": commands,
+        "outcome": outcome,
+        "cluster": lambda: keys(ClusterTable, skip=("policy", "allow")),
         "policy": lambda: keys(Policy),
         "allow": lambda: keys(Allow),
         "launcher": lambda: keys(LauncherConfig),
@@ -90,20 +94,30 @@ def _default(field: Any) -> str:
         return ""
     if hasattr(value, "total_seconds"):
         value = format_duration(value)
+    if isinstance(value, tuple):
+        value = json.dumps(value)
     return f"`{str(value).lower() if isinstance(value, bool) else value}`"
 
 
 def failures() -> str:
-    """Every named failure with its meaning, from the comments beside the names."""
-    rows = ["| failure | meaning |", "|---|---|"]
+    """Every named failure with its meaning."""
+    return "\n".join(["| failure | meaning |", "|---|---|", *_commented(FAILURES, r'[A-Z_]+ = "(\w+)"')])
+
+
+def outcome() -> str:
+    """Every field of an outcome with its meaning."""
+    return "\n".join(["| field | meaning |", "|---|---|", *_commented(OUTCOMES, r"([a-z_]+): ")])
+
+
+def _commented(file: Path, name: str) -> Iterator[str]:
+    """A row for each name of a file that has a comment right above it."""
     meaning = ""
-    for line in FAILURES.read_text().splitlines():
+    for line in file.read_text().splitlines():
         if found := re.match(r"\s+#: (.+)", line):
             meaning = f"{meaning} {found[1]}".strip()
-        elif found := re.match(r'\s+[A-Z_]+ = ("\w+")', line):
-            rows.append(f"| `{ast.literal_eval(found[1])}` | {_cell(meaning)} |")
+        elif (found := re.match(rf"\s+{name}", line)) and meaning:
+            yield f"| `{found[1]}` | {_cell(meaning)} |"
             meaning = ""
-    return "\n".join(rows)
 
 
 def _sentence(text: str) -> str:

@@ -1,0 +1,120 @@
+"""Desired state: compares a cluster with the list of an apply, and follows the changes on the way there."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from typing import Any
+
+from temporalio import activity
+from temporalio.client import WorkflowExecutionStatus, WorkflowUpdateFailedError
+from temporalio.exceptions import ApplicationError
+from temporalio.service import RPCError, RPCStatusCode
+
+from activities.clusters_file import Clusters
+from activities.early_ends import moves_on_at_shutdown, named_failures
+from activities.observe import Observe
+from activities.taking_turns import until_closed
+from activities.temporal import Temporal
+from membership.allow import Allow, check_allowed
+from membership.checks import Check, check_cluster
+from membership.desired import Course, compare
+from membership.errors import MemberflowError
+from membership.model import Handover
+from membership.record import check_identity
+from membership.verdicts import unsettled
+from messages.apply import ApplyRequest, Compare, Comparison
+from messages.turns import Ticket
+
+# Seconds between two heartbeats of a wait.
+_BEAT = 20.0
+
+
+class Desired:
+    """Looks for an apply. It changes nothing: the changes do."""
+
+    def __init__(self, clusters: Clusters, observe: Observe) -> None:
+        self._clusters = clusters
+        self._observe = observe
+
+    @activity.defn(no_thread_cancel_exception=True)
+    def compare_members(self, question: Compare) -> Comparison:
+        """One look, and the changes that are left by the policy of this worker's clusters file."""
+        request = question.request
+        beforehand = self._observe.look_beforehand(question.look)
+        status = beforehand.status
+        with named_failures(final=(MemberflowError,)):
+            policy, allow = self._clusters.policy(request.cluster), self._clusters.allow(request.cluster)
+        course = compare(status, request.members, policy, prune=request.prune)
+        wait = unsettled(status) if course.steps else None
+        checks = (
+            *check_identity(status, beforehand.record),
+            *check_cluster(status),
+            *course.checks,
+            *_not_allowed(request, course, allow),
+        )
+        return Comparison(
+            course.steps,
+            checks,
+            status.cluster_id,
+            tuple(sorted(member.name or member.id for member in status.voters)),
+            status.voter_urls,
+            wait.reason if wait else "",
+        )
+
+
+def _not_allowed(request: ApplyRequest, course: Course, allow: Allow) -> Iterable[Check]:
+    """Refusals of changes that this caller may not ask for, so that no list is refused in its middle."""
+    for step in course.steps:
+        yield from (c for c in check_allowed(allow, request.change(step).asked) if c.verdict == "refuse")
+
+
+class Following:
+    """Waits for changes that others started, and for the handovers of changes."""
+
+    def __init__(self, temporal: Temporal) -> None:
+        self._client = temporal.client
+
+    @activity.defn
+    async def wait_until_closed(self, workflow_id: str) -> None:
+        """Returns when no change of this workflow ID runs."""
+        async with moves_on_at_shutdown():
+            while True:
+                run = await self._client.get_workflow_handle(workflow_id).describe()
+                if run.status is not WorkflowExecutionStatus.RUNNING:
+                    return
+                await until_closed(self._client.get_workflow_handle(workflow_id, run_id=run.run_id))
+
+    @activity.defn
+    async def wait_for_handover(self, change: Ticket) -> Handover:
+        """
+        The handover of this change, as soon as its learner is added.
+
+        Raises an ApplicationError of type NotAdded when the change ended without one.
+        """
+        async with moves_on_at_shutdown():
+            asking = asyncio.ensure_future(self._handover(change))
+            try:
+                while not (await asyncio.wait({asking}, timeout=_BEAT))[0]:
+                    activity.heartbeat()
+                return await asking
+            finally:
+                asking.cancel()
+
+    async def _handover(self, change: Ticket) -> Handover:
+        handle = self._client.get_workflow_handle(change.workflow_id, run_id=change.run_id)
+        try:
+            # A retry of this activity asks for the answer to the same update.
+            asked: Any = {"id": f"{activity.info().workflow_run_id}-{activity.info().activity_id}"}
+            handover: Handover = await handle.execute_update("wait_until_added", result_type=Handover, **asked)
+        except WorkflowUpdateFailedError as failed:
+            raise not_added(change, getattr(failed.cause, "message", str(failed))) from None
+        except RPCError as error:
+            if error.status is not RPCStatusCode.NOT_FOUND:
+                raise
+            raise not_added(change, "the change has ended") from None
+        return handover
+
+
+def not_added(change: Ticket, why: str) -> ApplicationError:
+    return ApplicationError(f"{change.workflow_id}: {why}", type="NotAdded", non_retryable=True)

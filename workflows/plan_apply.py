@@ -1,0 +1,39 @@
+"""PlanApply: the changes of an apply, without making them."""
+
+from __future__ import annotations
+
+from temporalio import workflow
+from temporalio.common import RawValue
+from temporalio.exceptions import ActivityError, ApplicationError
+
+from workflows.ends import NOTHING, parse
+from workflows.timeouts import ASK, GLANCE, start
+
+with workflow.unsafe.imports_passed_through():
+    from activities.clusters_file import ClusterProfile
+    from activities.desired import Desired
+    from activities.observe import Observe
+    from membership.checks import Check
+    from messages.apply import ApplyPlan, ApplyRequest, Compare
+    from messages.orders import LookOrder
+    from messages.requests import apply_id
+    from workflows.stop import stop_of
+
+
+@workflow.defn
+class PlanApply:
+    """The changes that an apply would make, as things are at this moment. It changes nothing."""
+
+    @workflow.run
+    async def run(self, question: RawValue = NOTHING) -> ApplyPlan:
+        request = parse(ApplyRequest, question)
+        name = request.cluster
+        try:
+            profile: ClusterProfile = await start(Observe.read_profile, name, ASK, f"read the profile of {name}")
+            compare = Compare(LookOrder(name, uptimes=True, change=apply_id(name)), request)
+            comparison = await start(Desired.compare_members, compare, GLANCE, f"look at {name}", profile.task_queue)
+        except ActivityError as error:
+            stop = stop_of(error, "failed")
+            raise ApplicationError(stop.reason, stop.hint, type=stop.error, non_retryable=True) from error
+        wait = [Check("now", "wait", comparison.waits_for)] if comparison.waits_for else []
+        return ApplyPlan(name, comparison.steps, (*comparison.checks, *wait))
