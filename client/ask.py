@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 from contextlib import suppress
 from datetime import timedelta
-from typing import Any
+from typing import TypeVar
 
 from pydantic import BaseModel
 from temporalio.client import Client, WorkflowFailureError
@@ -19,6 +19,8 @@ from client.exit_codes import FAILED, OUT_OF_REACH, USAGE, CommandError
 from membership.failures import Failure
 from settings import Settings
 
+A = TypeVar("A")
+
 # Seconds. A look that no worker takes, or that reaches no member, is an answer after 12 s (GLANCE).
 _PATIENCE = 16.0
 # A question whose worker died stays for the next caller. It ends later than any caller's patience.
@@ -26,8 +28,8 @@ _KEPT = timedelta(seconds=30)
 
 
 async def ask(
-    client: Client, settings: Settings, workflow: str, result_type: type[Any], request: BaseModel | None = None
-) -> Any:
+    client: Client, settings: Settings, workflow: str, result_type: type[A], request: BaseModel | None = None
+) -> A:
     """
     Runs a question's workflow. Callers that ask the same question at the same time share one workflow.
 
@@ -44,9 +46,10 @@ async def ask(
         result_type=result_type,
     )
     try:
-        return await asyncio.wait_for(handle.result(), _PATIENCE)
+        answer: A = await asyncio.wait_for(handle.result(), _PATIENCE)
+        return answer
     except WorkflowFailureError as failure:
-        raise _refusal(failure) from None
+        raise _why_failed(failure) from None
     except TimeoutError:
         with suppress(RPCError):
             await handle.terminate("no worker answered in time")
@@ -54,7 +57,7 @@ async def ask(
         raise CommandError(OUT_OF_REACH, f"no worker answered within {_PATIENCE:.0f} s", hint) from None
 
 
-def _refusal(failure: WorkflowFailureError) -> CommandError:
+def _why_failed(failure: WorkflowFailureError) -> CommandError:
     error = failure.cause
     if not isinstance(error, ApplicationError):
         return CommandError(OUT_OF_REACH, f"no worker answered: {error}", "is a worker running?")

@@ -77,9 +77,9 @@ app = typer.Typer(
 )
 
 
-def group(name: str, panel: str, about: str) -> typer.Typer:
+def group(name: str, panel: str, about: str, example: str) -> typer.Typer:
     """A command with commands of its own."""
-    inner = typer.Typer(help=about, no_args_is_help=True, context_settings=_SETTINGS)
+    inner = typer.Typer(help=about, epilog=examples(example), no_args_is_help=True, context_settings=_SETTINGS)
     app.add_typer(inner, name=name, rich_help_panel=panel)
     return inner
 

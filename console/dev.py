@@ -5,7 +5,7 @@ from __future__ import annotations
 from console.app import SET_UP, examples, group
 from console.options import Json, Output
 
-dev = group("dev", SET_UP, "Work on memberflow itself.")
+dev = group("dev", SET_UP, "Work on memberflow itself.", "memberflow dev etcd-path")
 
 
 @dev.command("etcd-path", epilog=examples("memberflow dev etcd-path"))

@@ -151,7 +151,7 @@ async def _clusters(client: Client, settings: Settings) -> AsyncIterator[Row]:
     from messages.answers import ClusterList
 
     try:
-        known: ClusterList = await ask(client, settings, "ListClusters", ClusterList)
+        known = await ask(client, settings, "ListClusters", ClusterList)
     except (CommandError, RPCError) as error:
         yield _failed("clusters", command_error(error))
         return

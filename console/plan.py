@@ -13,7 +13,12 @@ if TYPE_CHECKING:
 
 _COLOURS = {"ok": "green", "warn": "yellow", "wait": "yellow", "refuse": "red"}
 
-plan = group("plan", CHANGE, "Show what a change would do, or why it would be refused. Changes nothing.")
+plan = group(
+    "plan",
+    CHANGE,
+    "Show the checks of a change, and whether it would be refused. Changes nothing.",
+    "memberflow plan remove prod etcd-3",
+)
 
 
 @plan.command("join", epilog=examples("memberflow plan join prod etcd-4 --peer-url https://10.0.0.14:2380"))
@@ -71,7 +76,7 @@ async def _plan(request: ChangeRequest) -> int:
     client, settings = await with_worker()
     sent = request.model_dump(mode="json")
     async with busy(f"asking a worker about {request.cluster}"):
-        plan: Plan = await ask(client, settings, "PlanChange", Plan, PlanRequest(verb=request.verb, request=sent))
+        plan = await ask(client, settings, "PlanChange", Plan, PlanRequest(verb=request.verb, request=sent))
     refused = refusal(plan.checks)
     waits = [check for check in plan.checks if check.verdict == "wait"]
     code = REFUSED if refused else DONE

@@ -113,7 +113,7 @@ async def _look(client: Client, settings: Settings, cluster: str) -> Overview:
     from client.open_changes import open_changes
     from messages.answers import Inspection
 
-    inspection: Inspection = await ask(client, settings, "InspectCluster", Inspection, check_cluster(cluster))
+    inspection = await ask(client, settings, "InspectCluster", Inspection, check_cluster(cluster))
     return Overview(inspection, *await open_changes(client, cluster, inspection.turns))
 
 

@@ -11,12 +11,11 @@ from console.app import CHANGE, LOOK, SET_UP, STEER
 
 
 def commands(group, *above):
-    """Every command that a person can type, as its words."""
+    """Every command and every group of commands, as its words."""
     for name, command in group.commands.items():
+        yield (*above, name)
         if hasattr(command, "commands"):
             yield from commands(command, *above, name)
-        else:
-            yield (*above, name)
 
 
 def help_of(*words):
