@@ -27,11 +27,12 @@ async def _env(cluster: str, name: str, verb: str | None) -> int:
     from client.sight import see
     from console.handover import as_text
     from console.session import connected
-    from console.terminal.output import print_answer
+    from console.terminal.output import busy, print_answer
 
     client, _ = await connected()
-    handle = await find_change(client, cluster, name, verb, verbs=("join", "replace"))
-    seen = await before_refusals(client, await see(client, handle))
+    async with busy(f"looking for the change of {name}"):
+        handle = await find_change(client, cluster, name, verb, verbs=("join", "replace"))
+        seen = await before_refusals(client, await see(client, handle))
     if seen.dead:
         hint = "run the join or replace again for a new handover"
         raise CommandError(FAILED, f"{handle.id} {seen.dead}: its handover must not be used", hint)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from client.exit_codes import DONE, USAGE, CommandError
 from console.handover import check_writable, write_env
 from console.session import with_worker
-from console.terminal.output import answer, say
+from console.terminal.output import answer, busy, say
 
 if TYPE_CHECKING:
     from temporalio.client import Client
@@ -59,7 +59,8 @@ async def start_and_follow(request: ChangeRequest, waiting: Waiting) -> int:
     from console.terminal.print_outcome import print_end, print_outcome
 
     client, settings = await with_worker("nothing was started")
-    handle, attached = await start_change(client, settings, request)
+    async with busy(f"starting: {request.summary}"):
+        handle, attached = await start_change(client, settings, request)
     say(f"{'attached to' if attached else 'started'} {handle.id}")
     if waiting.no_wait:
         return print_outcome(outcome_so_far(await see(client, handle), "started"), DONE)

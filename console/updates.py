@@ -16,8 +16,8 @@ async def find_running(cluster: str, name: str, verb: str | None) -> RunningChan
     from console.terminal.output import busy
 
     client, _ = await connected()
-    handle = await find_change(client, cluster, name, verb)
-    async with busy("looking for a worker that answers"):
+    async with busy("looking for the change, and for a worker that answers"):
+        handle = await find_change(client, cluster, name, verb)
         return await steer.find_running(client, handle, f"memberflow watch {cluster} {name}")
 
 

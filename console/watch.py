@@ -32,8 +32,10 @@ async def _watch(cluster: str, name: str, verb: str | None, timeout: timedelta |
     from client.find import find_change
     from console.following import follow_on_terminal
     from console.session import connected
+    from console.terminal.output import busy
     from console.terminal.print_outcome import print_end
 
     client, _ = await connected()
-    handle = await find_change(client, cluster, name, verb)
+    async with busy(f"looking for the change of {name}"):
+        handle = await find_change(client, cluster, name, verb)
     return print_end(await follow_on_terminal(client, handle, handle.id, timeout=timeout))
