@@ -59,12 +59,17 @@ def read_settings(deployment: str = "") -> Settings:
     Raises InvalidConfiguration, with the variable or file, for an unreadable configuration.
     """
     return Settings(
-        task_queue=os.environ.get("MEMBERFLOW_TASK_QUEUE") or TASK_QUEUE,
-        clusters_file=_clusters_file(),
+        task_queue=task_queue(),
+        clusters_file=clusters_file(),
         temporal=_temporal(),
         deployment=_deployment(deployment or os.environ.get("MEMBERFLOW_DEPLOYMENT", "")),
         payload_keys=_payload_keys(),
     )
+
+
+def task_queue() -> str:
+    """The queue of the workflows."""
+    return os.environ.get("MEMBERFLOW_TASK_QUEUE") or TASK_QUEUE
 
 
 def build_id() -> str:
@@ -98,7 +103,8 @@ def _payload_keys() -> tuple[Path, ...]:
     return tuple(Path(path) for path in paths if path)
 
 
-def _clusters_file() -> Path:
+def clusters_file() -> Path:
+    """The clusters file of a worker on this machine."""
     if path := os.environ.get("MEMBERFLOW_CLUSTERS"):
         return Path(path)
     return next((path for path in CLUSTERS_FILES if path.exists()), CLUSTERS_FILES[0])
@@ -127,3 +133,8 @@ def cache_dir() -> Path:
     return Path(
         os.environ.get("MEMBERFLOW_CACHE") or Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "memberflow"
     ).expanduser()
+
+
+def state_dir() -> Path:
+    """The folder in which `memberflow up` keeps its data."""
+    return Path(os.environ.get("XDG_STATE_HOME") or "~/.local/state").expanduser() / "memberflow"

@@ -22,7 +22,7 @@ COMMANDS = (
     *("join", "remove", "replace", "grow", "plan"),
     *("status", "watch", "changes", "env"),
     *("hold", "resume", "cancel"),
-    *("demo", "doctor", "worker", "codec", "setup", "schema", "completion", "dev"),
+    *("up", "down", "demo", "doctor", "worker", "codec", "setup", "schema", "completion", "dev"),
 )
 
 # Boxes and colours are for a terminal.

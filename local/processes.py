@@ -66,8 +66,10 @@ def clean_environment() -> dict[str, str]:
 class Child:
     """A process in its own session, so that Ctrl-C reaches this process first. Its output goes to a file."""
 
-    def __init__(self, command: Sequence[str], log: Path, env: dict[str, str] | None = None) -> None:
-        """`env`: the whole environment. None: this process's own."""
+    def __init__(
+        self, command: Sequence[str], log: Path, env: dict[str, str] | None = None, keeps: Sequence[int] = ()
+    ) -> None:
+        """`env`: the whole environment. None: this process's own. `keeps`: open files that the process inherits."""
         self.log = log
         with log.open("ab") as out:
             self._process = subprocess.Popen(
@@ -77,6 +79,7 @@ class Child:
                 stderr=subprocess.STDOUT,
                 env=env,
                 start_new_session=True,
+                pass_fds=keeps,
             )
 
     @property

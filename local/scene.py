@@ -17,6 +17,7 @@ from client.search_attributes import register
 from local.binary import find_etcd
 from local.deployment import RelayProcess, WorkerProcess, write_clusters_file
 from local.etcd_cluster import LocalFailure, LocalMember, bootstrap, stop_all
+from local.temporal_binary import find_temporal
 from local.temporal_server import DevServer
 from messages.requests import TASK_QUEUE
 from settings import Settings, cache_dir, quiet_runtime
@@ -51,6 +52,7 @@ async def set_up(folder: Path, ending: AsyncExitStack, say: Callable[[str], None
     await _until(lambda: all(relay.is_ready() for relay in relays), "the relays do not come up")
     await asyncio.to_thread(bootstrap, members[:3], "memberflow-demo")
     say("2. Temporal's dev server starts, and a memberflow worker: the only process that speaks to etcd.")
+    await asyncio.to_thread(find_temporal, cache_dir(), say)
     server = DevServer(folder / "temporal")
     ending.push_async_callback(server.stop)
     client = await server.start(quiet_runtime())

