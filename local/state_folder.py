@@ -145,7 +145,7 @@ class StateFolder:
         return self.path / f"{name}.lock"
 
     def _take(self, name: str) -> int | None:
-        """The same, but passes over another process that has the lock for a moment, to see whether it is held."""
+        """As `_lock`, but tries for a moment: another process may have it only to see whether it is held."""
         for _ in range(10):
             if (lock := self._lock(name)) is not None:
                 return lock
