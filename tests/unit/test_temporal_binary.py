@@ -61,7 +61,7 @@ def test_a_server_that_is_too_old_is_passed_over(ways):
 def test_a_program_that_is_broken_is_passed_over(ways):
     """Its words are told."""
     temporal(ways / "path").write_text("no program")
-    with pytest.raises(NoTemporal, match="names none|does not run"):
+    with pytest.raises(NoTemporal, match=r"names none|does not run"):
         found(ways)
 
 
