@@ -15,18 +15,12 @@ from membership.model import RaftProgress
 from membership.witness import RaftView
 
 
-def parse_progress(body: bytes) -> dict[str, RaftProgress]:
+def parse_view(body: bytes) -> RaftView | None:
     """
-    Progress by member ID. Empty on a member that is not the leader, or when the page has another shape.
+    The member's own view of raft. None when the page has another shape.
 
     The debug page is optional evidence, never required.
     """
-    view = parse_view(body)
-    return view.progress if view else {}
-
-
-def parse_view(body: bytes) -> RaftView | None:
-    """The member's own view of raft. None when the page has another shape."""
     try:
         raft = json.loads(body)["raft.status"]
         rows = raft["progress"].items()

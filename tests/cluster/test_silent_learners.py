@@ -7,10 +7,9 @@ import shutil
 
 import pytest
 
-from etcdapi.raft import parse_progress
 from etcdapi.relay import Fault
-from local import loopback
 from support.parts.lab import eventually
+from support.parts.relayed_cluster import raft_progress
 
 
 def hang(cluster, new):
@@ -95,7 +94,7 @@ def test_a_learner_frozen_with_its_first_entries_is_not_promoted(lab):
     own = cluster.id_of(new)
     page = f"{cluster.leader().client_url}/debug/vars"
     new.start(handover)
-    eventually(lambda: parse_progress(loopback.get(page, timeout=1))[own].match, "its first entries", 20, 0.001)
+    eventually(lambda: raft_progress(page)[own].match, "its first entries", 20, 0.001)
     new.freeze()
     silent_for(lab, cluster.workflow_id(new), 4)
     assert not cluster.sent("MemberPromote")

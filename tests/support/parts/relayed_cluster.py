@@ -12,7 +12,7 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from etcdapi.connection import etcd3
-from etcdapi.raft import parse_progress
+from etcdapi.raft import parse_view
 from etcdapi.relay import Call, Fault, Relay
 from etcdapi.stubs import rpc_pb2
 from local import loopback
@@ -109,8 +109,8 @@ class Cluster:
         return eventually(find, "a leader")
 
     def progress(self) -> dict[str, RaftProgress]:
-        """What the leader itself says of every member's log, by member ID."""
-        return parse_progress(loopback.get(f"{self.leader().client_url}/debug/vars", timeout=3))
+        """Every member's log by the leader's own word, by member ID."""
+        return raft_progress(f"{self.leader().client_url}/debug/vars")
 
     def revive(self, member: LocalMember) -> None:
         """Starts a killed member again; the cluster counts as new then, because links are."""
@@ -235,6 +235,12 @@ class Cluster:
         # etcd reserves 128 MB for each member's log: a whole run of the tests would fill the disk.
         for data in (self.lab.folder / self.name).glob("*/data"):
             shutil.rmtree(data, ignore_errors=True)
+
+
+def raft_progress(debug_vars: str) -> dict[str, RaftProgress]:
+    """The logs of all members, from a leader's own page."""
+    view = parse_view(loopback.get(debug_vars, timeout=3))
+    return view.progress if view else {}
 
 
 def _removed(client: Any, member_id: int) -> bool:
