@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from membership.errors import InvalidConfiguration
 from messages.requests import TASK_QUEUE
 
 if TYPE_CHECKING:
-    from temporalio.runtime import Runtime
+    from temporalio.runtime import PrometheusConfig, Runtime
 
 DEFAULT_ADDRESS = "localhost:7233"
 CLUSTERS_FILES = (Path("clusters.toml"), Path("/etc/memberflow/clusters.toml"))
@@ -40,6 +41,8 @@ class Settings:
     deployment: Deployment | None = None
     #: The files of the keys for payloads. The first key encrypts. Empty: payloads are not encrypted.
     payload_keys: tuple[Path, ...] = ()
+    #: For workers only: host and port of the metrics. None: no metrics.
+    metrics: tuple[str, int] | None = None
 
     @property
     def address(self) -> str:
@@ -50,11 +53,11 @@ class Settings:
         return str(self.temporal.get("namespace", "default"))
 
 
-def read_settings(deployment: str = "") -> Settings:
+def read_settings(deployment: str = "", metrics: str = "") -> Settings:
     """
     The settings from the environment. The connection comes from Temporal's own variables and profiles.
 
-    `deployment` overrides its variable.
+    `deployment` and `metrics` override their variables.
 
     Raises InvalidConfiguration, with the variable or file, for an unreadable configuration.
     """
@@ -64,6 +67,7 @@ def read_settings(deployment: str = "") -> Settings:
         temporal=_temporal(),
         deployment=_deployment(deployment or os.environ.get("MEMBERFLOW_DEPLOYMENT", "")),
         payload_keys=_payload_keys(),
+        metrics=_metrics(metrics or os.environ.get("MEMBERFLOW_METRICS", "")),
     )
 
 
@@ -88,13 +92,34 @@ def _deployment(name: str) -> Deployment | None:
     return Deployment(name, build_id())
 
 
-def quiet_runtime() -> Runtime:
-    """A Temporal runtime whose core logs through `logging`. By default it logs to stdout, which belongs to answers."""
+def _metrics(address: str) -> tuple[str, int] | None:
+    if not address:
+        return None
+    try:
+        parts = urlsplit(f"//{address}")
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        host = port = None
+    if not host or port is None or parts.netloc != address:
+        raise InvalidConfiguration(
+            f"{address!r} is no address for the metrics: HOST:PORT is expected, as in 0.0.0.0:9464 "
+            "(--metrics or MEMBERFLOW_METRICS)"
+        )
+    return host, port
+
+
+def quiet_runtime(metrics: PrometheusConfig | None = None) -> Runtime:
+    """
+    A Temporal runtime whose core logs through `logging`. By default it logs to stdout, which belongs to answers.
+
+    `metrics`: where it shows its metrics. None: it keeps none.
+    """
     from temporalio.runtime import LogForwardingConfig, LoggingConfig, Runtime, TelemetryConfig, TelemetryFilter
 
     forwarding = LogForwardingConfig(logger=logging.getLogger("temporal.core"))
     levels = TelemetryFilter(core_level="WARN", other_level="ERROR")
-    return Runtime(telemetry=TelemetryConfig(logging=LoggingConfig(filter=levels, forwarding=forwarding)))
+    logs = LoggingConfig(filter=levels, forwarding=forwarding)
+    return Runtime(telemetry=TelemetryConfig(logging=logs, metrics=metrics, attach_service_name=False))
 
 
 def _payload_keys() -> tuple[Path, ...]:

@@ -19,7 +19,8 @@ from clusters import ClustersFile
 from etcdapi.client import EtcdClient
 from launchers.docker_launcher import DockerLauncher
 from logs import set_up_logs
-from settings import Settings, read_settings
+from monitoring.metrics import new_exporter, shown
+from settings import Settings, quiet_runtime, read_settings
 from temporal_workers import make_workers, running
 
 
@@ -28,7 +29,8 @@ async def run_worker(settings: Settings, serves: Sequence[str]) -> None:
     log = structlog.get_logger("memberflow.worker")
     clusters = ClustersFile(settings.clusters_file, EtcdClient, DockerLauncher, serves, settings.task_queue)
     names = clusters.names()
-    client = await connect(settings)
+    exporter = new_exporter() if settings.metrics else None
+    client = await connect(settings, quiet_runtime(exporter))
     # The SDK's own check does not distinguish a wrong namespace from a server that is away.
     await client.workflow_service.describe_namespace(DescribeNamespaceRequest(namespace=client.namespace))
     stop = asyncio.Event()
@@ -36,7 +38,8 @@ async def run_worker(settings: Settings, serves: Sequence[str]) -> None:
         asyncio.get_running_loop().add_signal_handler(sign, stop.set)
     workers = make_workers(client, clusters, settings.task_queue, serves, deployment=settings.deployment)
     try:
-        async with running(workers), FileWatch(clusters, serves).running():
+        showing = shown(settings.metrics, exporter, client, clusters, serves)
+        async with showing, running(workers), FileWatch(clusters, serves).running():
             log.info("worker runs", temporal=settings.address, serves=list(serves), clusters=list(names))
             await stop.wait()
             log.info("worker stops: acts under way end first")
@@ -47,11 +50,11 @@ async def run_worker(settings: Settings, serves: Sequence[str]) -> None:
     log.info("worker has stopped")
 
 
-def main(serves: Sequence[str] = (), deployment: str = "") -> NoReturn:
+def main(serves: Sequence[str] = (), deployment: str = "", metrics: str = "") -> NoReturn:
     """Entry of `python worker.py` and `memberflow worker`. Exits 2 for a wrong configuration, 3 without Temporal."""
     set_up_logs()
     try:
-        settings = read_settings(deployment)
+        settings = read_settings(deployment, metrics)
         asyncio.run(run_worker(settings, list(serves) or [settings.task_queue]))
     except Exception as error:  # noqa: BLE001  (each has its exit code)
         ended = command_error(error)
@@ -66,5 +69,6 @@ if __name__ == "__main__":
         "--serve", metavar="QUEUE", action="append", default=[], help="activity queue to poll (repeatable)"
     )
     parser.add_argument("--deployment", metavar="NAME", default="", help="Temporal worker deployment of this worker")
+    parser.add_argument("--metrics", metavar="HOST:PORT", default="", help="address of /metrics, /healthz and /readyz")
     given = parser.parse_args()
-    main(given.serve, given.deployment)
+    main(given.serve, given.deployment, given.metrics)

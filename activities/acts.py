@@ -20,6 +20,7 @@ from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
 from activities.clusters_file import Clusters
+from activities.counters import UNKNOWN, count_act, counted_look
 from activities.temporal import Temporal
 from activities.trust import NotAllowed, NotTrusted, Trust
 from activities.witnessed_looks import WitnessedLooks
@@ -102,11 +103,18 @@ class Acts:
 
     def _act(self, order: StepOrder, call: Call, effect: Effect) -> ActReport:
         report = self._look_and_send(order, call, effect)
+        count_act(self._known(order.cluster), report)
         if report.sent:
             activity.logger.info("sent once; applied: %s; %s", report.applied, report.reason or "answered")
         else:
             activity.logger.warning("nothing was sent: %s", report.reason)
         return report
+
+    def _known(self, cluster: str) -> str:
+        with suppress(InvalidConfiguration):
+            if cluster in self._clusters.names():
+                return cluster
+        return UNKNOWN
 
     def _look_and_send(self, order: StepOrder, call: Call, effect: Effect) -> ActReport:
         started = self._clock()
@@ -117,7 +125,8 @@ class Acts:
             order = self._trust.act(order)
             etcd = self._clusters.connect(order.cluster).expecting(order.facts.cluster_id, order.voter_urls)
             etcd.authenticate(order.facts.avoid)
-            status = self._last_look(etcd, order)
+            with counted_look(order.cluster):
+                status = self._last_look(etcd, order)
             if reason := _objection(judge(order.step, status, order.facts)):
                 return not_sent(reason)
             # Temporal keeps the last heartbeat. If this worker dies in the call, it names the member that was sent it.

@@ -13,6 +13,7 @@ from temporalio.api.operatorservice.v1 import ListSearchAttributesRequest
 from temporalio.service import RPCError
 
 from activities.clusters_file import ClusterProfile, Clusters
+from activities.counters import counted_look
 from activities.early_ends import named_failures
 from activities.heartbeat import beating
 from activities.past import read_record
@@ -133,7 +134,8 @@ class Observe:
         deadline = time.monotonic() + look.patience
         while True:
             try:
-                return etcd.look(look.avoid, uptimes=look.uptimes)
+                with counted_look(look.cluster):
+                    return etcd.look(look.avoid, uptimes=look.uptimes)
             except ClusterUnreachable:
                 if time.monotonic() >= deadline or activity.is_cancelled():
                     raise

@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from temporalio import activity
 
 from activities.clusters_file import Clusters
+from activities.counters import counted_look
 from activities.early_ends import end_if_unwanted
 from activities.heartbeat import beating
 from membership.errors import MemberflowError
@@ -57,7 +58,8 @@ class Settling:
             try:
                 with beating(_BEAT, progress):
                     etcd = self._clusters.connect(order.cluster).expecting(order.cluster_id, order.voter_urls)
-                    last = etcd.look(order.avoid)
+                    with counted_look(order.cluster):
+                        last = etcd.look(order.avoid)
                     hearing.note(self._clock(), last, etcd)
                     if not hearing.left(last):
                         etcd.commit()

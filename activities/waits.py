@@ -19,6 +19,7 @@ from temporalio.service import RPCError
 
 from activities.clusters_file import Clusters
 from activities.container_watch import ContainerWatch
+from activities.counters import counted_look
 from activities.early_ends import again_later, end_if_unwanted, long_wait
 from activities.heartbeat import BEAT_EVERY, beating
 from activities.nudges import Nudges
@@ -214,7 +215,8 @@ class Waits:
                     before = before or (etcd.progress().get(until_moves) if until_moves else None)
                     if before and before.match == 0:
                         self._peek(etcd, before, until_moves, meter)
-                    status = look(etcd)
+                    with counted_look(order.cluster):
+                        status = look(etcd)
                 except MemberflowError as error:
                     progress = meter.blind(self._clock(), f"cannot look: {error.name}: {error}")
                     activity.heartbeat(progress)

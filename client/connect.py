@@ -13,6 +13,7 @@ from temporalio.api.enums.v1 import TaskQueueType
 from temporalio.api.taskqueue.v1 import TaskQueue
 from temporalio.api.workflowservice.v1 import DescribeTaskQueueRequest
 from temporalio.client import Client
+from temporalio.runtime import Runtime
 from temporalio.service import RPCError
 
 from client.command_errors import START_A_SERVER, brief, is_not_allowed, not_allowed
@@ -38,18 +39,19 @@ def caller() -> str:
     return f"{user}@{socket.gethostname()}"
 
 
-async def connect(settings: Settings) -> Client:
+async def connect(settings: Settings, runtime: Runtime | None = None) -> Client:
     """
-    Connects to Temporal within seconds.
+    Connects to Temporal within seconds. Without `runtime` it has a runtime without metrics.
 
     Raises CommandError: with OUT_OF_REACH when the server does not answer, with USAGE when it refuses the caller.
     Raises InvalidConfiguration for a file that is no key for payloads.
     """
+    runtime = runtime or quiet_runtime()
     options = {"identity": f"memberflow {caller()} {os.getpid()}", **settings.temporal}
     converter = data_converter(read_keys(settings.payload_keys))
     try:
         async with asyncio.timeout(CONNECT_DEADLINE):
-            return await Client.connect(**options, data_converter=converter, runtime=quiet_runtime())
+            return await Client.connect(**options, data_converter=converter, runtime=runtime)
     except (RuntimeError, TimeoutError, RPCError) as error:
         if is_not_allowed(error):
             raise not_allowed(error) from error

@@ -12,7 +12,9 @@ from console.app import SET_UP, app, examples
 @app.command(
     rich_help_panel=SET_UP,
     epilog=examples(
-        "memberflow worker", "memberflow worker --serve memberflow-site-a", "memberflow worker --deployment memberflow"
+        "memberflow worker",
+        "memberflow worker --serve memberflow-site-a",
+        "memberflow worker --deployment memberflow --metrics 0.0.0.0:9464",
     ),
 )
 def worker(
@@ -30,8 +32,14 @@ def worker(
             help="Temporal worker deployment of this worker. Its build ID is memberflow's version.",
         ),
     ] = "",
+    metrics: Annotated[
+        str,
+        typer.Option(
+            "--metrics", metavar="HOST:PORT", help="Address of /metrics, /healthz and /readyz (default: none of them)."
+        ),
+    ] = "",
 ) -> None:
     """Run the worker: it reads the clusters file, runs the workflows and speaks to etcd."""
     from worker import main as run_worker
 
-    run_worker(serve or [], deployment)
+    run_worker(serve or [], deployment, metrics)

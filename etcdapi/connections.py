@@ -73,6 +73,11 @@ class Connections:
         for connection in closing:
             connection.close()
 
+    @property
+    def count(self) -> int:
+        with self._lock:
+            return len(self._open)
+
     def retire(self) -> None:
         """From now on every connection is closed as soon as its last call ends."""
         self._retired = True
@@ -94,13 +99,20 @@ class _Closer:
                 self._thread = Thread(target=self._run, daemon=True, name="close idle connections")
                 self._thread.start()
 
+    def watched(self) -> list[Connections]:
+        with self._lock:
+            return list(self._watched)
+
     def _run(self) -> None:
         while True:
             time.sleep(LOOK_EVERY)
-            with self._lock:
-                watched = list(self._watched)
-            for connections in watched:
+            for connections in self.watched():
                 connections.close_unused(IDLE_AFTER)
 
 
 _closer = _Closer()
+
+
+def open_connections() -> int:
+    """The number of open connections of this process to members of etcd."""
+    return sum(connections.count for connections in _closer.watched())

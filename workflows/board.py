@@ -7,6 +7,8 @@ from dataclasses import replace
 from temporalio import workflow
 from temporalio.common import SearchAttributeKey
 
+from workflows.counters import record_stage
+
 with workflow.unsafe.imports_passed_through():
     from membership.model import SyncProgress
     from messages.views import ChangeView, Stage, details
@@ -27,8 +29,10 @@ class Board:
         """The change comes to another stage."""
         if stage == self.view.stage:
             return
+        took = workflow.time() - self._entered
+        record_stage(self.view.verb, self.view.stage, took)
         spent = dict(self.view.seconds)
-        spent[self.view.stage] = round(spent.get(self.view.stage, 0.0) + workflow.time() - self._entered, 3)
+        spent[self.view.stage] = round(spent.get(self.view.stage, 0.0) + took, 3)
         self._entered = workflow.time()
         self.view = replace(self.view, stage=stage, waits_for="", progress=None, seconds=spent)
         self._show()

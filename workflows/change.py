@@ -11,6 +11,7 @@ from temporalio import workflow
 
 from workflows.board import Board
 from workflows.cluster import Cluster
+from workflows.counters import count_end
 from workflows.ends import failure, outcome
 from workflows.interruptions import Interruptions
 from workflows.turn import Turn
@@ -125,12 +126,14 @@ class Change(Generic[R]):
             return left
         self.board.enter("ended")
         if stop.kind == "cancelled":
+            self._count("cancelled", stop.error)
             raise asyncio.CancelledError
         kind: OutcomeKind = "failed"
         if self.rolled_back and not self.unsettled.calls:
             kind = "rolled-back"
         elif stop.kind == "refused" and not self.cluster.has_sent:
             kind = "refused"
+        self._count(kind, stop.error)
         unsettled = self.unsettled.reasons if self.unsettled.calls else ()
         raise failure(stop, outcome(kind, self.request, self.board, left, stop, unsettled=unsettled))
 
@@ -181,7 +184,12 @@ class Change(Generic[R]):
 
     def end(self, kind: OutcomeKind, status: ClusterStatus, *, verified: bool | None = None) -> Outcome:
         self.board.enter("ended")
+        self._count(kind)
         return outcome(kind, self.request, self.board, status, verified=verified)
+
+    def _count(self, kind: OutcomeKind, failure: str = "") -> None:
+        """Counts the end. A caller chooses the name of a cluster that the clusters file does not have."""
+        count_end(self.cluster.known_name, self.request.verb, kind, failure)
 
     def _check(self, before: Beforehand) -> tuple[Check, ...]:
         """The checks of this look. Raises Stop for a refusal."""

@@ -17,6 +17,7 @@ from workflows.timeouts import ACT, ASK, FIRST_LOOK, LONG_WAIT, LOOK, LOOK_AGAIN
 with workflow.unsafe.imports_passed_through():
     from activities.acts import Acts
     from activities.clusters_file import ClusterProfile
+    from activities.counters import UNKNOWN
     from activities.observe import Observe
     from activities.settling import Settling
     from activities.waits import Waits
@@ -71,6 +72,11 @@ class Cluster:
         self._id = ""
         # Another worker may find the cluster at these URLs alone: the clusters file may list members that are gone.
         self._voter_urls: tuple[str, ...] = ()
+
+    @property
+    def known_name(self) -> str:
+        """The name, or `unknown` where no worker has found it in its clusters file."""
+        return self.name if self._profile else UNKNOWN
 
     @property
     def profile(self) -> ClusterProfile:

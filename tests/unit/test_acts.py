@@ -25,6 +25,9 @@ class Told(MemoryEtcd):
     def connect(self, name):
         return self
 
+    def names(self):
+        return ("c",)
+
     def policy(self, name):
         return Policy()
 

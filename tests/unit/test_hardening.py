@@ -77,12 +77,15 @@ def test_the_workers_are_spread_over_machines():
     assert spread["labelSelector"]["matchLabels"].items() <= LABELS.items()
 
 
-def test_nothing_connects_to_a_worker():
-    """The policy covers the deployment's pods, and has no rule that lets anything in."""
+def test_only_prometheus_connects_to_a_worker():
+    """The policy covers the deployment's pods, and lets one namespace reach the port of the metrics."""
     policy = KUBERNETES["NetworkPolicy"]["spec"]
     assert policy["podSelector"]["matchLabels"].items() <= LABELS.items()
     assert set(policy["policyTypes"]) == {"Ingress", "Egress"}
-    assert "ingress" not in policy
+    (rule,) = policy["ingress"]
+    assert rule["from"] == [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}}}]
+    (container,) = POD["spec"]["containers"]
+    assert rule["ports"] == [{"port": container["ports"][0]["containerPort"], "protocol": "TCP"}]
 
 
 def test_a_worker_reaches_etcd_temporal_and_the_name_service_alone():

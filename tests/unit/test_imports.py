@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[2]
 OURS = {
     *("activities", "cli", "client", "cluster_tables", "clusters", "console", "etcdapi", "file_states", "launchers"),
     *("local", "logs", "membership"),
-    *("messages", "settings", "temporal_workers", "worker", "workflows"),
+    *("messages", "monitoring", "settings", "temporal_workers", "worker", "workflows"),
 }
 
 PURE = {"temporalio", "etcd3", "grpc", "structlog", "typer", "rich", "time", "random", "os"}
@@ -42,6 +42,10 @@ RULES = {
     "cli.py": ({"client", "console"}, {"etcd3", "grpc"}),
     "temporal_workers.py": (
         {"activities", "logs", "messages", "settings", "workflows"},
+        {"etcd3", "grpc", "typer", "rich"},
+    ),
+    "monitoring": (
+        {"activities", "client", "clusters", "etcdapi", "membership", "messages"},
         {"etcd3", "grpc", "typer", "rich"},
     ),
     "worker.py": (OURS - {"cli", "console", "local"}, {"typer", "rich", "grpc"}),

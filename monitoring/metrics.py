@@ -1,0 +1,118 @@
+"""
+The metrics of a worker, in Prometheus' text format.
+
+Temporal's exporter holds them all: the SDK's own, the counters of changes and activities, and the gauges that are
+measured when Prometheus asks. It listens on the loopback interface, and the worker's endpoint passes its text on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+import time
+import urllib.request
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+from temporalio.client import Client
+from temporalio.runtime import PrometheusConfig
+from temporalio.service import RPCError
+
+from clusters import ClustersFile
+from membership.errors import MemberflowError
+from monitoring.changes import Changes
+from monitoring.clusters import ServedClusters
+from monitoring.endpoint import serving
+from monitoring.gauges import Gauge
+from monitoring.readiness import why_not_ready
+
+_log = logging.getLogger("memberflow.metrics")
+
+# Seconds. Gauges are not measured more often. An answer does not wait longer for them: it then has the last values.
+_EVERY = 5.0
+_PATIENCE = 4.0
+_STAGE_BUCKETS = (0.1, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3600, 14400)
+
+_OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+
+def new_exporter() -> PrometheusConfig:
+    """Temporal's exporter, on a free port of the loopback interface."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    return PrometheusConfig(
+        bind_address=f"127.0.0.1:{port}",
+        counters_total_suffix=True,
+        unit_suffix=True,
+        durations_as_seconds=True,
+        histogram_bucket_overrides={"memberflow_stage": _STAGE_BUCKETS},
+    )
+
+
+class Metrics:
+    """The gauges of one worker, and the text of all its metrics."""
+
+    def __init__(
+        self, client: Client, clusters: ClustersFile, serves: Sequence[str], exporter: PrometheusConfig
+    ) -> None:
+        runtime = client.service_client.config.runtime
+        assert runtime, "made by this worker"
+        meter = runtime.metric_meter
+        self._client, self._clusters, self._serves = client, clusters, serves
+        self._url = f"http://{exporter.bind_address}/metrics"
+        self._changes = Changes(client, meter)
+        self._served = ServedClusters(clusters, serves, meter)
+        self._ready = Gauge(meter, "memberflow_ready", "1: connected to Temporal and polling. 0: not.")
+        self._measured = float("-inf")
+        self._measuring: asyncio.Task[None] | None = None
+
+    async def text(self) -> tuple[str, bool]:
+        """All metrics. The gauges are at most some seconds old, where Temporal and etcd answer in time."""
+        if self._measuring is None and time.monotonic() - self._measured >= _EVERY:
+            self._measuring = asyncio.create_task(self._measure())
+        if self._measuring:
+            await asyncio.wait({self._measuring}, timeout=_PATIENCE)
+        return await asyncio.to_thread(self._exported), True
+
+    async def is_healthy(self) -> tuple[str, bool]:
+        """The event loop answers. A worker that cannot go on ends by itself."""
+        return "ok\n", True
+
+    async def is_ready(self) -> tuple[str, bool]:
+        why = await why_not_ready(self._client, self._serves)
+        return f"{why or 'ok'}\n", not why
+
+    async def _measure(self) -> None:
+        try:
+            self._ready.show({(): float(not await why_not_ready(self._client, self._serves))})
+            names = await asyncio.to_thread(self._clusters.names)
+            await asyncio.gather(self._changes.measure(names), asyncio.to_thread(self._served.measure))
+        except (RPCError, MemberflowError, TimeoutError) as error:
+            _log.warning("the metrics could not be measured: %s", error)
+        finally:
+            self._measured = time.monotonic()
+            self._measuring = None
+
+    def _exported(self) -> str:
+        with _OPENER.open(self._url, timeout=_PATIENCE) as answer:
+            return str(answer.read().decode())
+
+
+@asynccontextmanager
+async def shown(
+    address: tuple[str, int] | None,
+    exporter: PrometheusConfig | None,
+    client: Client,
+    clusters: ClustersFile,
+    serves: Sequence[str],
+) -> AsyncIterator[None]:
+    """Shows metrics and health of a worker at this address until the block ends. None: nothing is shown."""
+    if address is None or exporter is None:
+        yield
+        return
+    metrics = Metrics(client, clusters, serves, exporter)
+    paths = {"/metrics": metrics.text, "/healthz": metrics.is_healthy, "/readyz": metrics.is_ready}
+    with serving(address, paths):
+        yield
