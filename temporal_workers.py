@@ -19,7 +19,7 @@ from logs import BindActivity
 from messages.queues import waits_queue, watches_queue
 from messages.turns import ACT_DEADLINE
 from settings import Deployment, build_id
-from workflows.ends import OneArgument
+from workflows.arguments import OneArgument
 from workflows.register import WORKFLOWS, turns_of
 
 # Waits have their own queue and their own places, so that acts and short looks never stand behind them.

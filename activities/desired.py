@@ -13,7 +13,7 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from activities.clusters_file import Clusters
 from activities.early_ends import moves_on_at_shutdown, named_failures
-from activities.observe import Observe
+from activities.looks import Looks
 from activities.taking_turns import until_closed
 from activities.temporal import Temporal
 from membership.allow import Allow, check_allowed
@@ -33,7 +33,7 @@ _BEAT = 20.0
 class Desired:
     """Looks for an apply. It changes nothing: the changes do."""
 
-    def __init__(self, clusters: Clusters, observe: Observe) -> None:
+    def __init__(self, clusters: Clusters, observe: Looks) -> None:
         self._clusters = clusters
         self._observe = observe
 

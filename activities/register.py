@@ -9,9 +9,9 @@ from activities.acts import Acts
 from activities.clusters_file import Clusters
 from activities.credentials import CheckFiles
 from activities.desired import Desired, Following
+from activities.earlier_changes import EarlierChanges
 from activities.launch import Launching
-from activities.observe import Observe
-from activities.past import Past
+from activities.looks import Looks
 from activities.settling import Settling
 from activities.snapshot import Snapshots
 from activities.taking_turns import Turns
@@ -23,7 +23,7 @@ Activities = list[Callable[..., Any]]
 
 def short_activities(clusters: Clusters, temporal: Temporal) -> Activities:
     """Looks, acts, launches and questions."""
-    acts, observe = Acts(clusters, temporal), Observe(clusters, temporal)
+    acts, observe = Acts(clusters, temporal), Looks(clusters, temporal)
     launching, snapshots = Launching(clusters, temporal), Snapshots(clusters, temporal)
     turns = Turns(temporal)
     return [
@@ -35,7 +35,7 @@ def short_activities(clusters: Clusters, temporal: Temporal) -> Activities:
         *(turns.ask_turn, turns.turns_run, turns.read_turns, turns.preempt, turns.cancel_change),
         *(turns.ask_change, turns.find_changes),
         Desired(clusters, observe).compare_members,
-        Past(temporal).began_with,
+        EarlierChanges(temporal).began_with,
         CheckFiles(clusters).check_files,
     ]
 

@@ -14,7 +14,7 @@ from console.terminal.output import print_answer, say
 if TYPE_CHECKING:
     from client.ended import Ended
     from client.sight import Sight
-    from local.scene import Scene
+    from local.demo import DemoDeployment
 
 
 @app.command(rich_help_panel=SET_UP, epilog=examples("memberflow demo", "memberflow demo --keep"))
@@ -38,7 +38,7 @@ async def _demo(keep: bool, folder: Path | None) -> int:  # noqa: FBT001  (an op
     from contextlib import AsyncExitStack
 
     from client.exit_codes import DONE, FAILED, CommandError
-    from local.scene import set_up
+    from local.demo import set_up
     from membership.errors import MemberflowError
 
     started = time.monotonic()
@@ -60,15 +60,15 @@ async def _demo(keep: bool, folder: Path | None) -> int:  # noqa: FBT001  (an op
     return DONE if good else FAILED
 
 
-async def _join(scene: Scene) -> Ended:
+async def _join(scene: DemoDeployment) -> Ended:
     """Requests the join, and starts the new member with the handover, as a provisioning system would."""
     import asyncio
 
     from client.connect import caller
     from client.start import start_change
     from console.following import follow_on_terminal
+    from local.demo import CLUSTER, NEW
     from local.etcd_cluster import LocalFailure
-    from local.scene import CLUSTER, NEW
     from messages.requests import JoinRequest
 
     new = scene.members[3]
@@ -91,12 +91,12 @@ async def _join(scene: Scene) -> Ended:
     return seen.end
 
 
-async def _tell(scene: Scene, end: Ended) -> bool:
+async def _tell(scene: DemoDeployment, end: Ended) -> bool:
     """Prints the result as the relays, etcd's own metrics and Temporal saw it. True when it is the claimed result."""
     import asyncio
 
+    from local.demo import NEW
     from local.metrics import promotes
-    from local.scene import NEW
 
     outcome = end.outcome
     calls = [call for relay in scene.relays for call in relay.calls() if call["method"] == "MemberPromote"]
@@ -116,8 +116,8 @@ async def _tell(scene: Scene, end: Ended) -> bool:
     return good
 
 
-def _how_to_look(scene: Scene) -> None:
-    from local.scene import CLUSTER, NEW
+def _how_to_look(scene: DemoDeployment) -> None:
+    from local.demo import CLUSTER, NEW
 
     say(f"Everything is left running. Temporal's UI: {scene.server.ui}")
     say("In another terminal:")

@@ -16,7 +16,7 @@ from etcdapi.calls import Answers, Calls
 from etcdapi.certificates import credentials
 from etcdapi.connection import HTTP_DEADLINE, nothing_listens
 from etcdapi.http import HttpAnswer
-from etcdapi.looks import LIST, Look, Whereabouts, good, reasons
+from etcdapi.look import LIST, Look, Whereabouts, good, reasons
 from etcdapi.peer_port import ask_peer_port
 from etcdapi.raft import parse_view, uptime_of
 from etcdapi.stubs import rpc_pb2

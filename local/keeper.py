@@ -20,9 +20,9 @@ from temporalio.client import Client
 
 from client.exit_codes import USAGE, CommandError
 from client.search_attributes import register
+from local.demo import until_polled
 from local.etcd_cluster import LocalFailure
 from local.processes import Child
-from local.scene import until_polled
 from local.state_folder import PATIENCE, Running, StateFolder
 from local.temporal_server import DevServer
 from settings import Settings, quiet_runtime, task_queue

@@ -9,7 +9,7 @@ from temporalio.common import RawValue
 from temporalio.exceptions import ActivityError, ApplicationError
 
 from workflows.applying import Applying
-from workflows.ends import NOTHING, invalid, parse
+from workflows.arguments import NOTHING, invalid, parse
 from workflows.timeouts import ASK, WATCH, start
 
 with workflow.unsafe.imports_passed_through():

@@ -18,7 +18,7 @@ from workflows.timeouts import ASK, FIRST_LOOK, LOOK, WATCH, start
 with workflow.unsafe.imports_passed_through():
     from activities.clusters_file import ClusterProfile
     from activities.desired import Desired, Following
-    from activities.observe import Observe
+    from activities.looks import Looks
     from membership.checks import Check
     from membership.desired import Step
     from membership.failures import Failure
@@ -116,7 +116,7 @@ class Applying:
         name = self.request.cluster
         try:
             self._profile = await self.interruptions.interruptible(
-                lambda: start(Observe.read_profile, name, ASK, f"read the profile of {name}")
+                lambda: start(Looks.read_profile, name, ASK, f"read the profile of {name}")
             )
         except ActivityError as error:
             raise stop_of(error, "refused") from error

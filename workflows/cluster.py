@@ -18,7 +18,7 @@ with workflow.unsafe.imports_passed_through():
     from activities.acts import Acts
     from activities.clusters_file import ClusterProfile
     from activities.counters import UNKNOWN
-    from activities.observe import Observe
+    from activities.looks import Looks
     from activities.settling import Settling
     from activities.waits import Waits
     from membership.failures import Failure
@@ -97,7 +97,7 @@ class Cluster:
             return
         try:
             self._profile = await self._interruptions.interruptible(
-                lambda: start(Observe.read_profile, self.name, ASK, f"{self._member}: read the policy")
+                lambda: start(Looks.read_profile, self.name, ASK, f"{self._member}: read the policy")
             )
         except ActivityError as error:
             raise stop_of(error, kind) from error
@@ -124,7 +124,7 @@ class Cluster:
         """None where the workers that took the look lack the key of its payloads: another worker may have it."""
         try:
             return await self._interruptions.interruptible(
-                lambda: self.start(Observe.look_beforehand, look, FIRST_LOOK, "first look at the cluster")
+                lambda: self.start(Looks.look_beforehand, look, FIRST_LOOK, "first look at the cluster")
             )
         except ActivityError as error:
             stop = stop_of(error, kind)
@@ -139,7 +139,7 @@ class Cluster:
         """A look, and the turns as they are. Temporal repeats it until it succeeds."""
         self._board.waits_for(f"a look at the cluster: {why}")
         before = await self._interruptions.interruptible(
-            lambda: self.start(Observe.check_status_and_turns, self._look(), LOOK, why)
+            lambda: self.start(Looks.check_status_and_turns, self._look(), LOOK, why)
         )
         self._saw(before.status)
         return before
@@ -148,20 +148,20 @@ class Cluster:
         """One look, repeated by Temporal until it succeeds."""
         self._board.waits_for(f"a look at the cluster: {why}")
         return self._saw(
-            await self._interruptions.interruptible(lambda: self.start(Observe.check_status, self._look(), LOOK, why))
+            await self._interruptions.interruptible(lambda: self.start(Looks.check_status, self._look(), LOOK, why))
         )
 
     async def look_after(self, act: str) -> ClusterStatus:
         """The look that shows the effect of an act. Nothing interrupts it, and without quorum it waits."""
         self._board.waits_for(f"a look at the cluster, for the effect of {act}")
         look = self._look(LOOK_AGAIN)
-        return self._saw(await self.start(Observe.check_status, look, LOOK, f"look for the effect of {act}"))
+        return self._saw(await self.start(Looks.check_status, look, LOOK, f"look for the effect of {act}"))
 
     async def look_after_barrier(self, act: str) -> ClusterStatus:
         """A look that shows for good whether an ambiguous act took effect. Without quorum it waits."""
         self._board.waits_for(f"one more raft entry to commit, which decides the fate of {act}")
         why = f"decide the fate of {act}"
-        return self._saw(await self.start(Observe.check_after_barrier, self._look(LOOK_AGAIN), LOOK, why))
+        return self._saw(await self.start(Looks.check_after_barrier, self._look(LOOK_AGAIN), LOOK, why))
 
     def _saw(self, status: ClusterStatus) -> ClusterStatus:
         self._voter_urls = status.voter_urls or self._voter_urls

@@ -12,7 +12,7 @@ from temporalio import workflow
 from temporalio.common import RawValue
 from temporalio.exceptions import ActivityError, ApplicationError, FailureError
 
-from workflows.ends import NOTHING
+from workflows.arguments import NOTHING
 from workflows.line import Line
 from workflows.timeouts import ASK, SURVEY, WATCH, start
 

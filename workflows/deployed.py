@@ -11,8 +11,8 @@ from __future__ import annotations
 from temporalio import workflow
 from temporalio.common import RawValue, VersioningBehavior
 
+from workflows.arguments import NOTHING
 from workflows.cluster_turns import ClusterTurns
-from workflows.ends import NOTHING
 
 
 @workflow.defn(name="ClusterTurns", versioning_behavior=VersioningBehavior.AUTO_UPGRADE)

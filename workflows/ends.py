@@ -2,72 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
-
-from pydantic import BaseModel, ValidationError
 from temporalio import workflow
-from temporalio.api.common.v1 import Payload
-from temporalio.common import RawValue
 from temporalio.exceptions import ApplicationError
-from temporalio.worker import (
-    ExecuteWorkflowInput,
-    Interceptor,
-    WorkflowInboundInterceptor,
-    WorkflowInterceptorClassInput,
-)
 
 from workflows.board import Board
 
 with workflow.unsafe.imports_passed_through():
-    from membership.failures import Failure
     from membership.model import ClusterStatus
     from messages.outcomes import Outcome, OutcomeKind
     from messages.requests import ChangeRequest
-    from messages.validation import explain
     from workflows.stop import Stop
-
-M = TypeVar("M", bound=BaseModel)
-
-
-NOTHING = RawValue(Payload())
-
-
-def parse(model: type[M], argument: RawValue) -> M:
-    """
-    A workflow's argument as `model`.
-
-    Raises an ApplicationError of type InvalidRequest, which names the field, for anything else: a caller in any
-    language gets a failed workflow instead of a workflow that never ends.
-    """
-    if argument is NOTHING:
-        raise invalid(f"one argument is required: a {model.__name__} as a JSON object")
-    try:
-        value: Any = workflow.payload_converter().from_payload(argument.payload)
-    except Exception as error:  # noqa: BLE001  (whatever a converter raises for a payload that it can't read)
-        raise invalid(f"the argument is not readable as JSON: {error}") from None
-    try:
-        return model.model_validate(value)
-    except ValidationError as error:
-        raise invalid(explain(error)) from None
-
-
-class OneArgument(Interceptor):
-    """Fails a workflow that was started with several arguments. Its code would never see them."""
-
-    def workflow_interceptor_class(self, input: WorkflowInterceptorClassInput) -> type[WorkflowInboundInterceptor]:
-        return _OneArgument
-
-
-class _OneArgument(WorkflowInboundInterceptor):
-    async def execute_workflow(self, input: ExecuteWorkflowInput) -> Any:
-        if len(input.args) > 1:
-            raise invalid(f"one argument is expected, the request as a JSON object, and {len(input.args)} came")
-        return await self.next.execute_workflow(input)
-
-
-def invalid(text: str) -> ApplicationError:
-    hint = "`memberflow schema` prints the JSON Schema of a request"
-    return ApplicationError(f"{text}; {hint}", type=Failure.INVALID_REQUEST, non_retryable=True)
 
 
 def outcome(

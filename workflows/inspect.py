@@ -9,13 +9,13 @@ from temporalio import workflow
 from temporalio.common import RawValue
 from temporalio.exceptions import ActivityError, ApplicationError
 
-from workflows.ends import NOTHING, parse
+from workflows.arguments import NOTHING, parse
 from workflows.timeouts import ASK, GLANCE, start
 
 with workflow.unsafe.imports_passed_through():
     from activities.clusters_file import ClusterProfile
     from activities.credentials import CheckFiles
-    from activities.observe import Observe
+    from activities.looks import Looks
     from activities.taking_turns import Turns
     from membership.checks import check_cluster
     from membership.endpoints import check_configured
@@ -33,9 +33,9 @@ class InspectCluster:
     async def run(self, question: RawValue = NOTHING) -> Inspection:
         name = parse(InspectRequest, question).cluster
         try:
-            profile: ClusterProfile = await start(Observe.read_profile, name, ASK, f"read the profile of {name}")
+            profile: ClusterProfile = await start(Looks.read_profile, name, ASK, f"read the profile of {name}")
             turns = start(Turns.read_turns, name, ASK, f"who changes {name}")
-            status = await start(Observe.check_status, LookOrder(name), GLANCE, f"look at {name}", profile.task_queue)
+            status = await start(Looks.check_status, LookOrder(name), GLANCE, f"look at {name}", profile.task_queue)
             return Inspection(name, status, await turns)
         except ActivityError as error:
             stop = stop_of(error, "failed")
@@ -49,7 +49,7 @@ class ListClusters:
     @workflow.run
     async def run(self) -> ClusterList:
         try:
-            known = await start(Observe.list_clusters, None, ASK, "read the clusters file")
+            known = await start(Looks.list_clusters, None, ASK, "read the clusters file")
         except ActivityError as error:
             return ClusterList(problem=stop_of(error, "failed").reason)
         return ClusterList(tuple(await asyncio.gather(*(_reach(cluster) for cluster in known))))
@@ -59,7 +59,7 @@ async def _reach(cluster: Reachability) -> Reachability:
     if not cluster.task_queue:
         return cluster
     look = LookOrder(cluster.cluster)
-    looking = start(Observe.check_status, look, GLANCE, f"look at {cluster.cluster}", cluster.task_queue)
+    looking = start(Looks.check_status, look, GLANCE, f"look at {cluster.cluster}", cluster.task_queue)
     files = await _findings(cluster)
     cluster = replace(cluster, certificate_days=files.certificate_days, warnings=files.warnings)
     try:

@@ -7,8 +7,8 @@ from dataclasses import replace
 from temporalio import workflow
 from temporalio.common import RawValue
 
+from workflows.arguments import NOTHING, parse
 from workflows.change import Change
-from workflows.ends import NOTHING, parse
 from workflows.joining import STAGES, Joining
 from workflows.settle import PROMOTE
 from workflows.steered import Steered

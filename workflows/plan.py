@@ -9,13 +9,13 @@ from temporalio import workflow
 from temporalio.common import RawValue
 from temporalio.exceptions import ActivityError, ApplicationError
 
-from workflows.ends import NOTHING, parse
+from workflows.arguments import NOTHING, parse
 from workflows.timeouts import ASK, GLANCE, start
 
 with workflow.unsafe.imports_passed_through():
     from activities.clusters_file import ClusterProfile
-    from activities.observe import Observe
-    from activities.past import EarlierRuns, Past
+    from activities.earlier_changes import EarlierChanges, EarlierRuns
+    from activities.looks import Looks
     from membership.allow import check_allowed, check_line
     from membership.checks import Check
     from membership.endpoints import check_endpoints
@@ -41,11 +41,11 @@ class PlanChange:
         request = plan.change
         try:
             name = request.cluster
-            profile: ClusterProfile = await start(Observe.read_profile, name, ASK, f"read the profile of {name}")
+            profile: ClusterProfile = await start(Looks.read_profile, name, ASK, f"read the profile of {name}")
             change = change_id(request.cluster, request.verb, request.subject)
             look = LookOrder(request.cluster, uptimes=True, change=change, leaving=request.leaving)
             what = f"look at {request.cluster}"
-            before = await start(Observe.look_beforehand, look, GLANCE, what, profile.task_queue)
+            before = await start(Looks.look_beforehand, look, GLANCE, what, profile.task_queue)
             facts = Facts(request.cluster, before.status.cluster_id, profile.policy, request.subject)
             facts = replace(facts, began_with=await _began_with(before.status, request))
         except ActivityError as error:
@@ -71,7 +71,7 @@ async def _began_with(status: ClusterStatus, request: ChangeRequest) -> tuple[in
     if old is None:
         return None
     earlier = EarlierRuns(change_id(request.cluster, request.verb, request.subject), old.id)
-    return await start(Past.began_with, earlier, ASK, "what did the replace begin with?")
+    return await start(EarlierChanges.began_with, earlier, ASK, "what did the replace begin with?")
 
 
 def _checks(status: ClusterStatus, facts: Facts, request: ChangeRequest, record: Record) -> tuple[Check, ...]:

@@ -6,13 +6,13 @@ from temporalio import workflow
 from temporalio.common import RawValue
 from temporalio.exceptions import ActivityError, ApplicationError
 
-from workflows.ends import NOTHING, parse
+from workflows.arguments import NOTHING, parse
 from workflows.timeouts import ASK, GLANCE, start
 
 with workflow.unsafe.imports_passed_through():
     from activities.clusters_file import ClusterProfile
     from activities.desired import Desired
-    from activities.observe import Observe
+    from activities.looks import Looks
     from membership.checks import Check
     from messages.apply import ApplyPlan, ApplyRequest, Compare
     from messages.orders import LookOrder
@@ -29,7 +29,7 @@ class PlanApply:
         request = parse(ApplyRequest, question)
         name = request.cluster
         try:
-            profile: ClusterProfile = await start(Observe.read_profile, name, ASK, f"read the profile of {name}")
+            profile: ClusterProfile = await start(Looks.read_profile, name, ASK, f"read the profile of {name}")
             compare = Compare(LookOrder(name, uptimes=True, change=apply_id(name)), request)
             comparison = await start(Desired.compare_members, compare, GLANCE, f"look at {name}", profile.task_queue)
         except ActivityError as error:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from temporalio import workflow
 from temporalio.common import RawValue
 
+from workflows.arguments import NOTHING, parse
 from workflows.change import Change
-from workflows.ends import NOTHING, parse
 from workflows.orphans import clear_orphans
 from workflows.removing import STAGES, Removing
 from workflows.steered import Steered

@@ -7,8 +7,8 @@ from dataclasses import replace
 from temporalio import workflow
 from temporalio.common import RawValue
 
+from workflows.arguments import NOTHING, parse
 from workflows.change import Change
-from workflows.ends import NOTHING, parse
 from workflows.joining import STAGES as JOINING
 from workflows.joining import Joining
 from workflows.removing import STAGES as REMOVING
@@ -17,7 +17,7 @@ from workflows.steered import Steered
 from workflows.timeouts import ASK, start
 
 with workflow.unsafe.imports_passed_through():
-    from activities.past import EarlierRuns, Past
+    from activities.earlier_changes import EarlierChanges, EarlierRuns
     from membership.checks import Check
     from membership.model import ClusterStatus, Handover, Member, SyncProgress
     from membership.preflight import between_halves, check_replace, find_member, first_half, is_down
@@ -53,7 +53,7 @@ class Replacement(Change[ReplaceRequest]):
         if self._began_with is None and old:
             question = EarlierRuns(self.ticket.workflow_id, old.id)
             why = f"{self.request.name}: what did it begin with?"
-            self._began_with = await start(Past.began_with, question, ASK, why)
+            self._began_with = await start(EarlierChanges.began_with, question, ASK, why)
         self.cluster.facts = replace(self.cluster.facts, began_with=self._began_with)
 
     async def forward(self) -> Outcome:

@@ -8,8 +8,8 @@ from typing import Any
 from temporalio import workflow
 from temporalio.exceptions import ApplicationError
 
+from workflows.arguments import invalid
 from workflows.change import Change
-from workflows.ends import invalid
 from workflows.timeouts import ASK, start
 
 with workflow.unsafe.imports_passed_through():

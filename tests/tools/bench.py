@@ -30,8 +30,8 @@ from etcdapi.connection import etcd3
 from etcdapi.relay import Fault
 from etcdapi.stubs import rpc_pb2
 from local.binary import find_etcd
+from local.demo import until_polled
 from local.etcd_cluster import LocalMember
-from local.scene import until_polled
 from local.temporal_server import DevServer
 from membership.model import Handover
 from messages.requests import TASK_QUEUE, JoinRequest

@@ -99,7 +99,7 @@ def modules(folder):
 
 def test_the_command_line_never_loads_etcd3():
     """A caller needs neither etcd's credentials nor its client."""
-    loaded = loaded_by(f"import cli, {', '.join([*modules('client'), *modules('console'), 'local.scene'])}")
+    loaded = loaded_by(f"import cli, {', '.join([*modules('client'), *modules('console'), 'local.demo'])}")
     assert not loaded & {"etcd3", "etcdapi.client", "worker"}
 
 

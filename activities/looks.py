@@ -14,9 +14,9 @@ from temporalio.service import RPCError
 
 from activities.clusters_file import ClusterProfile, Clusters
 from activities.counters import counted_look
+from activities.earlier_changes import read_record
 from activities.early_ends import named_failures
 from activities.heartbeat import beating
-from activities.past import read_record
 from activities.temporal import Temporal
 from membership.errors import (
     NO_ACCESS,
@@ -38,7 +38,7 @@ PAUSE = 0.1
 LOOK_BEAT = timedelta(seconds=1)
 
 
-class Observe:
+class Looks:
     """The looks, on the clusters of this worker."""
 
     def __init__(self, clusters: Clusters, temporal: Temporal) -> None:

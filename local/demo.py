@@ -28,7 +28,7 @@ NEW = "etcd-4"
 
 
 @dataclass
-class Scene:
+class DemoDeployment:
     """Everything that runs."""
 
     members: list[LocalMember]
@@ -39,7 +39,7 @@ class Scene:
     folder: Path
 
 
-async def set_up(folder: Path, ending: AsyncExitStack, say: Callable[[str], None]) -> Scene:
+async def set_up(folder: Path, ending: AsyncExitStack, say: Callable[[str], None]) -> DemoDeployment:
     """Starts everything except the new member. `ending` stops it all."""
     binary = await asyncio.to_thread(find_etcd, cache_dir(), say)
     say("1. Three etcd members start, each behind a relay that loses the first answer to a promote.")
@@ -64,7 +64,7 @@ async def set_up(folder: Path, ending: AsyncExitStack, say: Callable[[str], None
     worker.start()
     settings = Settings(TASK_QUEUE, clusters, {"target_host": server.address, "namespace": "default"})
     await until_polled(client, settings)
-    return Scene(members, relays, server, settings, client, folder)
+    return DemoDeployment(members, relays, server, settings, client, folder)
 
 
 async def until_polled(client: Client, settings: Settings) -> None:

@@ -36,7 +36,7 @@ class EarlierRuns:
     old: str
 
 
-class Past:
+class EarlierChanges:
     """Reads earlier runs, as long as Temporal keeps them."""
 
     def __init__(self, temporal: Temporal) -> None:
