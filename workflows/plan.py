@@ -20,7 +20,8 @@ with workflow.unsafe.imports_passed_through():
     from membership.checks import Check
     from membership.endpoints import check_endpoints
     from membership.model import ClusterStatus
-    from membership.preflight import between_halves, check_join, check_remove, check_replace, find_member
+    from membership.preflight import check_join, check_remove, find_member
+    from membership.preflight_replace import between_halves, check_replace
     from membership.record import Record, check_identity
     from membership.verdicts import Facts
     from messages.answers import Plan

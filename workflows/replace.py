@@ -20,7 +20,8 @@ with workflow.unsafe.imports_passed_through():
     from activities.earlier_changes import EarlierChanges, EarlierRuns
     from membership.checks import Check
     from membership.model import ClusterStatus, Handover, Member, SyncProgress
-    from membership.preflight import between_halves, check_replace, find_member, first_half, is_down
+    from membership.preflight import find_member, is_down
+    from membership.preflight_replace import between_halves, check_replace, first_half
     from membership.verdicts import Facts, spare
     from messages.outcomes import Outcome
     from messages.requests import ReplaceRequest

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from membership.model import ClusterStatus, Member, MemberStatus, RaftProgress
 from membership.policy import Policy
-from membership.preflight import check_replace
+from membership.preflight_replace import check_replace
 from membership.verdicts import Facts
 from messages.requests import ReplaceRequest
 

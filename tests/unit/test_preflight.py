@@ -24,7 +24,8 @@ from membership.judge_join import judge_add
 from membership.judge_removal import judge_removal
 from membership.model import Alarm
 from membership.policy import Policy
-from membership.preflight import check_join, check_remove, check_replace, find_member, is_down, refusal, warnings
+from membership.preflight import check_join, check_remove, find_member, is_down, refusal, warnings
+from membership.preflight_replace import check_replace
 from membership.record import Record, check_identity
 from messages.learners import meant_by
 from messages.requests import JoinRequest, RemoveRequest, ReplaceRequest

@@ -11,7 +11,8 @@ from membership.judge_join import judge_add
 from membership.judge_removal import judge_removal
 from membership.model import Alarm
 from membership.policy import Policy
-from membership.preflight import between_halves, check_replace, find_member, first_half, refusal, warnings
+from membership.preflight import find_member, refusal, warnings
+from membership.preflight_replace import between_halves, check_replace, first_half
 
 OLD_URL = "http://10.0.0.3:2380"
 LEARNER = learner("old", "8", "http://10.0.0.8:2380")
