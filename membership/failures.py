@@ -1,8 +1,9 @@
 """
 Every failure of a change that has a name, once.
 
-The value is the type of the workflow's failure, as Temporal's UI shows it. Failures of single calls to etcd have
-etcd's own names and are in `membership.errors`.
+The value is the type of the workflow's failure, as Temporal's UI shows it. The last group ends no change: its names
+stop a step, and the change makes a warning of them. Failures of single calls to etcd have etcd's own names and are in
+`membership.errors`.
 """
 
 from __future__ import annotations
@@ -52,16 +53,12 @@ class Failure(StrEnum):
 
     #: The answers come from another etcd cluster than before.
     WRONG_CLUSTER = "WrongCluster"
-    #: The learner became a voter before it could be removed.
-    BECAME_VOTER = "BecameVoter"
     #: The member is gone from the list, but not by this change.
     REMOVED_BY_OTHERS = "RemovedByOthers"
     #: The member's peer URLs were changed, but not by this change.
     PEER_URLS_CHANGED = "PeerURLsChanged"
     #: The lists say voter, the member itself says learner (etcd#18347).
     SPLIT_VIEW = "SplitView"
-    #: The cluster could not be read after the effect, so nothing confirms it.
-    UNVERIFIED = "Unverified"
     #: A member that was sent a call stayed silent for `settle_timeout`: the call may still take effect.
     UNSETTLED = "Unsettled"
     #: The change was tried again and again, for as long as Temporal keeps the history of one workflow.
@@ -90,3 +87,10 @@ class Failure(StrEnum):
 
     #: The change was cancelled.
     CANCELLED = "Cancelled"
+
+    # ---- a warning: the change goes through ----
+
+    #: The learner became a voter before it could be removed.
+    BECAME_VOTER = "BecameVoter"
+    #: The cluster could not be read after the effect, so nothing confirms it.
+    UNVERIFIED = "Unverified"

@@ -100,8 +100,8 @@ def _default(field: Any) -> str:
 
 
 def failures() -> str:
-    """Every named failure with its meaning."""
-    return "\n".join(["| failure | meaning |", "|---|---|", *_commented(FAILURES, r'[A-Z_]+ = "(\w+)"')])
+    """Every named failure with its group and its meaning."""
+    return "\n".join(["| failure | end | meaning |", "|---|---|---|", *_commented(FAILURES, r'[A-Z_]+ = "(\w+)"')])
 
 
 def outcome() -> str:
@@ -110,13 +110,15 @@ def outcome() -> str:
 
 
 def _commented(file: Path, name: str) -> Iterator[str]:
-    """A row for each name of a file that has a comment right above it."""
-    meaning = ""
+    """A row for each name of a file that has a comment right above it. Names in a group have its title, too."""
+    group = meaning = ""
     for line in file.read_text().splitlines():
-        if found := re.match(r"\s+#: (.+)", line):
+        if found := re.match(r"\s+# ---- ([^:]+?)(?::.+)? ----", line):
+            group = f" {found[1]} |"
+        elif found := re.match(r"\s+#: (.+)", line):
             meaning = f"{meaning} {found[1]}".strip()
         elif (found := re.match(rf"\s+{name}", line)) and meaning:
-            yield f"| `{found[1]}` | {_cell(meaning)} |"
+            yield f"| `{found[1]}` |{group} {_cell(meaning)} |"
             meaning = ""
 
 

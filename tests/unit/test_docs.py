@@ -145,6 +145,17 @@ def test_only_a_row_with_reason_and_next_step_explains():
     assert list(explained(f"`G`\n\n{table}\n{other}")) == ["A", "B"]
 
 
+def rows(text):
+    """The cells of every row of every table."""
+    return [cells(line) for line in text.splitlines() if line.startswith("|")]
+
+
+def test_warnings_and_no_failure_leave_the_exit_code_at_0():
+    """The reference and the runbook agree which names only warn."""
+    warnings = {row[0].strip("`") for row in rows(REFERENCE.read_text()) if row[1] == "a warning"}
+    assert warnings == {row[0].strip("`") for row in rows(RUNBOOK.read_text()) if row[1] == "0"}
+
+
 # ---- the changelog ----
 
 SECTION = re.compile(r"\[Unreleased\]|\[(\d+)\.(\d+)\.(\d+)\] - \d{4}-\d\d-\d\d(?: \[YANKED\])?")
