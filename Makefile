@@ -4,7 +4,7 @@ UV ?= $(or $(shell command -v uv),.uv/bin/uv)
 RUN := $(UV) run --frozen
 STUBS := etcdapi/stubs/kv.proto etcdapi/stubs/rpc.proto
 
-.PHONY: demo test test-again test-deploy check format stubs histories screenshots reference bench chaos frozen scale dist sbom clean
+.PHONY: demo test test-again test-deploy check format stubs histories screenshots reference bench chaos frozen versions scale dist sbom clean
 
 demo: $(UV)
 	@$(RUN) memberflow demo
@@ -13,6 +13,7 @@ demo: $(UV)
 N ?= 4
 test: $(UV)
 	@$(RUN) memberflow dev etcd-path  # where it has to be built, each process would build it
+	@PYTHONPATH=tests $(RUN) python -m tools.versions --build
 	$(RUN) pytest -n $(N) --dist loadfile --no-loadscope-reorder --durations=15 --ignore tests/deploy
 
 # The tests that failed last, one after the other.
@@ -61,6 +62,10 @@ chaos: $(UV)
 RUNS ?= 20
 frozen: $(UV)
 	RUNS=$(RUNS) $(RUN) pytest -n 2 tests/cluster/test_frozen_receivers.py
+
+# Every change on clusters of every supported version of etcd, and of two neighbours: the table of docs/versions.md.
+versions: $(UV)
+	@PYTHONPATH=tests $(RUN) python -m tools.versions
 
 # What waiting joins cost; with the defaults an hour and a quarter.
 JOINS ?= 1 10 100 300 1000

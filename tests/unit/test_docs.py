@@ -12,6 +12,8 @@ from typer.main import get_command
 from cli import app
 from client import exit_codes as codes
 from membership.failures import Failure
+from support.parts.etcd_versions import MINORS, exact
+from tools.versions.courses import MIXES, TOO_OLD
 from tools.write_reference import render
 
 ROOT = Path(__file__).parents[2]
@@ -154,6 +156,17 @@ def test_warnings_and_no_failure_leave_the_exit_code_at_0():
     """The reference and the runbook agree which names only warn."""
     warnings = {row[0].strip("`") for row in rows(REFERENCE.read_text()) if row[1] == "a warning"}
     assert warnings == {row[0].strip("`") for row in rows(RUNBOOK.read_text()) if row[1] == "0"}
+
+
+# ---- the versions ----
+
+
+def test_the_table_of_versions_names_the_releases_that_the_tests_build():
+    """It was made with them, in every combination that `make versions` runs; and none failed."""
+    page = (ROOT / "docs" / "versions.md").read_text()
+    assert f"with etcd {', '.join(exact(minor) for minor in MINORS)}." in page
+    assert [row[0] for row in rows(page)[2:]] == [str(mix) for mix in (*MIXES, *TOO_OLD)]
+    assert "FAILED" not in page
 
 
 # ---- the changelog ----

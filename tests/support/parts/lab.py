@@ -184,9 +184,13 @@ class Lab:
             cluster = self._new_cluster(size, flags, binary)
         self.in_use.append(cluster)
         if settled:
-            time.sleep(max(0.0, cluster.born + LINK_AGE - time.monotonic()))
+            self.let_settle(cluster)
         self.write_clusters_file()
         return cluster
+
+    def let_settle(self, cluster: Cluster) -> None:
+        """Returns when the links between the members are so old that etcd refuses no change for them."""
+        time.sleep(max(0.0, cluster.born + LINK_AGE - time.monotonic()))
 
     def give_back(self, cluster: Cluster) -> None:
         """Heals or stops it."""

@@ -51,10 +51,11 @@ class Cluster:
 
     # ---- members ----
 
-    def new_member(self, name: str = "", **changes: Any) -> LocalMember:
+    def new_member(self, name: str = "", binary: Path | None = None, **changes: Any) -> LocalMember:
         """A member that is not in the cluster yet, with its relay."""
         name = name or f"new-{next(self.numbers)}"
-        member = LocalMember(name, self.binary or self.lab.binary, self.lab.folder / self.name / name, **changes)
+        binary = binary or self.binary or self.lab.binary
+        member = LocalMember(name, binary, self.lab.folder / self.name / name, **changes)
         relay = Relay(free_port(), member.client_port)
         relay.start()
         member.advertised = member.advertised or f"http://127.0.0.1:{relay.port}"

@@ -7,21 +7,15 @@ Prints a row for each change and a verdict. The exit code is 1 when a promise wa
 from __future__ import annotations
 
 import argparse
-import asyncio
 import sys
-import tempfile
 import time
 from collections import Counter
-from pathlib import Path
 
-from client.search_attributes import register
-from local.binary import find_etcd
-from local.temporal_server import DevServer
-from settings import cache_dir, quiet_runtime
-from support.parts.lab import Lab, eventually
+from support.parts.lab import Lab
 from tools.chaos.course import Row, run_step
 from tools.chaos.drawing import Step, draw
 from tools.chaos.world import World
+from tools.laboratory import laboratory
 
 HEADS = ("#", "change", "trouble", "operator", "outcome", "seconds", "longest write gap", "broken promises")
 
@@ -42,14 +36,6 @@ def cells(step: Step, row: Row) -> tuple[object, ...]:
         f"{row.gap:.1f}",
         broken,
     )
-
-
-def start_lab(server: DevServer) -> Lab:
-    lab = Lab(server.folder, find_etcd(cache_dir(), lambda text: print(text, file=sys.stderr)), server)
-    lab.write_clusters_file()
-    lab.worker = worker = lab.another_worker()
-    eventually(lambda: "worker runs" in worker.log_text(), "the worker")
-    return lab
 
 
 def run_steps(lab: Lab, seed: int, changes: int) -> list[Row]:
@@ -92,27 +78,15 @@ def main() -> int:
     parser.add_argument("--seed", type=int, required=True)
     parser.add_argument("--changes", type=int, required=True)
     options = parser.parse_args()
-    folder = Path(tempfile.mkdtemp(prefix="memberflow-chaos-"))
-    server = DevServer(folder, persistent=True)
-    loop = asyncio.new_event_loop()
-    loop.run_until_complete(_start(server))
-    lab = start_lab(server)
     began = time.monotonic()
-    try:
+    with laboratory("chaos") as lab:
         rows = run_steps(lab, options.seed, options.changes)
-    finally:
-        lab.close()
-        loop.run_until_complete(server.stop())
     bad = sum(bool(row.broken) for row in rows)
     print_summary(options.seed, rows)
     minutes = (time.monotonic() - began) / 60
-    verdict = f"{bad} broke a promise (logs: {folder})" if bad else "no promise was broken"
+    verdict = f"{bad} broke a promise (logs: {lab.folder})" if bad else "no promise was broken"
     print(f"\nseed {options.seed}: {len(rows)} changes in {minutes:.0f} minutes, {verdict}")
     return 1 if bad else 0
-
-
-async def _start(server: DevServer) -> None:
-    await register(await server.start(quiet_runtime()))
 
 
 if __name__ == "__main__":

