@@ -13,7 +13,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from launchers.config import LauncherConfig
 from membership.allow import Allow
 from membership.etcd import Access
-from membership.names import Name, Url, parse_url
+from membership.names import Name, Url, find_address, parse_url
 from membership.policy import Policy
 from messages.validation import explain
 
@@ -28,7 +28,17 @@ def _check_cluster_id(value: str) -> str:
     return text
 
 
+def _check_domain(value: str) -> str:
+    """A DNS name under which SRV records lie, in lower case and without its final dot."""
+    name = value.lower().removesuffix(".")
+    address = find_address(f"http://{name}:1")
+    if address is None or address.ip:
+        raise ValueError(f"{value!r} is no domain; write it like example.com, without the name of the SRV record")
+    return name
+
+
 ClusterId = Annotated[str, AfterValidator(_check_cluster_id)]
+Domain = Annotated[str, AfterValidator(_check_domain)]
 
 
 class ClusterTable(BaseModel):
@@ -36,7 +46,8 @@ class ClusterTable(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    endpoints: tuple[Url, ...] = Field(min_length=1, description="client URLs of voters (the others are discovered)")
+    endpoints: tuple[Url, ...] = Field((), description="client URLs of voters (the others are discovered)")
+    discovery_srv: Domain = Field("", description="instead of `endpoints`: the domain whose SRV records name them")
     ca: Path | None = Field(None, description="the CA that signed the members' certificates, with https endpoints")
     cert: Path | None = Field(None, description="the client certificate, where members ask for one")
     key: Path | None = Field(None, description="its key")
@@ -52,6 +63,14 @@ class ClusterTable(BaseModel):
     allow: Allow = Allow()
 
     @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        if bool(self.endpoints) == bool(self.discovery_srv):
+            raise ValueError("give either endpoints or discovery_srv")
+        if self.discovery_srv and self.username and self.ca is None:
+            raise ValueError("username with discovery_srv needs a ca: DNS alone would decide who gets the password")
+        return self
+
+    @model_validator(mode="after")
     def _complete(self) -> Self:
         for one, other in (("cert", "key"), ("username", "password_file")):
             if (getattr(self, one) is None) != (getattr(self, other) is None):
@@ -59,14 +78,18 @@ class ClusterTable(BaseModel):
         schemes = {url.split(":")[0] for url in self.endpoints}
         if len(schemes) > 1:
             raise ValueError("endpoints mix http and https: a cluster has one of the two")
-        if (schemes == {"https"}) != (self.ca is not None):
+        if self.endpoints and (schemes == {"https"}) != (self.ca is not None):
             raise ValueError("ca goes with https endpoints: the CA that signed the members' certificates")
         if self.cert is not None and self.ca is None:
             raise ValueError("cert and key need https endpoints and a ca")
         return self
 
     def access(self, folder: Path) -> Access:
-        """The cluster's endpoints, files and user. Relative paths are relative to `folder`."""
+        """
+        The cluster's endpoints, files and user. Relative paths are relative to `folder`.
+
+        With `discovery_srv` the endpoints are empty: DNS has them.
+        """
         files = {name: folder / path for name in FILES if (path := getattr(self, name)) is not None}
         return Access(endpoints=self.endpoints, username=self.username, cluster_id=self.cluster_id, **files)
 
@@ -122,13 +145,17 @@ def _read_table(kind: str, name: str, table: Any, read: dict[str, Any], wrong: d
 
 def same_endpoints(clusters: dict[str, ClusterTable]) -> dict[str, str]:
     """
-    The clusters that share an endpoint with an earlier cluster, each with the reason for its refusal.
+    The clusters that share an endpoint or a domain with an earlier cluster, each with the reason for its refusal.
 
     Two names for the same etcd cluster would have two lines of turns, and so two changes at once.
     """
     owners: dict[tuple[str, int], str] = {}
     refused: dict[str, str] = {}
+    domains: dict[str, str] = {}
     for name, table in clusters.items():
+        if table.discovery_srv and (owner := domains.setdefault(table.discovery_srv, name)) != name:
+            told = f"{table.discovery_srv} is that of cluster {owner}, too; give an etcd cluster one name"
+            refused[name] = f"clusters.{name}.discovery_srv: {told}"
         for url in table.endpoints:
             owner = owners.setdefault(parse_url(url).place, name)
             if owner != name:

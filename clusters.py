@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from threading import Lock
@@ -42,6 +42,13 @@ class ClosableEtcd(Etcd, Protocol):
         """Closes each connection, at the latest when its last call ends."""
 
 
+class Discover(Protocol):
+    """Finds the client URLs of a cluster in DNS."""
+
+    def __call__(self, domain: str, *, tls: bool) -> tuple[str, ...]:
+        """Raises ClusterUnreachable when there are none, and none are known from before."""
+
+
 class ClustersFile:
     """
     `activities.clusters_file.Clusters`, from a TOML file. Threads may share it.
@@ -60,6 +67,7 @@ class ClustersFile:
         path: Path,
         connect: Callable[[Access], ClosableEtcd],
         launch: Callable[[LauncherConfig], Launcher],
+        discover: Discover,
         serves: Collection[str] = (TASK_QUEUE,),
         default_queue: str = TASK_QUEUE,
     ) -> None:
@@ -67,6 +75,7 @@ class ClustersFile:
         self._default_queue = default_queue
         self._connect = connect
         self._launch = launch
+        self._discover = discover
         self._serves = frozenset(serves)
         self._lock = Lock()
         self._read_at: object = None
@@ -102,7 +111,11 @@ class ClustersFile:
         return self._entry(cluster).task_queue or self._default_queue
 
     def connect(self, cluster: str) -> Etcd:
-        access = self._entry(cluster).access(self._path.parent)
+        table = self._entry(cluster)
+        access = table.access(self._path.parent)
+        if table.discovery_srv:
+            # Other endpoints than before need a new client, as a renewed certificate does.
+            access = replace(access, endpoints=self._discover(table.discovery_srv, tls=table.ca is not None))
         try:
             files = self._files.states(f"{self._path}: clusters.{cluster}", access)
         except InvalidConfiguration as error:

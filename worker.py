@@ -17,6 +17,7 @@ from client.connect import connect
 from client.exit_codes import DONE, OUT_OF_REACH, CommandError, end_process, print_error
 from clusters import ClustersFile
 from etcdapi.client import EtcdClient
+from etcdapi.discovery import Discovery
 from launchers.docker_launcher import DockerLauncher
 from logs import set_up_logs
 from monitoring.metrics import new_exporter, shown
@@ -27,7 +28,9 @@ from temporal_workers import make_workers, running
 async def run_worker(settings: Settings, serves: Sequence[str]) -> None:
     """Runs until SIGTERM or SIGINT. An act under way then ends, and a wait moves on to another worker."""
     log = structlog.get_logger("memberflow.worker")
-    clusters = ClustersFile(settings.clusters_file, EtcdClient, DockerLauncher, serves, settings.task_queue)
+    clusters = ClustersFile(
+        settings.clusters_file, EtcdClient, DockerLauncher, Discovery().find, serves, settings.task_queue
+    )
     names = clusters.names()
     exporter = new_exporter() if settings.metrics else None
     client = await connect(settings, quiet_runtime(exporter))

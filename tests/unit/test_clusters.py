@@ -9,6 +9,7 @@ from datetime import timedelta
 import pytest
 
 from clusters import ClustersFile
+from etcdapi.discovery import Undiscovered
 from launchers.docker_launcher import DockerLauncher
 from membership.allow import Allow
 from membership.errors import InvalidConfiguration, UnknownCluster
@@ -32,6 +33,11 @@ class Client:
         self.closed = True
 
 
+def found_nothing(domain, *, tls):
+    """DNS has no records."""
+    raise Undiscovered(domain)
+
+
 class Worker:
     """A folder with a clusters file, as a worker reads it."""
 
@@ -52,7 +58,7 @@ class Worker:
     def read(self, text=None, **more):
         if text is not None:
             self.put("clusters.toml", text)
-        return ClustersFile(self.file, Client, DockerLauncher, **more)
+        return ClustersFile(self.file, Client, DockerLauncher, **{"discover": found_nothing, **more})
 
     def refusal(self, text):
         """What is said of a file with this text, without the file's name in front."""
@@ -116,8 +122,15 @@ def test_a_wrong_key_is_named(worker, line, told):
     [
         ("[cluster.prod]\nendpoints = []", "cluster: unknown key"),
         ("clusters = 5", "clusters: should be a table"),
-        ("[clusters.prod]\n", "clusters.prod.endpoints: is required"),
-        ("[clusters.prod]\nendpoints = []", "clusters.prod.endpoints: should have at least one item"),
+        ("[clusters.prod]\n", "clusters.prod: give either endpoints or discovery_srv"),
+        ("[clusters.prod]\nendpoints = []", "clusters.prod: give either endpoints or discovery_srv"),
+        (f'{PLAIN}discovery_srv = "example.com"', "clusters.prod: give either endpoints or discovery_srv"),
+        ('[clusters.prod]\ndiscovery_srv = "10.0.0.1"', "clusters.prod.discovery_srv: '10.0.0.1' is no domain"),
+        ('[clusters.prod]\ndiscovery_srv = "https://a"', "clusters.prod.discovery_srv: 'https://a' is no domain"),
+        (
+            '[clusters.prod]\ndiscovery_srv = "a.example"\nusername = "u"\npassword_file = "p"',
+            "clusters.prod: username with discovery_srv needs a ca: DNS alone would decide who gets the password",
+        ),
         ('[clusters.prod]\nendpoints = "http://a:1"', "clusters.prod.endpoints: should be a list"),
         ('[clusters.prod]\nendpoints = ["10.0.0.1:1"]', "clusters.prod.endpoints[0]: '10.0.0.1:1' has the scheme"),
         (
@@ -141,7 +154,7 @@ def test_a_wrong_file_is_explained(worker, text, told):
 def test_all_wrong_keys_are_told_at_once(worker):
     """Nobody should have to find them one by one."""
     told = worker.refusal(f"{PLAIN}one = 1\n[clusters.next]\n")
-    assert told == "clusters.prod.one: unknown key; clusters.next.endpoints: is required"
+    assert told == "clusters.prod.one: unknown key; clusters.next: give either endpoints or discovery_srv"
 
 
 def test_a_file_that_cannot_be_read(worker):
@@ -345,3 +358,45 @@ def test_a_certificate_file_that_vanishes_later_is_named(worker):
     assert "clusters.prod.ca: cannot read" in clusters.problem("prod")
     with pytest.raises(InvalidConfiguration, match=r"clusters\.prod\.ca: cannot read .*ca\.crt: No such file"):
         worker.read().connect("prod")
+
+
+# ---- endpoints from DNS ----
+
+FOUND = '[clusters.prod]\ndiscovery_srv = "Example.com."\n'
+
+
+def test_endpoints_from_dns(worker):
+    """Asked at each connect, with or without TLS as the file says. Other endpoints make a new client."""
+    urls, asked = ["http://10.0.0.1:2379"], []
+
+    def discover(domain, *, tls):
+        asked.append((domain, tls))
+        return tuple(urls)
+
+    clusters = worker.read(FOUND, discover=discover)
+    first = clusters.connect("prod")
+    assert (first.access.endpoints, clusters.connect("prod")) == (("http://10.0.0.1:2379",), first)
+    assert (asked, clusters.endpoints("prod")) == ([("example.com", False)] * 2, ())
+    urls.append("http://10.0.0.2:2379")
+    assert clusters.connect("prod").access.endpoints == tuple(urls)
+    assert first.closed
+    worker.put("ca.crt", "one")
+    worker.put("clusters.toml", f'{FOUND}ca = "ca.crt"\n')
+    clusters.connect("prod")
+    assert asked[-1] == ("example.com", True)
+
+
+def test_dns_that_does_not_answer_is_no_wrong_configuration(worker):
+    """The table is good: a look fails, and is repeated."""
+    clusters = worker.read(FOUND)
+    with pytest.raises(Undiscovered):
+        clusters.connect("prod")
+    assert clusters.problem("prod") == ""
+
+
+def test_two_names_for_one_domain_are_refused(worker):
+    """As two names with a common endpoint are."""
+    clusters = worker.read(f'{FOUND}[clusters.alias]\ndiscovery_srv = "example.com"\n')
+    assert clusters.policy("prod")
+    with pytest.raises(InvalidConfiguration, match=r"example\.com is that of cluster prod, too"):
+        clusters.policy("alias")

@@ -18,6 +18,7 @@ import yaml
 
 from cli import app
 from clusters import ClustersFile
+from etcdapi.discovery import Discovery
 from launchers.docker_launcher import DockerLauncher
 from membership.duration import parse_duration
 from membership.errors import InvalidConfiguration
@@ -124,7 +125,7 @@ def test_compose_connects_the_worker_to_its_own_temporal(bare):
 def test_the_clusters_file_of_compose_is_valid_and_names_its_members():
     """Its endpoints are the advertised client URLs of the members that are started first."""
     asked = []
-    clusters = ClustersFile(DEPLOY / "clusters.toml", asked.append, DockerLauncher)
+    clusters = ClustersFile(DEPLOY / "clusters.toml", asked.append, DockerLauncher, Discovery().find)
     clusters.connect(*clusters.names())
     first = [name for name, service in COMPOSE["services"].items() if "ETCD_INITIAL_CLUSTER" in environment(service)]
     assert asked[0].endpoints == tuple(environment(COMPOSE["services"][n])["ETCD_ADVERTISE_CLIENT_URLS"] for n in first)
@@ -152,7 +153,7 @@ def test_the_clusters_file_of_kubernetes_is_valid_and_its_secrets_are_mounted(tm
     """Every file that it names lies in a folder that the pod mounts a secret to."""
     (tmp_path / "clusters.toml").write_text(CONFIG_MAP["data"]["clusters.toml"])
     asked = []
-    clusters = ClustersFile(tmp_path / "clusters.toml", asked.append, DockerLauncher, serves=())
+    clusters = ClustersFile(tmp_path / "clusters.toml", asked.append, DockerLauncher, Discovery().find, serves=())
     access = clusters._entry(*clusters.names()).access(tmp_path)
     secrets = {volume["name"] for volume in POD["volumes"] if "secret" in volume}
     folders = {m["mountPath"] for m in POD["containers"][0]["volumeMounts"] if m["name"] in secrets}

@@ -9,6 +9,7 @@ import pytest
 
 from activities.credentials import FileWatch, certificate_days_left
 from clusters import ClustersFile
+from etcdapi.discovery import Discovery
 from membership.credentials import Credentials, FileReport
 from messages.requests import TASK_QUEUE
 
@@ -44,7 +45,7 @@ def clusters(tmp_path):
     other = '[clusters.far]\nendpoints = ["http://10.0.0.2:2379"]\ntask_queue = "far"\n'
     (tmp_path / "clusters.toml").write_text(text + other)
     Client.state = Credentials()
-    return ClustersFile(tmp_path / "clusters.toml", Client, lambda config: None)
+    return ClustersFile(tmp_path / "clusters.toml", Client, lambda config: None, Discovery().find)
 
 
 def test_the_number_for_monitoring(clusters):

@@ -1,7 +1,7 @@
 """
 The table of docs/versions.md: every change on clusters of every supported version, and of two neighbours.
 
-`make versions` takes half an hour. It prints each row, and writes the table when all rows are done. The exit code is 1
+`make versions` takes ten minutes. It prints each row, and writes the table when all rows are done. The exit code is 1
 when a change did not end as it should. With `--build` it only builds the servers.
 """
 
