@@ -45,10 +45,11 @@ def differences(asked: Request, running: Any) -> list[str]:
 
 
 async def request_of(client: Client, change: Handle) -> Any:
-    """The change's request: from its memo, or from its first event when another client started it."""
-    memo = await (await change.describe()).memo()
-    if "request" in memo:
-        return memo["request"]
+    """
+    The change's request, from its first event. None where it has none.
+
+    Its memo may say something else: a caller can start a change with any memo.
+    """
     async for event in change.fetch_history_events(page_size=1):
         payloads = event.workflow_execution_started_event_attributes.input.payloads
         return (await client.data_converter.decode(payloads))[0] if payloads else None

@@ -95,7 +95,11 @@ async def see(client: Client, handle: Handle, known: Sight | None = None) -> Sig
         calls += 1
     memo = await description.memo()
     dead = _why_dead(description, memo, view)
-    handover = _HANDOVER.validate_python(memo["handover"]) if memo.get("handover") and not dead else None
+    has_handover = bool(memo.get("handover")) and not dead
+    if has_handover and not (known and known.handover and known.description.run_id == description.run_id):
+        dead = await _why_forged(client, description)
+        calls += 1
+    handover = _HANDOVER.validate_python(memo["handover"]) if has_handover and not dead else None
     waits_for = waits_for or (view.waits_for if view else "")
     return Sight(handle, description, view, progress, waits_for, handover, dead, calls)
 
@@ -144,6 +148,20 @@ def _why_dead(description: WorkflowExecutionDescription, memo: Mapping[str, Any]
     too_late = view is not None and view.stage == "verify"
     if description.raw_description.workflow_extended_info.cancel_requested and not too_late:
         return "is being cancelled"
+    return ""
+
+
+async def _why_forged(client: Client, description: WorkflowExecutionDescription) -> str:
+    """
+    Why the handover in the memo is not the change's own. Empty if it is.
+
+    A caller can start a change with any memo. The workflow refuses such a change, but only once a worker runs it.
+    """
+    run = client.get_workflow_handle(description.id, run_id=description.run_id)
+    async for event in run.fetch_history_events(page_size=1):
+        if "handover" in event.workflow_execution_started_event_attributes.memo.fields:
+            return "was started with a handover that its caller made up"
+        break
     return ""
 
 
