@@ -53,7 +53,9 @@ def make_workers(
         workflows = []
         if queue == workflow_queue:
             workflows = [*WORKFLOWS, turns_of(deployment)]
-            workers.append(_worker(client, watches_queue(queue), watches(temporal), _WATCH_PLACES, deployment))
+            workers.append(
+                _worker(client, watches_queue(queue), watches(clusters, temporal), _WATCH_PLACES, deployment)
+            )
         workers.append(_worker(client, queue, short, _SHORT_PLACES, deployment, workflows))
         waiting = waits(clusters, temporal, places=places, **limits)
         workers.append(_worker(client, waits_queue(queue), waiting, places, deployment))

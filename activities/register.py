@@ -25,7 +25,7 @@ def short_activities(clusters: Clusters, temporal: Temporal) -> Activities:
     """Looks, acts, launches and questions."""
     acts, observe = Acts(clusters, temporal), Looks(clusters, temporal)
     launching, snapshots = Launching(clusters, temporal), Snapshots(clusters, temporal)
-    turns = Turns(temporal)
+    turns = Turns(temporal, clusters)
     return [
         *(observe.read_profile, observe.list_clusters, observe.look_beforehand),
         *(observe.check_status, observe.check_status_and_turns, observe.check_after_barrier),
@@ -50,7 +50,7 @@ def waits(clusters: Clusters, temporal: Temporal, **limits: Any) -> Activities:
     ]
 
 
-def watches(temporal: Temporal) -> Activities:
+def watches(clusters: Clusters, temporal: Temporal) -> Activities:
     """The watches of other changes. They run on the event loop, so a thousand of them cost little."""
     following = Following(temporal)
-    return [Turns(temporal).watch_holder, following.wait_until_closed, following.wait_for_handover]
+    return [Turns(temporal, clusters).watch_holder, following.wait_until_closed, following.wait_for_handover]

@@ -20,8 +20,10 @@ from temporalio.client import (
 )
 from temporalio.service import RPCError, RPCStatusCode
 
+from activities.clusters_file import Clusters
 from activities.early_ends import moves_on_at_shutdown
 from activities.temporal import Temporal
+from membership.errors import MemberflowError
 from messages.requests import WORKFLOW_TYPES, cluster_of_turns, turns_id, verb_of
 from messages.turns import Cancel, ChangeQuestion, Claim, Ticket, TurnRequest, TurnsState, Word
 
@@ -39,8 +41,9 @@ _BETWEEN_LOOKS = 0.2
 class Turns:
     """Asks for turns, and asks the changes that want one."""
 
-    def __init__(self, temporal: Temporal) -> None:
+    def __init__(self, temporal: Temporal, clusters: Clusters) -> None:
         self._temporal = temporal
+        self._clusters = clusters
 
     # ---- for a change ----
 
@@ -140,7 +143,15 @@ class Turns:
         closed_at = run.close_time.timestamp() if run.close_time else None
         if status == "COMPLETED" and not question.gone_matters:
             return Word(status, closed_at)
-        return Word(status, closed_at, await self._claim_if_any(run), is_join=verb == "join")
+        claim = await self._claim_if_any(run)
+        limit = await asyncio.to_thread(self._max_waiting, cluster) if claim and claim.state == "waits" else None
+        return Word(status, closed_at, claim, is_join=verb == "join", max_waiting=limit)
+
+    def _max_waiting(self, cluster: str) -> int | None:
+        try:
+            return self._clusters.allow(cluster).max_waiting
+        except MemberflowError:
+            return None  # every other step of the change names the error in the clusters file
 
     @activity.defn
     async def find_changes(self, cluster: str) -> list[Ticket]:

@@ -59,6 +59,8 @@ class Claim:
     preempt: bool = False
     #: It ended successfully, so it left no learner behind.
     succeeded: bool = False
+    #: It was in line before and let others go first. A full line has room for it.
+    returns: bool = False
 
 
 @dataclass(frozen=True)
@@ -73,6 +75,8 @@ class Word:
     claim: Claim | None = None
     #: Only a held *join* can be preempted.
     is_join: bool = False
+    #: `max_waiting` in the clusters file of the worker that asked. None: any number of changes may wait.
+    max_waiting: int | None = None
 
     @property
     def is_open(self) -> bool:

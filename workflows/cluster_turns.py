@@ -186,6 +186,9 @@ class ClusterTurns:
         was_held = self._line.state.holder_is_held
         self._line.learn(ticket, word, workflow.time())
         state = self._line.state
+        if ticket in self._line.turned_away:
+            self._line.turned_away.discard(ticket)
+            await _signal(ticket, "line_is_full")
         if ticket == state.holder and word and word.claim and word.claim.state == "waits":
             await _signal(ticket, "turn_granted", ticket)  # it was reset, or missed the first one
         if state.holder_is_held and (not was_held or ticket in state.preempting):

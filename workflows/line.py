@@ -24,6 +24,8 @@ class Line:
         for ticket in state.unasked:
             self.enter(ticket)
         self._passed_over: set[Ticket] = set()
+        #: Changes that found the line full, and were not told yet.
+        self.turned_away: set[Ticket] = set()
         #: A change says that it has the turn, and these turns did not grant it.
         self.has_lost_holder = False
 
@@ -101,6 +103,9 @@ class Line:
             self.drop(ticket)
         elif ticket == self.state.holder:
             self.state = replace(self.state, holder_is_held=claim.held and word.is_join)
+        elif self._is_full_for(ticket, claim, word.max_waiting):
+            self.drop(ticket)
+            self.turned_away.add(ticket)
         else:
             self.enter(ticket)
             self._passed_over.discard(ticket)
@@ -110,6 +115,12 @@ class Line:
                 self._tickets.remove(ticket)
                 self._tickets.insert(0, ticket)
             self._wait(ticket, preempts=claim.preempt)
+
+    def _is_full_for(self, ticket: Ticket, claim: Claim, most: int | None) -> bool:
+        """Whether the change is new in line and finds no room. A change that has begun always finds room."""
+        has_begun = claim.state == "holds" or claim.had_turn or claim.returns or bool(claim.added)
+        is_new = ticket not in self.state.waiting and not has_begun
+        return is_new and most is not None and len(self.state.waiting) >= most
 
     def _wait(self, ticket: Ticket, *, preempts: bool) -> None:
         known = {*self.state.waiting, ticket}

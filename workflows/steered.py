@@ -73,6 +73,11 @@ class Steered:
         if self._change:
             self._change.turn.note_held_holder()
 
+    @workflow.signal(description="ClusterTurns says that the line has no room for this change")
+    def line_is_full(self) -> None:
+        if self._change:
+            self._change.turn.note_full_line()
+
     @workflow.update(description="Holds the change at its next safe point, until `resume` or a cancel")
     async def hold(self, by: str = "") -> ChangeView:
         board, interruptions = self._running().board, self._running().interruptions

@@ -17,10 +17,12 @@ from workflows.timeouts import ASK, start
 
 with workflow.unsafe.imports_passed_through():
     from activities.taking_turns import Turns
+    from membership.failures import Failure
     from membership.model import ClusterStatus
     from messages.orders import Beforehand
     from messages.requests import turns_id
     from messages.turns import Claim, Ticket, TurnRequest, TurnsState
+    from workflows.stop import Stop
 
 # A change in line waits for a signal, and checks this often that ClusterTurns runs to send it.
 _LOOKS_AFTER_TURNS = timedelta(hours=1)
@@ -45,6 +47,7 @@ class Turn:
         self._ticket = ticket
         self._state = TurnsState()
         self._holder_is_held = False
+        self._is_full = False
         self._may_preempt: Callable[[], Awaitable[bool]] | None = None
         self._signals: set[asyncio.Task[bool]] = set()
         interruptions.on_hold = self._note_hold
@@ -60,6 +63,10 @@ class Turn:
         """A held join has the turn for which this change waits."""
         self._holder_is_held = True
 
+    def note_full_line(self) -> None:
+        """ClusterTurns may have turned this change away. ClusterTurns itself is asked whether that is so."""
+        self._is_full = self.claim.state == "waits"
+
     # ---- in line ----
 
     async def take(self, may_preempt: Callable[[], Awaitable[bool]] | None = None) -> None:
@@ -67,6 +74,7 @@ class Turn:
         Waits in line until the turn is this change's, also after it was lost.
 
         `may_preempt` is asked when a held join has the turn: whether that join is to be cancelled.
+        Raises Stop for a change that is new in a full line.
         """
         self._may_preempt = may_preempt or self._may_preempt
         had_turn = self.claim.had_turn or self.claim.state == "holds"
@@ -80,6 +88,9 @@ class Turn:
                     break
                 if self._interruptions.pending:
                     await self._step_aside()
+                elif self._is_full:
+                    self._is_full = False
+                    await self._check_place()
                 elif self._holder_is_held:
                     self._holder_is_held = False
                     await self._preempt()
@@ -97,7 +108,7 @@ class Turn:
     async def _wait_for_news(self) -> None:
         try:
             await workflow.wait_condition(
-                lambda: self.is_new or self._interruptions.pending or self._holder_is_held,
+                lambda: self.is_new or self._interruptions.pending or self._holder_is_held or self._is_full,
                 timeout=_LOOKS_AFTER_TURNS,
                 timeout_summary="do the turns still run?",
             )
@@ -106,6 +117,16 @@ class Turn:
                 Turns.turns_run, self._cluster, start_to_close_timeout=timedelta(seconds=10)
             ):
                 await self._ask()
+
+    async def _check_place(self) -> None:
+        """Raises Stop if this change has no place in line. A stranger can send the signal, too."""
+        why = self._named("check that the line has room")
+        state = await start(Turns.read_turns, self._cluster, ASK, why)
+        if self._ticket in (state.holder, *state.waiting):
+            return
+        reason = f"the line is full: {len(state.waiting)} changes wait for their turn, as many as max_waiting allows"
+        hint = "ask again when fewer wait: `memberflow status` shows the line"
+        raise Stop("refused", Failure.LINE_FULL, reason, hint)
 
     def _show_line(self, state: TurnsState) -> None:
         self._board.waits_for(_told(state, self._ticket))
@@ -165,7 +186,7 @@ class Turn:
 
     async def give_back(self) -> None:
         """Lets others go first. Only for a change that has nothing of its own in the cluster."""
-        self.claim = replace(self.claim, state="apart", had_turn=False, preempt=False)
+        self.claim = replace(self.claim, state="apart", had_turn=False, preempt=False, returns=True)
         await self._tell()
 
     async def end(self, *, succeeded: bool) -> None:

@@ -18,7 +18,7 @@ from messages.turns import AddedLearner, Ticket, TurnsState
 from settings import quiet_runtime
 from support.memory.etcd import MemoryCluster
 from support.memory.faulty import MemoryClusters
-from support.memory.scenes import LOOSE, Scene, cancelled, held, until, url, view, waits
+from support.memory.scenes import LOOSE, Scene, cancelled, held, held_join, until, url, view, waits
 from temporal_workers import make_workers, running
 
 WATCHED_FOR = 10.0
@@ -39,15 +39,6 @@ class CountingQueries(Interceptor):
                 return await super().query_workflow(input)
 
         return Counting(next)
-
-
-async def held_join(made: Scene):
-    """A join that has the turn and a learner, and is held."""
-    made.starts_at_once()
-    request = JoinRequest(cluster=made.name, name="etcd-9", peer_urls=(url("etcd-9"),), hold_before="promote")
-    join = await made.start(request)
-    await held(join)
-    return join
 
 
 async def in_line(made: Scene, count: int) -> None:

@@ -200,3 +200,38 @@ def test_only_a_change_of_this_cluster_is_asked(workflow_id, verb):
 def test_turns_are_those_of_the_cluster_in_their_workflow_id(workflow_id, cluster):
     """Nothing else says which cluster they keep."""
     assert cluster_of_turns(workflow_id) == cluster
+
+
+FOUR, FIVE = (Ticket(f"memberflow:prod:join:etcd-{n}", f"run-{n}") for n in (7, 8))
+
+
+def limited(claim: Claim | None = None, most: int = 1) -> Word:
+    """The word of a change, at a worker whose clusters file has this `max_waiting`."""
+    return Word("RUNNING", claim=claim or Claim("waits"), is_join=True, max_waiting=most)
+
+
+def test_a_full_line_turns_a_new_change_away():
+    """However many ask in the same moment: each is judged when its turns hear of it, one after the other."""
+    made = holding()
+    for ticket in (TWO, THREE, FOUR):
+        made.enter(ticket)
+    for ticket in (THREE, TWO, FOUR):
+        made.learn(ticket, limited(), NOW)
+    assert (made.state.waiting, made.turned_away) == ((THREE,), {TWO, FOUR})
+    made.learn(THREE, limited(), NOW)
+    assert made.state.waiting == (THREE,), "it has its place, and keeps it"
+    made.drop(THREE)
+    made.learn(FIVE, limited(), NOW)
+    assert made.state.waiting == (FIVE,), "there is room again"
+
+
+@pytest.mark.parametrize(
+    "claim",
+    [Claim("holds"), Claim("waits", had_turn=True), Claim("waits", added=("a",)), Claim("waits", returns=True)],
+)
+def test_a_change_that_has_begun_finds_room_in_a_full_line(claim):
+    """It had the turn, has a learner in the cluster, or let others go first: it must not be left half done."""
+    made = holding(TWO)
+    made.learn(THREE, limited(claim), NOW)
+    assert THREE in made.state.waiting
+    assert not made.turned_away

@@ -92,6 +92,15 @@ async def held(handle: WorkflowHandle[Any, Any]) -> str:
     return await until(why, "the change to be held")
 
 
+async def held_join(made: Scene):
+    """A join that has the turn and a learner, and is held."""
+    made.starts_at_once()
+    request = JoinRequest(cluster=made.name, name="etcd-9", peer_urls=(url("etcd-9"),), hold_before="promote")
+    join = await made.start(request)
+    await held(join)
+    return join
+
+
 async def waits(handle: WorkflowHandle[Any, Any], stage: str) -> None:
     async def there() -> bool:
         return (await view(handle)).stage == stage
