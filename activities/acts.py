@@ -25,15 +25,18 @@ from activities.temporal import Temporal
 from activities.trust import NotAllowed, NotTrusted, Trust
 from activities.witnessed_looks import WitnessedLooks
 from membership.errors import EtcdError, InvalidConfiguration, MemberflowError
-from membership.etcd import Etcd
+from membership.etcd import BEFORE_ADD, EVERYTHING, MEMBERS, Etcd, Scope
 from membership.judge_removal import transferee
-from membership.judgements import judge
+from membership.judgements import StepName, judge
 from membership.model import ClusterStatus
 from membership.verdicts import Done, Ready, Refuse, Verdict
 from messages.orders import ActReport, StepOrder, not_sent
 from messages.turns import CALL_DEADLINE, SEND_WITHIN
 
 EFFECT_INTERVAL = 0.1
+
+# How much an act's own look asks. A removal compares the lists of all voters once more, and a move their logs.
+_SCOPES: dict[StepName, Scope] = {"add": BEFORE_ADD, "move": EVERYTHING}
 
 Call = Callable[[Etcd, ClusterStatus], object]
 Effect = Callable[[Etcd], bool]
@@ -97,7 +100,7 @@ class Acts:
             etcd.move_leader(heir.id, CALL_DEADLINE)
 
         def effect(etcd: Etcd) -> bool:
-            return etcd.look(order.facts.avoid).leader not in ("", member_id)
+            return etcd.look(order.facts.avoid, MEMBERS).leader not in ("", member_id)
 
         return self._act(order, call, effect)
 
@@ -148,7 +151,7 @@ class Acts:
     def _last_look(self, etcd: Etcd, order: StepOrder) -> ClusterStatus:
         """The look that the act's safety rests on. Before a promote a second witness counts, as in the wait."""
         if order.step != "promote":
-            return etcd.look(order.facts.avoid)
+            return etcd.look(order.facts.avoid, _SCOPES.get(order.step, MEMBERS))
         facts = order.facts
         looks = WitnessedLooks(
             facts.member_id, facts.policy.max_lag_entries, lambda: self._clusters.allow(order.cluster)

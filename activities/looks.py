@@ -135,7 +135,7 @@ class Looks:
         while True:
             try:
                 with counted_look(look.cluster):
-                    return etcd.look(look.avoid, uptimes=look.uptimes)
+                    return etcd.look(look.avoid, look.scope)
             except ClusterUnreachable:
                 if time.monotonic() >= deadline or activity.is_cancelled():
                     raise

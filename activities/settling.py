@@ -13,7 +13,7 @@ from activities.counters import counted_look
 from activities.early_ends import end_if_unwanted
 from activities.heartbeat import beating
 from membership.errors import MemberflowError
-from membership.etcd import Etcd
+from membership.etcd import MEMBERS, Etcd
 from membership.model import ClusterStatus, SyncProgress
 from membership.sent_calls import (
     MOMENT,
@@ -59,11 +59,11 @@ class Settling:
                 with beating(_BEAT, progress):
                     etcd = self._clusters.connect(order.cluster).expecting(order.cluster_id, order.voter_urls)
                     with counted_look(order.cluster):
-                        last = etcd.look(order.avoid)
+                        last = etcd.look(order.avoid, MEMBERS)
                     hearing.note(self._clock(), last, etcd)
                     if not hearing.left(last):
                         etcd.commit()
-                        last = etcd.look(order.avoid)
+                        last = etcd.look(order.avoid, MEMBERS)
                         return Settlement(last, came=hearing.came(last))
             except MemberflowError as error:
                 why = f"cannot look: {error.name}: {error}"

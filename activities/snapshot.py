@@ -20,6 +20,7 @@ from activities.temporal import Temporal
 from activities.tries import tried
 from activities.trust import NotAllowed, NotTrusted, Trust
 from membership.errors import MemberflowError
+from membership.etcd import MEMBERS
 from membership.model import SyncProgress
 
 _DIGEST = hashlib.sha256().digest_size
@@ -74,7 +75,7 @@ class Snapshots:
 
     def _stream(self, save: SnapshotOrder, path: Path) -> None:
         etcd = self._clusters.connect(save.cluster)
-        etcd.look(save.avoid)
+        etcd.look(save.avoid, MEMBERS)
         with tempfile.NamedTemporaryFile(dir=path.parent, prefix=_part_prefix(path)) as file:
             _lock(file.fileno())
             digest, tail, written = hashlib.sha256(), b"", 0

@@ -33,9 +33,6 @@ _BEAT = 20.0
 _ANSWERS_WITHIN = timedelta(seconds=8)
 # A change that has closed is asked so often at most: its code may not be able to answer any more.
 _TRIES = 3
-# How often, and after how many seconds each, a change that has asked for the turn looks who is ahead of it.
-_LOOKS_AT_LINE = 6
-_BETWEEN_LOOKS = 0.2
 
 
 class Turns:
@@ -48,9 +45,9 @@ class Turns:
     # ---- for a change ----
 
     @activity.defn
-    async def ask_turn(self, asking: TurnRequest) -> TurnsState:
+    async def ask_turn(self, asking: TurnRequest) -> None:
         """
-        Asks for the turn once, and returns the turns of this moment, for a person.
+        Asks for the turn once. ClusterTurns answers by signals: the grant, or which changes are ahead.
 
         Starts ClusterTurns where it doesn't run. A ClusterTurns that was ended from outside may have left a holder
         behind, so its successor rests before it grants.
@@ -62,7 +59,6 @@ class Turns:
             if error.status is not RPCStatusCode.NOT_FOUND:
                 raise
             await self._start_turns(turns, asking)
-        return await self._line_of(asking.cluster)
 
     async def _start_turns(self, turns: WorkflowHandle[Any, Any], asking: TurnRequest) -> None:
         await self._temporal.client.start_workflow(
@@ -74,21 +70,6 @@ class Turns:
             start_signal_args=[asking.ticket],
             static_summary=f"Turns of cluster {asking.cluster}: one change at a time",
         )
-
-    async def _line_of(self, cluster: str) -> TurnsState:
-        """
-        The turns, once a holder is known, or as they are after a second: ClusterTurns asks every change first.
-
-        The workflow has no timer for this. ClusterTurns queries the change at the same moment, and Temporal can then
-        show the workflow a timer and a signal one after the other that its history shows together (measured under
-        load on server 1.32: the history did not replay).
-        """
-        for _ in range(_LOOKS_AT_LINE):
-            state = await self.read_turns(cluster)
-            if state.holder:
-                break
-            await asyncio.sleep(_BETWEEN_LOOKS)
-        return state
 
     @activity.defn
     async def turns_run(self, cluster: str) -> bool:

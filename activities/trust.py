@@ -20,6 +20,7 @@ from activities.clusters_file import Clusters
 from activities.temporal import Temporal
 from membership.allow import HINT, Asked
 from membership.errors import MemberflowError
+from membership.etcd import MEMBERS
 from membership.judgements import StepName
 from membership.names import check_name, check_peer_url
 from membership.verdicts import Facts, Refuse
@@ -112,7 +113,7 @@ class Trust:
         launch = order.launch
         if not launch.member_id:
             raise NotTrusted("no member ID was given, so the container may belong to a voter")
-        status = self._clusters.connect(order.cluster).look()
+        status = self._clusters.connect(order.cluster).look(scope=MEMBERS)
         if launch.cluster_id != status.cluster_id:
             wanted = launch.cluster_id or "(none)"
             raise NotTrusted(f"the container belongs to cluster {wanted}, and {order.cluster} is {status.cluster_id}")

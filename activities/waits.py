@@ -23,12 +23,12 @@ from activities.counters import counted_look
 from activities.early_ends import again_later, end_if_unwanted, long_wait
 from activities.heartbeat import BEAT_EVERY, beating
 from activities.nudges import Nudges
-from activities.pace import LONG_AFTER, pause_after
+from activities.pace import LONG_AFTER, SHORTEST, pause_after
 from activities.progress_meter import Notes, ProgressMeter
 from activities.temporal import Temporal
 from activities.witnessed_looks import WitnessedLooks
 from membership.errors import MemberflowError
-from membership.etcd import Etcd
+from membership.etcd import EVERYTHING, LOGS, MEMBERS, Etcd, Scope
 from membership.failures import Failure
 from membership.judge_join import contradicts
 from membership.judgements import judge
@@ -90,7 +90,7 @@ class Waits:
         """
         meter = ProgressMeter(self._clock(), _resumed(order))
         asked = float("-inf")
-        for _, status in self._looks(order, meter, lambda etcd: etcd.look(order.facts.avoid)):
+        for _, status in self._looks(order, meter, lambda etcd: etcd.look(order.facts.avoid, MEMBERS)):
             verdict, now = judge(order.step, status, order.facts), self._clock()
             if not isinstance(verdict, Wait) or verdict.foreign != order.foreign:
                 break
@@ -123,7 +123,7 @@ class Waits:
         notes = Notes(self._note_sender(), resumed)
         nudges = Nudges(order.facts.member_id)
         container = ContainerWatch(self._clusters, order)
-        for etcd, status in self._looks(order, meter, self._witnessed(order), until_moves=order.facts.member_id):
+        for etcd, status in self._looks(order, meter, self._witnessed(order, LOGS), until_moves=order.facts.member_id):
             verdict, now = judge(order.step, status, order.facts), self._clock()
             if not isinstance(verdict, Wait):
                 break
@@ -145,7 +145,7 @@ class Waits:
         """
         meter = ProgressMeter(self._clock(), _resumed(order))
         contradicted: float | None = None
-        for _, status in self._looks(order, meter, self._witnessed(order), blind_for=VERIFY_FOR):
+        for _, status in self._looks(order, meter, self._witnessed(order, EVERYTHING), blind_for=VERIFY_FOR):
             verdict, now = judge(order.step, status, order.facts), self._clock()
             if not isinstance(verdict, Wait):
                 break
@@ -178,12 +178,13 @@ class Waits:
 
         return send
 
-    def _witnessed(self, order: StepOrder) -> Callable[[Etcd], ClusterStatus]:
+    def _witnessed(self, order: StepOrder, scope: Scope) -> Callable[[Etcd], ClusterStatus]:
         """A look at which a second witness counts for the member."""
         looks = WitnessedLooks(
             order.facts.member_id,
             order.facts.policy.max_lag_entries,
             lambda: self._clusters.allow(order.cluster),
+            scope,
             self._clock,
         )
         return lambda etcd: looks.look(etcd, order.facts.avoid)
@@ -204,6 +205,7 @@ class Waits:
         """
         started = self._clock()
         before: RaftProgress | None = None
+        nothing_yet = bool(until_moves)
         with self._place():
             while True:
                 end_if_unwanted("the wait")
@@ -212,8 +214,8 @@ class Waits:
                     raise long_wait(meter.last)
                 try:
                     etcd = self._clusters.connect(order.cluster).expecting(order.facts.cluster_id, order.voter_urls)
-                    before = before or (etcd.progress().get(until_moves) if until_moves else None)
-                    if before and before.match == 0:
+                    if nothing_yet:
+                        nothing_yet = False
                         self._peek(etcd, before, until_moves, meter)
                     with counted_look(order.cluster):
                         status = look(etcd)
@@ -225,7 +227,8 @@ class Waits:
                 else:
                     yield etcd, status
                     before = status.progress.get(until_moves)
-                    if before and before.match == 0:
+                    nothing_yet = before is not None and before.match == 0
+                    if nothing_yet:
                         continue
                 activity.wait_for_cancelled_sync(pause_after(meter.waited(self._clock())))
 
@@ -246,13 +249,20 @@ class Waits:
         if self._taken >= self._places and passed > FULL_HOUSE_PATIENCE:
             raise again_later("FullHouse", "the wait makes room for others, and goes on after them", timedelta(0))
 
-    def _peek(self, etcd: Etcd, before: RaftProgress, member_id: str, meter: ProgressMeter) -> None:
-        """Returns when the leader's view of the member differs from `before`, or a look is due."""
+    def _peek(self, etcd: Etcd, before: RaftProgress | None, member_id: str, meter: ProgressMeter) -> None:
+        """
+        Returns when the leader's view of the member differs from `before`, or a look is due.
+
+        Without `before`, it returns when the leader knows anything of the member's log, or nothing at all.
+        """
         pause = pause_after(meter.waited(self._clock()))
         until = self._clock() + max(LOOK_ANYHOW, PEEKS * pause)
         while self._clock() < until and not activity.is_cancelled() and not activity.is_worker_shutdown():
-            activity.wait_for_cancelled_sync(pause)
-            if etcd.progress().get(member_id) != before:
+            activity.wait_for_cancelled_sync(SHORTEST if before is None else pause)
+            now = etcd.progress().get(member_id)
+            if before is None and now and now.match == 0:
+                before = now
+            if now != before or now is None:
                 return
             if pause > BEAT_FROM:
                 activity.heartbeat(meter.last)

@@ -9,7 +9,7 @@ from temporalio import activity
 
 from membership.allow import Allow
 from membership.errors import MemberflowError
-from membership.etcd import Etcd
+from membership.etcd import LOGS, Etcd, Scope
 from membership.model import ClusterStatus
 from membership.witness import Evidence, RaftView, accept, doubt, doubt_of_list, may_be_witnessed
 
@@ -35,11 +35,17 @@ class WitnessedLooks:
     """
 
     def __init__(
-        self, member_id: str, max_lag: int, allow: Callable[[], Allow], clock: Callable[[], float] = time.monotonic
+        self,
+        member_id: str,
+        max_lag: int,
+        allow: Callable[[], Allow],
+        scope: Scope = LOGS,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._member_id = member_id
         self._allow = allow
         self._max_lag = max_lag
+        self._scope = scope
         self._clock = clock
         self._next = float("-inf")
         self._pause = FIRST_PAUSE
@@ -47,7 +53,7 @@ class WitnessedLooks:
 
     def look(self, etcd: Etcd, avoid: Collection[str]) -> ClusterStatus:
         """A look, and the second witness where the member's Status hangs."""
-        status = self._witnessed(etcd, etcd.look(avoid, hurry=HURRY))
+        status = self._witnessed(etcd, etcd.look(avoid, self._scope, hurry=HURRY))
         if self._member_id not in status.hung or self._member_id in status.witnessed:
             self._patient_at = None
             return status
@@ -56,13 +62,13 @@ class WitnessedLooks:
         if now < self._patient_at:
             return status
         self._patient_at = now + PATIENT_EVERY
-        return etcd.look(avoid)
+        return etcd.look(avoid, self._scope)
 
     def look_at_once(self, etcd: Etcd, avoid: Collection[str]) -> ClusterStatus:
         """As `look`, for an act, which looks only once. Without a witness a patient look follows at once."""
-        status = self._witnessed(etcd, etcd.look(avoid, hurry=HURRY))
+        status = self._witnessed(etcd, etcd.look(avoid, self._scope, hurry=HURRY))
         if self._member_id in status.hung and self._member_id not in status.witnessed:
-            return etcd.look(avoid)
+            return etcd.look(avoid, self._scope)
         return status
 
     def _witnessed(self, etcd: Etcd, status: ClusterStatus) -> ClusterStatus:

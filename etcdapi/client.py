@@ -28,7 +28,7 @@ from membership.errors import (
     WrongCluster,
     WrongMember,
 )
-from membership.etcd import Access
+from membership.etcd import EVERYTHING, Access, Scope
 from membership.model import ClusterStatus, Member, RaftProgress
 from membership.witness import PeerList, RaftView
 
@@ -78,26 +78,36 @@ class EtcdClient:
         """See `Etcd.credentials`."""
         return credentials(self._access)
 
-    def look(self, avoid: Collection[str] = (), *, uptimes: bool = False, hurry: float | None = None) -> ClusterStatus:
+    def look(
+        self, avoid: Collection[str] = (), scope: Scope = EVERYTHING, *, hurry: float | None = None
+    ) -> ClusterStatus:
         """See `Etcd.look`."""
         self._check_expectation()
         until = time.monotonic() + LOOK_DEADLINE
-        known = self._map.urls_of((*self._seeds, *self._map.voter_urls, *self._also), avoid)
-        look = Look(self._read, avoid, until)
-        look.take(known, self._agree_on_cluster, hurry)
-        self._map = self._shared.maps[reading.hex_id(look.cluster_id)] = look.whereabouts()
+        look = self._take(avoid, scope, hurry, until)
+        self._map = self._shared.maps[reading.hex_id(look.cluster_id)] = look.whereabouts(self._map)
         self._calls.auth.verified = self._map.readers
         status = look.status()
-        if uptimes:
+        if scope.uptimes:
             told = {i: replace(s, uptime=self._uptime(s.urls, until)) for i, s in status.statuses.items()}
             status = replace(status, statuses=told)
-        view = None if status.leader in avoid else self._raft_view(until)
+        view = self._raft_view(until) if scope.raft and status.leader not in avoid else None
         return replace(status, progress=view.progress if view else {})
+
+    def _take(self, avoid: Collection[str], scope: Scope, hurry: float | None, until: float) -> Look:
+        if not scope.every_status and not avoid and self._map.leader_url:
+            look = Look(self._read, avoid, until)
+            if look.take_effect(self._map, self._agree_on_cluster):
+                return look
+        look = Look(self._read, avoid, until)
+        known = self._map.urls_of((*self._seeds, *self._map.voter_urls, *self._also), avoid)
+        look.take(known, self._agree_on_cluster, hurry, every_list=scope.every_list)
+        return look
 
     def members(self) -> tuple[Member, ...]:
         """See `Etcd.members`."""
         failures: Answers = {}
-        for url in self._map.readers or self._seeds:
+        for url in dict.fromkeys((*self._map.readers, *self._map.voter_urls)) or self._seeds:
             answer = self._read([url], "MemberList", LIST, WATCH_DEADLINE)
             answer = reading.of_cluster(answer, self._map.cluster_id)
             if found := good(answer):

@@ -3,11 +3,15 @@ One look at a cluster: it asks every member, and finds the members, the leader a
 
 It never asks a learner for the list. It believes no answer from another cluster, or from another member than the
 member that it asked. All its questions share one deadline.
+
+A narrow look asks fewer questions (`membership.etcd.Scope`). It rests on the last look, and where anything has changed
+since, it asks everything.
 """
 
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 from typing import Any
@@ -28,6 +32,8 @@ from membership.model import ClusterStatus, Member
 # Seconds. A linearizable list without quorum would hang for etcd's own 7.
 STATUS_DEADLINE = 2.0
 LIST_DEADLINE = 2.0
+# The effect of an act is in the lists. The verification of a new voter waits for its own word.
+NEWCOMER_DEADLINE = 0.5
 # A cluster has a handful of members. A list of thousands is a lie, and not worth that many connections.
 MOST_URLS = 64
 
@@ -48,12 +54,17 @@ class Whereabouts:
     owner: dict[str, str] = field(default_factory=dict)
     #: The client URLs that the voters advertise.
     voter_urls: tuple[str, ...] = ()
-    #: Client URLs through which a linearizable list was read.
+    #: Client URLs through which a linearizable list was read, by the last look or, where that was narrow, before it.
     readers: tuple[str, ...] = ()
     #: The leader's ID. Empty: none is known.
     leader: str = ""
     #: The URL at which the leader answered, or its advertised URL when it must not be asked. Empty: there is none.
     leader_url: str = ""
+
+    @property
+    def voters(self) -> set[str]:
+        """The IDs of the voters that have published a client URL."""
+        return {self.owner[url] for url in self.voter_urls}
 
     def urls_of(self, known: Iterable[str], avoid: Collection[str]) -> list[str]:
         """The URLs among `known`, each once, without those that are in `avoid` or belong to a member in it."""
@@ -71,10 +82,12 @@ class Look:
         #: The lists of voters, and the errors of voters that gave none, by URL.
         self._lists: dict[str, Any] = {}
         self._unread: Answers = {}
+        #: Every voter was asked for its Status.
+        self._asked_all = True
 
-    def take(self, known: list[str], agree: Callable[[Answers], int], hurry: float | None) -> None:
+    def take(self, known: list[str], agree: Callable[[Answers], int], hurry: float | None, *, every_list: bool) -> None:
         """
-        Asks the `known` URLs, then every member that they list.
+        Asks the `known` URLs, then every member that they list. Without `every_list` only the leader gives its list.
 
         `agree` returns the ID of the cluster that gave these first answers. Voters come before learners, so that
         writes in between never overstate a lag. When no list could be read, raises ClusterUnreachable or, if there is
@@ -82,14 +95,36 @@ class Look:
         """
         answers = self._ask(known, "Status", STATUS, STATUS_DEADLINE)
         self.cluster_id = agree(answers)
-        self._add(reading.of_cluster(answers, self.cluster_id))
+        voters = self._note(answers)
+        self._read_lists(voters if every_list else _claimed_leader(good(self._answers)))
+        if not self._lists:
+            self._read_lists(url for url in voters if url not in self._unread)
         if not self._lists:
             raise _why_no_list(self._answers, self._unread)
-        unasked = _still_to_ask(reading.common_list(self._listed()), known, self._avoid)
-        room = max(8, MOST_URLS - len(known))
-        found = self._ask(unasked[:room], "Status", STATUS, hurry or STATUS_DEADLINE)
-        self._add(reading.of_cluster(found, self.cluster_id))
+        newcomers = self._ask_newcomers(known, hurry or STATUS_DEADLINE)
+        self._read_lists(newcomers if every_list else ())
         self._judge()
+        if self.leader not in self._list_givers():
+            # The voters' statuses were not the whole truth, so that all lists count.
+            self._read_lists(url for url in voters if url not in {*self._lists, *self._unread})
+            self._judge()
+
+    def take_effect(self, last: Whereabouts, agree: Callable[[Answers], int]) -> bool:
+        """
+        Asks the leader of the last look for its Status, its voters for their lists, and new members for both.
+
+        Returns whether all of them answered and the leader still leads. If not, this look shows too little.
+        """
+        self._asked_all = False
+        answers = self._ask([last.leader_url], "Status", STATUS, STATUS_DEADLINE)
+        self.cluster_id = agree(answers)
+        self._note(answers)
+        self._read_lists(last.readers)
+        if self._unread or not last.voters <= self._list_givers():
+            return False
+        self._read_lists(self._ask_newcomers([*last.readers, *last.voter_urls], NEWCOMER_DEADLINE))
+        self._judge()
+        return last.leader == self.leader and self.leader in self.statuses
 
     def status(self) -> ClusterStatus:
         """The result, without the numbers that do not come from etcd's gRPC answers."""
@@ -104,17 +139,20 @@ class Look:
             readers=tuple(sorted({who for who, _ in listed.values()})),
             dissent=self.dissent,
             hung=tuple(i for i in reading.hung_members(self.members, self._answers) if i in self.silent),
+            asked_all=self._asked_all,
         )
 
-    def whereabouts(self) -> Whereabouts:
-        """Where to send the next calls."""
+    def whereabouts(self, last: Whereabouts) -> Whereabouts:
+        """Where to send the next calls. `last`: by the look before this one."""
+        answered = good(self._answers)
+        earlier = [url for url in last.readers if url in answered and url not in self._unread]
         owner = {url: m.id for m in self.members for url in m.client_urls}
         owner |= {url: reading.hex_id(a.header.member_id) for url, a in good(self._answers).items() if url not in owner}
         return Whereabouts(
             cluster_id=self.cluster_id,
             owner=owner,
             voter_urls=tuple(url for m in self.members if not m.is_learner for url in m.client_urls)[:MOST_URLS],
-            readers=tuple(self._lists),
+            readers=tuple(dict.fromkeys((*self._lists, *earlier))),
             leader=self.leader,
             leader_url=next(iter(self._leader_urls()), ""),
         )
@@ -122,11 +160,24 @@ class Look:
     def _ask(self, urls: Iterable[str], method: str, request: Any, deadline: float) -> Answers:
         return self._read(urls, method, request, max(0.0, min(deadline, self._until - time.monotonic())))
 
-    def _add(self, answers: Answers) -> None:
-        """Takes these statuses, and asks the voters that answered for their lists."""
-        self._answers |= answers
-        voters = [url for url, a in good(answers).items() if not a.isLearner]
-        lists = reading.of_cluster(self._ask(voters, "MemberList", LIST, LIST_DEADLINE), self.cluster_id)
+    def _note(self, statuses: Answers) -> list[str]:
+        """Takes these statuses, and returns the URLs of the voters among them."""
+        told = reading.of_cluster(statuses, self.cluster_id)
+        self._answers |= told
+        return [url for url, a in good(told).items() if not a.isLearner]
+
+    def _ask_newcomers(self, known: list[str], deadline: float) -> list[str]:
+        """Asks the listed members that are not `known`, and every learner. Returns the URLs of the voters."""
+        unasked = _still_to_ask(reading.common_list(self._listed()), known, self._avoid)
+        room = max(8, MOST_URLS - len(known))
+        return self._note(self._ask(unasked[:room], "Status", STATUS, deadline))
+
+    def _list_givers(self) -> set[str]:
+        """The IDs of the members whose lists were read."""
+        return {reading.hex_id(a.header.member_id) for a in self._lists.values()}
+
+    def _read_lists(self, urls: Iterable[str]) -> None:
+        lists = reading.of_cluster(self._ask(urls, "MemberList", LIST, LIST_DEADLINE), self.cluster_id)
         self._lists |= good(lists)
         self._unread |= {url: error for url, error in lists.items() if isinstance(error, MemberflowError)}
 
@@ -158,6 +209,13 @@ class Look:
             return advertised
         own = self.statuses.get(self.leader)
         return tuple(sorted(own.urls, key=lambda url: url not in advertised)) if own else ()
+
+
+def _claimed_leader(answers: dict[str, Any]) -> list[str]:
+    """The URLs at which the member answered that most of these voters call the leader."""
+    leaders = {a.header.member_id: a.leader for a in answers.values() if not a.isLearner and a.leader}
+    [(leader, _)] = Counter(leaders.values()).most_common(1) or [(0, 0)]
+    return [url for url, a in answers.items() if a.header.member_id == leader]
 
 
 def good(answers: Answers) -> dict[str, Any]:

@@ -30,6 +30,36 @@ class Access:
     cluster_id: str = ""
 
 
+@dataclass(frozen=True)
+class Scope:
+    """
+    How much one look asks.
+
+    A look that asks less knows less, so each act has its own look, with every voter's Status. A look finds the leader
+    by the statuses of the voters. Where one of its narrower questions fails, it asks everything.
+    """
+
+    #: Every voter's Status, else only the leader's, and those of learners and of members that are new.
+    every_status: bool = True
+    #: The list of every voter, to compare them, else only the leader's.
+    every_list: bool = True
+    #: Raft's own view of every member's log, from the leader.
+    raft: bool = True
+    #: How long the members have been up, where they report it.
+    uptimes: bool = False
+
+
+EVERYTHING = Scope()
+#: The members, and whether they live and agree.
+MEMBERS = Scope(raft=False)
+#: Of an act that adds a member: the lists were compared a moment ago, and are compared again after it.
+BEFORE_ADD = Scope(every_list=False, raft=False)
+#: Of the sync and of the promote: the logs, and whether the members live.
+LOGS = Scope(every_list=False)
+#: The effect of an act in the list of every voter.
+EFFECT = Scope(every_status=False, raft=False)
+
+
 class Etcd(Protocol):
     """
     One cluster. Every method blocks until its deadline at most and raises `membership.errors`.
@@ -50,11 +80,12 @@ class Etcd(Protocol):
     def credentials(self) -> Credentials:
         """The state of the certificate, key and password files at this moment. It reads files alone. Never raises."""
 
-    def look(self, avoid: Collection[str] = (), *, uptimes: bool = False, hurry: float | None = None) -> ClusterStatus:
+    def look(
+        self, avoid: Collection[str] = (), scope: Scope = EVERYTHING, *, hurry: float | None = None
+    ) -> ClusterStatus:
         """
-        One look at the whole cluster. Members and client URLs in `avoid` are not asked for anything.
+        One look at the cluster. Members and client URLs in `avoid` are not asked for anything.
 
-        `uptimes`: also how long members have been up, where they report it.
         `hurry`: seconds after which a learner's Status counts as hung, None for the usual deadline.
 
         Raises ClusterUnreachable when no voter answers a linearizable read. Raises WrongCluster when only another

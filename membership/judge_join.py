@@ -12,6 +12,7 @@ from membership.verdicts import (
     Refuse,
     Verdict,
     Wait,
+    half_seen,
     quorum,
     safe_after,
     spare,
@@ -74,7 +75,7 @@ def _judge_slot(status: ClusterStatus) -> Verdict:
     if status.learners:
         other = status.learners[0]
         return Wait(f"learner {other.label} at {', '.join(other.peer_urls)} takes the learner slot", foreign=other.id)
-    if not_now := unsettled(status):
+    if not_now := unsettled(status) or half_seen(status):
         return not_now
     # etcd's strict check before an add. Servers before 3.5.30 and 3.6.11 want every voter.
     voters, live = len(status.voters), len(status.live_voters)
@@ -149,6 +150,8 @@ def judge_promote(status: ClusterStatus, facts: Facts) -> Verdict:
     member = status.member(facts.member_id)
     if not isinstance(synced, Done) or member is None or not member.is_learner:
         return synced
+    if not_seen := half_seen(status):
+        return not_seen
     voters, live = len(status.voters), len(status.live_voters)
     if member.id not in status.statuses and not is_safe_without(status):
         return Wait(f"the learner does not answer, and is needed for quorum: {status.why_silent(member.id)}")

@@ -4,7 +4,19 @@ from __future__ import annotations
 
 from membership.failures import Failure
 from membership.model import ClusterStatus, Member
-from membership.verdicts import Done, Facts, Ready, Refuse, Verdict, Wait, safe_after, spare, tell_down, unsettled
+from membership.verdicts import (
+    Done,
+    Facts,
+    Ready,
+    Refuse,
+    Verdict,
+    Wait,
+    half_seen,
+    safe_after,
+    spare,
+    tell_down,
+    unsettled,
+)
 
 
 def judge_removal(status: ClusterStatus, facts: Facts) -> Verdict:
@@ -12,6 +24,8 @@ def judge_removal(status: ClusterStatus, facts: Facts) -> Verdict:
     target = status.member(facts.member_id)
     if target is None:
         return Done()
+    if not_seen := half_seen(status):
+        return not_seen
     if not target.is_learner and (refused := _judge_safety(status, target, facts)):
         return refused
     if status.leader == target.id:

@@ -126,6 +126,8 @@ class ClusterStatus:
     hung: tuple[str, ...] = ()
     #: The members of `hung` for which a second witness spoke (see `membership.witness`).
     witnessed: tuple[str, ...] = ()
+    #: Whether every voter was asked for its Status. If not, the look does not show which voters are down.
+    asked_all: bool = True
 
     @property
     def voters(self) -> tuple[Member, ...]:

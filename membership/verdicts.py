@@ -98,6 +98,11 @@ def unsettled(status: ClusterStatus) -> Wait | None:
     return None
 
 
+def half_seen(status: ClusterStatus) -> Wait | None:
+    """Why this look does not show which voters are down, if so."""
+    return None if status.asked_all else Wait("not every voter was asked how it is")
+
+
 def tell_down(status: ClusterStatus) -> str:
     """Which voters are down, and why, for a person."""
     down = [f"{m.label}: {status.why_silent(m.id)}" for m in status.down_voters]

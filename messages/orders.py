@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from membership.etcd import MEMBERS, Scope
 from membership.judgements import StepName
 from membership.model import ClusterStatus, SyncProgress
 from membership.record import NO_RECORD, Record
@@ -28,8 +29,8 @@ class LookOrder:
     member: str = ""
     #: For so many seconds the look begins anew while the cluster can't be read, as during an election.
     patience: float = 0.0
-    #: Also find out how long the members have been up.
-    uptimes: bool = False
+    #: How much is asked. Only a judgement of logs needs raft's own view.
+    scope: Scope = MEMBERS
     #: The ID that the cluster must have, empty before the first look of a change. Other clusters are never looked at.
     cluster_id: str = ""
     #: Client URLs of voters, from the last look of the change. They lead to the cluster where every configured endpoint

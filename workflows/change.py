@@ -22,6 +22,7 @@ with workflow.unsafe.imports_passed_through():
     from membership.checks import Check
     from membership.duration import format_duration
     from membership.endpoints import check_endpoints
+    from membership.etcd import MEMBERS, Scope
     from membership.failures import Failure
     from membership.model import ClusterStatus, Handover
     from membership.preflight import find_member, refusal, warnings
@@ -36,6 +37,9 @@ with workflow.unsafe.imports_passed_through():
     from workflows.stop import Stop, StopKind
 
 R = TypeVar("R", bound=ChangeRequest)
+
+# Seconds for which the first look counts as the look with the turn.
+_YOUNG = 1.0
 
 
 class Change(Generic[R]):
@@ -65,6 +69,9 @@ class Change(Generic[R]):
         self.unseen: StopKind = "refused"
         #: Temporal's record of earlier changes when this change began.
         self.record = NO_RECORD
+        # When the first look began, by the workflow's time, and the look where no change of ours ran then.
+        self._looked_at = 0.0
+        self._free_look: ClusterStatus | None = None
 
     # ---- decided by each kind of change ----
 
@@ -154,7 +161,9 @@ class Change(Generic[R]):
         """The cluster's policy, once, and a first look: a finished or hopeless change needs no turn."""
         self.board.enter("preflight")
         await self.cluster.read_profile(self.unseen)
+        self._looked_at = workflow.time()
         before = await self.cluster.first_look(self.unseen, self.request.leaving)
+        self._free_look = None if before.turns.holder or before.turns.waiting else before.status
         self.record = before.record
         self.cluster.facts = self.facts(before.status)
         _refuse(check_line(self.cluster.profile.allow, sum(t != self.ticket for t in before.turns.waiting)))
@@ -168,19 +177,32 @@ class Change(Generic[R]):
         self.board.enter("turn")
         await self.turn.take(may_preempt)
         self._start_join_timeout()
-        status = await self.look("look with the turn")
+        status = await self._look_with_turn()
         self.turn.report(status)
         self._check(self.turn.beforehand(status))
         return status
 
-    async def look(self, why: str) -> ClusterStatus:
+    async def _look_with_turn(self) -> ClusterStatus:
+        """The first look, where it is young and the turn was free, or another one. The act looks again in any case."""
+        if self._young_look:
+            if not await self.turn.confirm():
+                await self.turn.take()
+            elif young := self._young_look:
+                return young
+        return await self.look("look with the turn")
+
+    @property
+    def _young_look(self) -> ClusterStatus | None:
+        return self._free_look if workflow.time() - self._looked_at < _YOUNG else None
+
+    async def look(self, why: str, scope: Scope = MEMBERS) -> ClusterStatus:
         """One look. With a new turn it also shows the learners that earlier changes left behind."""
         while self.turn.is_new:
             before = await self.cluster.look_with_turns(why)
             if self.turn.learn(before.turns):
                 return before.status
             await self.turn.take()
-        return await self.cluster.look(why)
+        return await self.cluster.look(why, scope)
 
     def end(self, kind: OutcomeKind, status: ClusterStatus, *, verified: bool | None = None) -> Outcome:
         self.board.enter("ended")

@@ -21,6 +21,7 @@ with workflow.unsafe.imports_passed_through():
     from activities.looks import Looks
     from activities.settling import Settling
     from activities.waits import Waits
+    from membership.etcd import MEMBERS, Scope
     from membership.failures import Failure
     from membership.judgements import StepName, judge
     from membership.missing_key import MissingKey
@@ -144,17 +145,18 @@ class Cluster:
         self._saw(before.status)
         return before
 
-    async def look(self, why: str) -> ClusterStatus:
+    async def look(self, why: str, scope: Scope = MEMBERS) -> ClusterStatus:
         """One look, repeated by Temporal until it succeeds."""
         self._board.waits_for(f"a look at the cluster: {why}")
+        look = self._look(scope=scope)
         return self._saw(
-            await self._interruptions.interruptible(lambda: self.start(Looks.check_status, self._look(), LOOK, why))
+            await self._interruptions.interruptible(lambda: self.start(Looks.check_status, look, LOOK, why))
         )
 
-    async def look_after(self, act: str) -> ClusterStatus:
+    async def look_after(self, act: str, scope: Scope = MEMBERS) -> ClusterStatus:
         """The look that shows the effect of an act. Nothing interrupts it, and without quorum it waits."""
         self._board.waits_for(f"a look at the cluster, for the effect of {act}")
-        look = self._look(LOOK_AGAIN)
+        look = self._look(LOOK_AGAIN, scope)
         return self._saw(await self.start(Looks.check_status, look, LOOK, f"look for the effect of {act}"))
 
     async def look_after_barrier(self, act: str) -> ClusterStatus:
@@ -248,12 +250,13 @@ class Cluster:
     def avoid_nothing(self) -> None:
         self.facts = replace(self.facts, avoid=())
 
-    def _look(self, patience: float = 0.0) -> LookOrder:
+    def _look(self, patience: float = 0.0, scope: Scope = MEMBERS) -> LookOrder:
         return LookOrder(
             self.name,
             self.facts.avoid,
             self._member,
             patience,
+            scope,
             cluster_id=self.facts.cluster_id,
             voter_urls=self._voter_urls,
         )

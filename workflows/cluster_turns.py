@@ -21,7 +21,7 @@ with workflow.unsafe.imports_passed_through():
     from membership.failures import Failure
     from messages.queues import watches_queue
     from messages.requests import cluster_of_turns, verb_of
-    from messages.turns import ACT_DEADLINE, ChangeQuestion, Ticket, TurnsState, Word
+    from messages.turns import ACT_DEADLINE, Ahead, ChangeQuestion, Ticket, TurnsState, Word
     from messages.views import turns_details
 
 # A change that does not answer for so long blocks no other change any more.
@@ -43,6 +43,7 @@ class ClusterTurns:
         self._line = Line(TurnsState())
         self._asks: dict[Ticket, asyncio.Task[None]] = {}
         self._to_ask: set[Ticket] = set()
+        self._told: set[Ticket] = set()
         self._refusal = ""
         try:
             self._line = Line(self._accepted(state))
@@ -137,6 +138,7 @@ class ClusterTurns:
         self._show()
         if not await _signal(ticket, "turn_granted", ticket):
             self._line.drop(ticket)
+        await self._tell_line()
 
     async def _watch(self, ticket: Ticket) -> None:
         """Returns when the holder has closed, or has gone, or when this history has grown long."""
@@ -194,12 +196,22 @@ class ClusterTurns:
         if state.holder_is_held and (not was_held or ticket in state.preempting):
             for waiting in state.preempting:
                 await _signal(waiting, "holder_is_held")
+        await self._tell_line()
+
+    async def _tell_line(self) -> None:
+        """Tells each change in line once which changes are ahead of it."""
+        state = self._line.state
+        self._told &= set(state.waiting)
+        if state.holder or state.resting:
+            new = [ticket for ticket in state.waiting if ticket not in self._told]
+            self._told.update(new)
+            await asyncio.gather(*(_signal(ticket, "ahead_in_line", self._line.ahead_of(ticket)) for ticket in new))
 
     def _show(self) -> None:
         workflow.set_current_details(turns_details(self._line.state))
 
 
-async def _signal(ticket: Ticket, name: str, *arguments: Ticket) -> bool:
+async def _signal(ticket: Ticket, name: str, *arguments: Ticket | Ahead) -> bool:
     """Whether the change could be told."""
     change = workflow.get_external_workflow_handle(ticket.workflow_id)
     try:

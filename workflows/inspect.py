@@ -19,6 +19,7 @@ with workflow.unsafe.imports_passed_through():
     from activities.taking_turns import Turns
     from membership.checks import check_cluster
     from membership.endpoints import check_configured
+    from membership.etcd import EVERYTHING
     from messages.answers import ClusterList, FileFindings, Inspection, Reachability
     from messages.orders import LookOrder
     from messages.requests import InspectRequest
@@ -35,7 +36,9 @@ class InspectCluster:
         try:
             profile: ClusterProfile = await start(Looks.read_profile, name, ASK, f"read the profile of {name}")
             turns = start(Turns.read_turns, name, ASK, f"who changes {name}")
-            status = await start(Looks.check_status, LookOrder(name), GLANCE, f"look at {name}", profile.task_queue)
+            status = await start(
+                Looks.check_status, LookOrder(name, scope=EVERYTHING), GLANCE, f"look at {name}", profile.task_queue
+            )
             return Inspection(name, status, await turns)
         except ActivityError as error:
             stop = stop_of(error, "failed")

@@ -7,7 +7,10 @@ from dataclasses import replace
 from temporalio import workflow
 
 with workflow.unsafe.imports_passed_through():
-    from messages.turns import ACT_DEADLINE, AddedLearner, Claim, Ticket, TurnsState, Word
+    from messages.turns import ACT_DEADLINE, AddedLearner, Ahead, Claim, Ticket, TurnsState, Word
+
+# A change in line is told the names of so many changes ahead, and the number of the others.
+_NAMED = 10
 
 
 class Line:
@@ -50,6 +53,13 @@ class Line:
     def waits_to_be_asked(self) -> bool:
         """Whether a change could have the turn, if it were known whether it wants it."""
         return self.state.holder is None and self.head is None and bool(self._tickets)
+
+    def ahead_of(self, ticket: Ticket) -> Ahead:
+        """The changes before this one."""
+        line = [t.workflow_id for t in (self.state.holder, *self.state.waiting) if t and t != ticket]
+        place = self.state.waiting.index(ticket) + (self.state.holder is not None)
+        resting = self.state.resting or self.state.rest_first
+        return Ahead(tuple(line[:place][:_NAMED]), max(0, place - _NAMED), resting)
 
     def knows(self, ticket: Ticket) -> bool:
         return ticket == self.state.holder or ticket in self._tickets

@@ -19,6 +19,7 @@ with workflow.unsafe.imports_passed_through():
     from membership.allow import check_allowed, check_line
     from membership.checks import Check
     from membership.endpoints import check_endpoints
+    from membership.etcd import Scope
     from membership.model import ClusterStatus
     from membership.preflight import check_join, check_remove, find_member
     from membership.preflight_replace import between_halves, check_replace
@@ -44,7 +45,7 @@ class PlanChange:
             name = request.cluster
             profile: ClusterProfile = await start(Looks.read_profile, name, ASK, f"read the profile of {name}")
             change = change_id(request.cluster, request.verb, request.subject)
-            look = LookOrder(request.cluster, uptimes=True, change=change, leaving=request.leaving)
+            look = LookOrder(request.cluster, scope=Scope(uptimes=True), change=change, leaving=request.leaving)
             what = f"look at {request.cluster}"
             before = await start(Looks.look_beforehand, look, GLANCE, what, profile.task_queue)
             facts = Facts(request.cluster, before.status.cluster_id, profile.policy, request.subject)

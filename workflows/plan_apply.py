@@ -14,6 +14,7 @@ with workflow.unsafe.imports_passed_through():
     from activities.desired import Desired
     from activities.looks import Looks
     from membership.checks import Check
+    from membership.etcd import Scope
     from messages.apply import ApplyPlan, ApplyRequest, Compare
     from messages.orders import LookOrder
     from messages.requests import apply_id
@@ -30,7 +31,7 @@ class PlanApply:
         name = request.cluster
         try:
             profile: ClusterProfile = await start(Looks.read_profile, name, ASK, f"read the profile of {name}")
-            compare = Compare(LookOrder(name, uptimes=True, change=apply_id(name)), request)
+            compare = Compare(LookOrder(name, scope=Scope(uptimes=True), change=apply_id(name)), request)
             comparison = await start(Desired.compare_members, compare, GLANCE, f"look at {name}", profile.task_queue)
         except ActivityError as error:
             stop = stop_of(error, "failed")

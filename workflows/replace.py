@@ -72,6 +72,8 @@ class Replacement(Change[ReplaceRequest]):
             status = await self._join(status)
         else:
             status = await self._join(status)
+            if not status.asked_all:
+                status = await self.look("look before the removal")
             status = await self._remove(status, returning=0)
         return self.end("replaced", status, verified=self._verified())
 

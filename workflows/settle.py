@@ -22,6 +22,7 @@ with workflow.unsafe.imports_passed_through():
     from activities.waits import Waits
     from membership.duration import format_duration
     from membership.errors import PermissionDenied
+    from membership.etcd import EFFECT, EVERYTHING, MEMBERS, Scope
     from membership.failures import Failure
     from membership.judgements import StepName
     from membership.model import ClusterStatus
@@ -46,11 +47,14 @@ class Step:
     waits_without_turn: bool = False
     #: The act takes a member out, which must not be asked for anything from then on.
     removes: bool = False
+    #: How much the look before the step asks, and the look that shows the effect of the act.
+    before: Scope = MEMBERS
+    after: Scope = MEMBERS
 
 
-ADD = Step("add", Acts.add_learner, "add", waits_without_turn=True)
-SYNC = Step("sync", wait=Waits.wait_for_sync)
-PROMOTE = Step("promote", Acts.promote_learner, "promote", wait=Waits.wait_for_sync)
+ADD = Step("add", Acts.add_learner, "add", waits_without_turn=True, after=EFFECT)
+SYNC = Step("sync", wait=Waits.wait_for_sync, before=EVERYTHING)
+PROMOTE = Step("promote", Acts.promote_learner, "promote", wait=Waits.wait_for_sync, before=EVERYTHING, after=EFFECT)
 ROLLBACK = Step("rollback", Acts.remove_learner, "remove", removes=True)
 CLEAR = Step("rollback", Acts.remove_learner, "remove of a learner left behind", removes=True)
 MOVE = Step("move", Acts.move_leader, "move leader")
@@ -93,7 +97,7 @@ async def settle(
         check_history(change)
         was_held = await change.interruptions.safe_point()
         if status is None or was_held:
-            status = await change.look(f"look before {step.what or step.name}")
+            status = await change.look(f"look before {step.what or step.name}", step.before)
         if before:
             status = await before(status)
         match change.cluster.judge(step.name, status):
@@ -185,7 +189,7 @@ async def _act_and_look(
         change.board.warn(f"the answer to {step.what} was lost on the way, but the member list shows its effect")
     if step.removes:
         cluster.avoid(status)
-    status = await cluster.look_after(step.what)
+    status = await cluster.look_after(step.what, step.after)
     if report.applied != "no" and not isinstance(cluster.judge(step.name, status), Done):
         # An effect that is in a log shows then, and needs no second call.
         status = await cluster.look_after_barrier(step.what)

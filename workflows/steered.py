@@ -18,7 +18,7 @@ with workflow.unsafe.imports_passed_through():
     from membership.model import Handover
     from messages.outcomes import Outcome
     from messages.requests import change_id
-    from messages.turns import Cancel, Claim, Ticket
+    from messages.turns import Ahead, Cancel, Claim, Ticket
     from messages.views import ChangeView
     from workflows.stop import Stop
 
@@ -77,6 +77,11 @@ class Steered:
     def line_is_full(self) -> None:
         if self._change:
             self._change.turn.note_full_line()
+
+    @workflow.signal(description="ClusterTurns says which changes are ahead of this one in line")
+    def ahead_in_line(self, ahead: Ahead) -> None:
+        if self._change:
+            self._change.turn.note_line(ahead)
 
     @workflow.update(description="Holds the change at its next safe point, until `resume` or a cancel")
     async def hold(self, by: str = "") -> ChangeView:

@@ -21,7 +21,7 @@ with workflow.unsafe.imports_passed_through():
     from membership.model import ClusterStatus
     from messages.orders import Beforehand
     from messages.requests import turns_id
-    from messages.turns import Claim, Ticket, TurnRequest, TurnsState
+    from messages.turns import Ahead, Claim, Ticket, TurnRequest, TurnsState
     from workflows.stop import Stop
 
 # A change in line waits for a signal, and checks this often that ClusterTurns runs to send it.
@@ -67,6 +67,11 @@ class Turn:
         """ClusterTurns may have turned this change away. ClusterTurns itself is asked whether that is so."""
         self._is_full = self.claim.state == "waits"
 
+    def note_line(self, ahead: Ahead) -> None:
+        """The changes ahead of this one, as ClusterTurns said once."""
+        if self.claim.state == "waits" and not self.is_new:
+            self._board.waits_for(_told(ahead))
+
     # ---- in line ----
 
     async def take(self, may_preempt: Callable[[], Awaitable[bool]] | None = None) -> None:
@@ -103,7 +108,7 @@ class Turn:
         ask = start(Turns.ask_turn, asking, ASK, self._named(f"ask for the turn to change {self._cluster}"))
         await workflow.wait_condition(lambda: ask.done() or self.is_new)
         if ask.done():
-            self._show_line(ask.result())
+            ask.result()
 
     async def _wait_for_news(self) -> None:
         try:
@@ -128,9 +133,6 @@ class Turn:
         hint = "ask again when fewer wait: `memberflow status` shows the line"
         raise Stop("refused", Failure.LINE_FULL, reason, hint)
 
-    def _show_line(self, state: TurnsState) -> None:
-        self._board.waits_for(_told(state, self._ticket))
-
     async def _step_aside(self) -> None:
         """
         The change must stop or be held: the changes behind it go first, and after a hold it asks again.
@@ -153,6 +155,12 @@ class Turn:
         self._board.waits_for(waits_for)
 
     # ---- with the turn ----
+
+    async def confirm(self) -> bool:
+        """Asks ClusterTurns alone whether it gave the turn to this change, where no look at the cluster is needed."""
+        why = self._named(f"whose turn is it to change {self._cluster}?")
+        state = await self._interruptions.interruptible(lambda: start(Turns.read_turns, self._cluster, ASK, why))
+        return self.learn(state)
 
     def learn(self, state: TurnsState) -> bool:
         """Takes the turns as they are since the turn was granted. Whether it was: a stranger can send a grant, too."""
@@ -230,10 +238,9 @@ class Turn:
         return f"{self._member}: {what}"
 
 
-def _told(state: TurnsState, ticket: Ticket) -> str:
+def _told(ahead: Ahead) -> str:
     """The changes ahead, for a person."""
-    if state.resting or state.rest_first:
+    if ahead.resting:
         return "its turn. The turns rest: a change that had the turn, or ClusterTurns itself, was ended from outside"
-    line = [t for t in (state.holder, *state.waiting) if t]
-    ahead = [t.workflow_id for t in (line[: line.index(ticket)] if ticket in line else line)]
-    return f"its turn behind {', '.join(ahead)}" if ahead else "its turn"
+    more = f" and {ahead.more} more" if ahead.more else ""
+    return f"its turn behind {', '.join(ahead.workflow_ids)}{more}" if ahead.workflow_ids else "its turn"

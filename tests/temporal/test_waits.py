@@ -53,10 +53,10 @@ class Timed(MemoryEtcd):
     def allow(self, name):
         return Allow()
 
-    def look(self, avoid=(), **more):
+    def look(self, avoid=(), *scope, **more):
         self.now += 1
         self.happens(self.now)
-        return super().look(avoid, **more)
+        return super().look(avoid, *scope, **more)
 
     def progress(self):
         self.now += 0.05 if self.peeks else 0

@@ -43,9 +43,9 @@ class Told(MemoryEtcd):
         assert avoid == ("a-url",)
         self._note("authenticate")
 
-    def look(self, avoid=(), **more):
+    def look(self, avoid=(), *scope, **more):
         self._note("look")
-        return super().look(avoid, **more)
+        return super().look(avoid, *scope, **more)
 
     def add_learner(self, peer_urls, deadline):
         self._note("add")

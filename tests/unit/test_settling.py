@@ -148,11 +148,11 @@ class Timed(MemoryEtcd):
         assert cluster_id == CLUSTER_ID
         return self
 
-    def look(self, avoid=(), *, uptimes=False, **more):
+    def look(self, avoid=(), *scope, **more):
         self.now += 0.5
         while self.script and self.script[0][0] <= self.now:
             self.script.pop(0)[1](self.cluster)
-        return super().look(avoid, uptimes=uptimes, **more)
+        return super().look(avoid, *scope, **more)
 
     def commit(self):
         super().commit()

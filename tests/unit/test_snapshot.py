@@ -37,9 +37,9 @@ class Saved(MemoryEtcd):
         assert name == "prod"
         return self
 
-    def look(self, avoid=(), **more):
+    def look(self, avoid=(), *scope, **more):
         self.avoided.append(avoid)
-        return super().look(avoid, **more)
+        return super().look(avoid, *scope, **more)
 
     def snapshot(self, avoid=()):
         self.avoided.append(avoid)

@@ -16,6 +16,7 @@ from typing import TypeVar
 
 from membership import errors as e
 from membership.credentials import Credentials
+from membership.etcd import EVERYTHING, Scope
 from membership.model import ClusterStatus, Member, MemberStatus, RaftProgress
 from membership.verdicts import quorum
 from membership.witness import PeerList, RaftView
@@ -72,6 +73,8 @@ class MemoryCluster:
     # The database, and the sizes of the pieces in which it is sent, the last one with all the rest.
     data: bytes = b"everything" * 100
     cuts: tuple[int, ...] = (600, 400)
+    # The voters that the last look showed.
+    seen: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         self.lock = RLock()
@@ -265,7 +268,9 @@ class MemoryEtcd:
     def credentials(self) -> Credentials:
         return Credentials()
 
-    def look(self, avoid: Collection[str] = (), *, uptimes: bool = False, hurry: float | None = None) -> ClusterStatus:
+    def look(
+        self, avoid: Collection[str] = (), scope: Scope = EVERYTHING, *, hurry: float | None = None
+    ) -> ClusterStatus:
         with self.cluster.lock:
             cluster = self.cluster
             if self.expected not in ("", cluster.cluster_id):
@@ -274,7 +279,11 @@ class MemoryEtcd:
             members = self.members()
             self.leader = cluster.leader
             asked = [m for m in cluster.members.values() if m.id not in avoid]
-            statuses = {m.id: self._status(m) for m in asked if m.alive and m.match and not m.mute}
+            narrow = not (scope.every_status or avoid) and all(_lives(cluster.members.get(i)) for i in cluster.seen)
+            unasked = cluster.seen - {cluster.leader} if narrow else set()
+            told = [m for m in asked if m.alive and m.match and not m.mute]
+            statuses = {m.id: self._status(m) for m in told if m.id not in unasked}
+            cluster.seen = {m.id for m in cluster.voters()}
             return ClusterStatus(
                 cluster_id=cluster.cluster_id,
                 leader=cluster.leader,
@@ -283,8 +292,9 @@ class MemoryEtcd:
                 statuses=statuses,
                 silent={m.id: "not alive" for m in members if m.id not in statuses},
                 readers=tuple(sorted(m.id for m in asked if m.alive and not m.is_learner)),
-                progress=self._progress(),
+                progress=self._progress() if scope.raft else {},
                 hung=tuple(m.id for m in asked if m.mute and m.name),
+                asked_all=not unasked,
             )
 
     def progress(self) -> dict[str, RaftProgress]:
@@ -368,3 +378,7 @@ class MemoryEtcd:
 
     def _state(self, member: Process) -> str:
         return "StateReplicate" if member.alive and member.match else "StateProbe"
+
+
+def _lives(member: Process | None) -> bool:
+    return member is not None and member.alive

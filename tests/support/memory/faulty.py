@@ -13,7 +13,7 @@ from typing import Any
 from membership import errors as e
 from membership.allow import Allow
 from membership.credentials import Credentials
-from membership.etcd import Etcd
+from membership.etcd import EVERYTHING, Etcd, Scope
 from membership.model import ClusterStatus, Member, RaftProgress
 from membership.policy import Policy
 from membership.witness import PeerList, RaftView
@@ -58,8 +58,10 @@ class FaultyEtcd:
     def credentials(self) -> Credentials:
         return self._etcd.credentials()
 
-    def look(self, avoid: Collection[str] = (), *, uptimes: bool = False, hurry: float | None = None) -> ClusterStatus:
-        return self._call("look", lambda: self._etcd.look(avoid, uptimes=uptimes, hurry=hurry))
+    def look(
+        self, avoid: Collection[str] = (), scope: Scope = EVERYTHING, *, hurry: float | None = None
+    ) -> ClusterStatus:
+        return self._call("look", lambda: self._etcd.look(avoid, scope, hurry=hurry))
 
     def members(self) -> tuple[Member, ...]:
         return self._call("members", self._etcd.members)

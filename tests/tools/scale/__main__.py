@@ -40,7 +40,8 @@ AT_ONCE = 50
 # Of the new members' peer URLs, where nothing listens.
 FIRST_PORT = 10000
 HEADS = (
-    *("joins", "all learners added, s", "worker CPU, %", "Temporal CPU, %", "worker MB", "Temporal MB"),
+    *("joins", "all learners added, s", "worker CPU till then, s", "Temporal CPU till then, s"),
+    *("worker CPU, %", "Temporal CPU, %", "worker MB", "Temporal MB"),
     *("worker threads", "worker files", "etcd requests/s", "Temporal requests/s", "events/h and join", "next acts, s"),
 )
 
@@ -105,14 +106,24 @@ class Scene:
 
         self.joins = list(await asyncio.gather(*(start(number) for number in range(count))))
 
-    async def moment(self) -> Moment:
-        histories = [(await handle.describe()).history_length for handle in self.sample]
+    def cpu(self) -> tuple[float, float]:
+        """Seconds of a core that the worker and Temporal have used so far."""
+        worker, temporal = self.usages()
+        return worker.cpu, temporal.cpu
+
+    def usages(self) -> tuple[Usage, Usage]:
+        """Of the worker and of Temporal."""
         assert self.worker.process
         assert self.server.process
+        return usage_of(self.worker.process.pid), usage_of(self.server.process.pid)
+
+    async def moment(self) -> Moment:
+        histories = [(await handle.describe()).history_length for handle in self.sample]
+        worker, temporal = self.usages()
         return Moment(
             at=time.monotonic(),
-            worker=usage_of(self.worker.process.pid),
-            temporal=usage_of(self.server.process.pid),
+            worker=worker,
+            temporal=temporal,
             etcd_requests=sum(self.etcd.requests.values()),
             temporal_requests=await asyncio.to_thread(self._requests),
             events=sum(histories) / len(histories),
@@ -144,13 +155,14 @@ async def measure(joins: int, options: argparse.Namespace, *, in_line: bool) -> 
     await scene.start()
     try:
         clusters = scene.etcd.clusters
-        began = time.monotonic()
+        began, before = time.monotonic(), scene.cpu()
         await scene.start_joins(joins)
         try:
             await until(lambda: all(cluster.added for cluster in clusters), "the learners")
             took = f"{time.monotonic() - began:.1f}"
         except TimeoutError:
             took = f"{sum(bool(cluster.added) for cluster in clusters)} after {PATIENCE}"
+        spent = [f"{after - was:.1f}" for was, after in zip(before, scene.cpu(), strict=True)]
         await asyncio.sleep(options.settle)
         first = await scene.moment()
         await asyncio.sleep(options.window)
@@ -158,6 +170,7 @@ async def measure(joins: int, options: argparse.Namespace, *, in_line: bool) -> 
         return [
             f"{joins} in line" if in_line else str(joins),
             took,
+            *spent,
             *rates(first, last, asked=len(scene.sample)),
             f"{await hand_over(scene):.2f}" if in_line else "-",
         ]
