@@ -52,6 +52,19 @@ async def events(*handles) -> list[int]:
     return [(await handle.describe()).history_length for handle in handles]
 
 
+async def settled_down(*handles) -> list[int]:
+    """Their numbers of events, once these stay the same and each change in line knows which changes are ahead."""
+    seen: list[list[int]] = [[]]
+
+    async def nothing_happens():
+        seen.append(await events(*handles))
+        told = [(await view(handle)).waits_for for handle in handles[2:]]
+        return seen[-1] == seen[-2] and all("behind" in text for text in told)
+
+    await until(nothing_happens, "nothing to happen any more")
+    return seen[-1]
+
+
 async def activities_done(handle) -> int:
     history = handle.fetch_history_events()
     return len([e async for e in history if e.HasField("activity_task_completed_event_attributes")])
@@ -70,8 +83,8 @@ async def test_a_change_that_waits_in_line_costs_nothing(temporal):
         waiters = [await made.join(f"etcd-{n}") for n in range(10, 20)]
         await in_line(made, 10)
         all_of_them = (temporal.get_workflow_handle(turns_id("quiet")), holder, *waiters)
-        await asyncio.sleep(1)  # the last word of each has come
-        before, _ = await events(*all_of_them), counting.queries.clear()
+        before = await settled_down(*all_of_them)
+        counting.queries.clear()
         await asyncio.sleep(WATCHED_FOR)
         assert await events(*all_of_them) == before
         assert not counting.queries
