@@ -17,7 +17,7 @@ from activities.counters import counted_look
 from activities.earlier_changes import read_record
 from activities.early_ends import named_failures
 from activities.heartbeat import beating
-from activities.temporal import Temporal
+from activities.temporal import PATIENT_DEADLINE, Temporal
 from membership.errors import (
     NO_ACCESS,
     ClusterUnreachable,
@@ -109,7 +109,7 @@ class Looks:
     def check_status_and_turns(self, look: LookOrder) -> Beforehand:
         """One look, and the turns: the situation of a change when it gets its turn."""
         with named_failures(), beating(LOOK_BEAT):
-            turns = self._temporal.call(self._temporal.turns_state(look.cluster))
+            turns = self._temporal.call(self._temporal.turns_state(look.cluster), PATIENT_DEADLINE)
             return Beforehand(self._look(self._connect(look), look), turns or TurnsState())
 
     @activity.defn(no_thread_cancel_exception=True)

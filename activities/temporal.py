@@ -15,7 +15,9 @@ from messages.turns import Ticket, TurnsState
 
 T = TypeVar("T")
 
+# Seconds for a question whose answer is wanted at once, and for a question that may stand behind many others.
 ASK_DEADLINE = 3.0
+PATIENT_DEADLINE = 10.0
 
 
 class Temporal:
@@ -25,9 +27,18 @@ class Temporal:
         self.client = client
         self._loop = asyncio.get_running_loop()
 
-    def call(self, question: Coroutine[Any, Any, T]) -> T:
-        """The answer to `question`, for a caller in a thread. Raises TimeoutError after ASK_DEADLINE seconds."""
-        return asyncio.run_coroutine_threadsafe(question, self._loop).result(ASK_DEADLINE)
+    def call(self, question: Coroutine[Any, Any, T], within: float = ASK_DEADLINE) -> T:
+        """
+        The answer to `question`, for a caller in a thread.
+
+        Raises TimeoutError after so many seconds, and then takes the question back: a busy Temporal has enough of them.
+        """
+        future = asyncio.run_coroutine_threadsafe(question, self._loop)
+        try:
+            return future.result(within)
+        except TimeoutError:
+            future.cancel()
+            raise
 
     def turns(self, cluster: str) -> WorkflowHandle[Any, Any]:
         return self.client.get_workflow_handle(turns_id(cluster))
