@@ -16,7 +16,7 @@ from client.exit_codes import CommandError
 from client.search_attributes import register
 from local.binary import find_etcd
 from local.deployment import RelayProcess, WorkerProcess, write_clusters_file
-from local.etcd_cluster import LocalFailure, LocalMember, bootstrap, stop_all
+from local.etcd_cluster import LocalFailure, LocalMember, bootstrap, kill_all
 from local.temporal_binary import find_temporal
 from local.temporal_server import DevServer
 from messages.requests import TASK_QUEUE
@@ -40,7 +40,7 @@ class DemoDeployment:
 
 
 async def set_up(folder: Path, ending: AsyncExitStack, say: Callable[[str], None]) -> DemoDeployment:
-    """Starts everything except the new member. `ending` stops it all."""
+    """Starts everything except the new member. `ending` kills it all: its data is thrown away, so it needs no care."""
     binary = await asyncio.to_thread(find_etcd, cache_dir(), say)
     say("1. Three etcd members start, each behind a relay that loses the first answer to a promote.")
     members = [LocalMember(name, binary, folder / name) for name in (*VOTERS, NEW)]
@@ -48,23 +48,26 @@ async def set_up(folder: Path, ending: AsyncExitStack, say: Callable[[str], None
     for member, relay in zip(members, relays, strict=True):
         ending.callback(relay.stop)
         member.advertised = relay.url
-    ending.callback(stop_all, members)
-    await _until(lambda: all(relay.is_ready() for relay in relays), "the relays do not come up")
-    await asyncio.to_thread(bootstrap, members[:3], "memberflow-demo")
+    ending.callback(kill_all, members)
     say("2. Temporal's dev server starts, and a memberflow worker: the only process that speaks to etcd.")
     await asyncio.to_thread(find_temporal, cache_dir(), say)
     server = DevServer(folder / "temporal")
-    ending.push_async_callback(server.stop)
-    client = await server.start(quiet_runtime())
+    ending.push_async_callback(server.throw_away)
+    client, _ = await asyncio.gather(server.start(quiet_runtime()), _start_cluster(members[:3], relays))
     await register(client)
     clusters = folder / "clusters.toml"
     write_clusters_file(clusters, CLUSTER, [m.advertised for m in members[:3]])
     worker = WorkerProcess(folder, server.address, clusters)
-    ending.callback(worker.stop)
+    ending.callback(worker.kill)
     worker.start()
     settings = Settings(TASK_QUEUE, clusters, {"target_host": server.address, "namespace": "default"})
     await until_polled(client, settings)
     return DemoDeployment(members, relays, server, settings, client, folder)
+
+
+async def _start_cluster(members: list[LocalMember], relays: list[RelayProcess]) -> None:
+    await _until(lambda: all(relay.is_ready() for relay in relays), "the relays do not come up")
+    await asyncio.to_thread(bootstrap, members, "memberflow-demo")
 
 
 async def until_polled(client: Client, settings: Settings) -> None:

@@ -82,6 +82,7 @@ class WorkerProcess:
             self.process.end(patience=30)
 
     def kill(self) -> None:
-        assert self.process
+        if self.process is None:
+            return
         self.process.send(signal.SIGKILL)
         self.process.wait(5)

@@ -97,14 +97,11 @@ class LocalMember:
             time.sleep(0.02)
 
 
-def stop_all(members: list[LocalMember]) -> None:
-    """Stops the members together. One after the other, the leader of the rest would look for a successor each time."""
+def kill_all(members: list[LocalMember]) -> None:
+    """Kills the members that were started."""
     for member in members:
         if member.process:
-            member.process.send(signal.SIGCONT)
-            member.process.send(signal.SIGTERM)
-    for member in members:
-        member.stop()
+            member.kill()
 
 
 def bootstrap(members: list[LocalMember], token: str) -> None:

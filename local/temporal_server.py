@@ -79,6 +79,13 @@ class DevServer:
         if self.process:
             self.process.end()
 
+    async def throw_away(self) -> None:
+        """Ends it without care for its data."""
+        if self.process:
+            self.kill()
+        else:
+            await self.stop()
+
     def kill(self) -> None:
         assert self.process
         self.process.send(signal.SIGKILL)
