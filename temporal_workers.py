@@ -19,6 +19,7 @@ from logs import BindActivity
 from messages.queues import waits_queue, watches_queue
 from messages.turns import ACT_DEADLINE
 from settings import Deployment, build_id
+from workflow_code import keep_workflow_code
 from workflows.arguments import OneArgument
 from workflows.register import WORKFLOWS, turns_of
 
@@ -26,6 +27,9 @@ from workflows.register import WORKFLOWS, turns_of
 WAIT_PLACES = 1000
 _SHORT_PLACES = 200
 _WATCH_PLACES = 10_000
+# Workflows that stay in memory, each of them about a megabyte. A change that waits, and its turns, do nothing for
+# hours, and are read again from their history where something happens.
+_KEPT_WORKFLOWS = 250
 # An act under way ends within this time after SIGTERM.
 GRACE = timedelta(seconds=ACT_DEADLINE + 4)
 
@@ -46,6 +50,7 @@ def make_workers(
     The first worker of `workflow_queue` also runs the workflows. A third one watches the holders of turns.
     `places`: the number of waits that run at once. `limits`: those of `Waits`, for tests.
     """
+    keep_workflow_code()
     temporal = Temporal(client)
     short = short_activities(clusters, temporal)
     workers = []
@@ -87,6 +92,7 @@ def _worker(
         activity_executor=ThreadPoolExecutor(places),
         interceptors=[BindActivity(), OneArgument()],
         max_concurrent_activities=places,
+        max_cached_workflows=_KEPT_WORKFLOWS,
         # A killed worker's change goes on within seconds of its restart.
         max_heartbeat_throttle_interval=timedelta(seconds=1),
         sticky_queue_schedule_to_start_timeout=timedelta(seconds=2),

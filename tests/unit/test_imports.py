@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[2]
 OURS = {
     *("activities", "cli", "client", "cluster_tables", "clusters", "console", "etcdapi", "file_states", "launchers"),
     *("local", "logs", "membership"),
-    *("messages", "monitoring", "settings", "temporal_workers", "worker", "workflows"),
+    *("messages", "monitoring", "settings", "temporal_workers", "worker", "workflow_code", "workflows"),
 }
 
 PURE = {"temporalio", "etcd3", "grpc", "structlog", "typer", "rich", "time", "random", "os"}
@@ -41,13 +41,14 @@ RULES = {
     "local": ({"client", "membership", "messages", "settings"}, {"etcd3", "grpc", "typer", "rich"}),
     "cli.py": ({"client", "console"}, {"etcd3", "grpc"}),
     "temporal_workers.py": (
-        {"activities", "logs", "messages", "settings", "workflows"},
+        {"activities", "logs", "messages", "settings", "workflow_code", "workflows"},
         {"etcd3", "grpc", "typer", "rich"},
     ),
     "monitoring": (
         {"activities", "client", "clusters", "etcdapi", "membership", "messages"},
         {"etcd3", "grpc", "typer", "rich"},
     ),
+    "workflow_code.py": (set(), {"etcd3", "grpc", "typer", "rich", "temporalio"}),
     "worker.py": (OURS - {"cli", "console", "local"}, {"typer", "rich", "grpc"}),
 }
 
