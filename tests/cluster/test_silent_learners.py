@@ -8,6 +8,7 @@ import shutil
 import pytest
 
 from etcdapi.relay import Fault
+from support.checks.puts import Puts
 from support.parts.lab import eventually
 from support.parts.relayed_cluster import raft_progress
 
@@ -40,6 +41,28 @@ def test_a_learner_that_hangs_and_follows_is_promoted(lab):
     end = join.wait()
     assert (end.code, end.answer["outcome"], end.answer["verified"]) == (0, "promoted", True), end
     assert len(cluster.sent("Alarm")) <= 6, "a witness costs raft entries"
+
+
+@pytest.mark.parametrize("leads", [True, False], ids=["leader", "follower"])
+def test_a_voter_killed_right_after_such_a_promote_costs_no_more_than_an_election(lab, leads):
+    """Of four voters three live, so every write needs the newcomer, for which only the witness spoke."""
+    cluster = lab.cluster()
+    cluster.fill(20)
+    new = cluster.new_member()
+    hang(cluster, new)
+    leader = cluster.leader()
+    victim = leader if leads else next(m for m in cluster.members[:3] if m is not leader)
+    cluster.relays[leader.name].inject(Fault("MemberPromote", "pass", answered=victim.kill))
+    with Puts(cluster) as puts:
+        join = cluster.join(new)
+        join.start_member()
+        eventually(lambda: victim.process.exit_code() is not None, "the promote, and the kill", 20, 0.05)
+        before = puts.count
+        eventually(lambda: puts.count > before + 25, "writes", 20, 0.05)
+        cluster.mend()
+        end = join.wait()
+    assert (end.code, end.answer["outcome"]) == (0, "promoted"), end
+    puts.check()
 
 
 def test_a_learner_that_hangs_is_not_promoted_where_it_would_be_needed(lab):
