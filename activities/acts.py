@@ -14,11 +14,11 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import replace
-from threading import Thread
 
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
+from activities.background import in_background
 from activities.clusters_file import Clusters
 from activities.counters import UNKNOWN, count_act, counted_look
 from activities.temporal import Temporal
@@ -145,7 +145,7 @@ class Acts:
             why = f"more than {SEND_WITHIN:.0f} s passed between the look and the call"
         if why:
             return not_sent(why, turn_lost=turn_lost)
-        report = self._watch_effect(etcd, _in_background(lambda: call(etcd, status)), effect, status.leader)
+        report = self._watch_effect(etcd, in_background(lambda: call(etcd, status), "etcd-call"), effect, status.leader)
         return replace(report, sent_to=status.leader) if report.sent else report
 
     def _last_look(self, etcd: Etcd, order: StepOrder) -> ClusterStatus:
@@ -189,17 +189,3 @@ def _report(error: MemberflowError) -> ActReport:
         return not_sent(str(error))  # no connection was made
     applied = error.applied if isinstance(error, EtcdError) else "maybe"
     return ActReport(sent=True, applied=applied, error=error.name, reason=str(error))
-
-
-def _in_background(call: Callable[[], object]) -> Future[object]:
-    """Runs `call` in a daemon thread: it does not keep the process from ending."""
-    future: Future[object] = Future()
-
-    def run() -> None:
-        try:
-            future.set_result(call())
-        except BaseException as error:  # noqa: BLE001  (the future's reader gets it)
-            future.set_exception(error)
-
-    Thread(target=run, daemon=True, name="etcd-call").start()
-    return future

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection
+from concurrent.futures import Future
 
 from temporalio import activity
 
+from activities.background import in_background
 from membership.allow import Allow
 from membership.errors import MemberflowError
 from membership.etcd import LOGS, Etcd, Scope
 from membership.model import ClusterStatus
-from membership.witness import Evidence, RaftView, accept, doubt, doubt_of_list, may_be_witnessed
+from membership.witness import Evidence, PeerList, RaftView, accept, doubt, doubt_of_list, may_be_witnessed
 
 # Seconds after which a learner's Status counts as hung where a witness may count for it.
-HURRY = 0.1
+HURRY = 0.05
 # Seconds for the learner to acknowledge an entry, and between two looks at the acknowledgement.
 ACKNOWLEDGED_WITHIN = 1.0
 LOOK_EVERY = 0.01
@@ -50,13 +52,18 @@ class WitnessedLooks:
         self._next = float("-inf")
         self._pause = FIRST_PAUSE
         self._patient_at: float | None = None
+        # The peer URLs of the member, where the last look found that its Status hangs.
+        self._hung_at: tuple[str, ...] = ()
 
     def look(self, etcd: Etcd, avoid: Collection[str]) -> ClusterStatus:
-        """A look, and the second witness where the member's Status hangs."""
-        status = self._witnessed(etcd, etcd.look(avoid, self._scope, hurry=HURRY))
+        """A look, and the second witness where the member's Status hangs. While it hangs, both are asked at once."""
+        urls = self._hung_at
+        beside = in_background(lambda: etcd.peer_list(urls), "peer-list") if urls else None
+        status = self._witnessed(etcd, etcd.look(avoid, self._scope, hurry=HURRY), beside)
         if self._member_id not in status.hung or self._member_id in status.witnessed:
-            self._patient_at = None
+            self._patient_at, self._hung_at = None, ()
             return status
+        self._hung_at = self._peer_urls(status)
         now = self._clock()
         self._patient_at = now + PATIENT_AFTER if self._patient_at is None else self._patient_at
         if now < self._patient_at:
@@ -71,11 +78,16 @@ class WitnessedLooks:
             return etcd.look(avoid, self._scope)
         return status
 
-    def _witnessed(self, etcd: Etcd, status: ClusterStatus) -> ClusterStatus:
+    def _peer_urls(self, status: ClusterStatus) -> tuple[str, ...]:
+        """The URLs at which the member's peer port may be asked, by the clusters file."""
+        member = status.member(self._member_id)
+        return member.peer_urls if member and self._allow().fits(member.peer_urls) else ()
+
+    def _witnessed(self, etcd: Etcd, status: ClusterStatus, beside: Future[PeerList] | None = None) -> ClusterStatus:
         if not may_be_witnessed(status, self._member_id, self._max_lag) or self._clock() < self._next:
             return status
         try:
-            evidence = self._gather(etcd, status)
+            evidence = self._gather(etcd, status, beside)
         except MemberflowError as error:
             activity.logger.debug("no second witness for %s: %s", self._member_id, error)
             return status
@@ -83,12 +95,12 @@ class WitnessedLooks:
             return status
         return accept(status, self._member_id, evidence)
 
-    def _gather(self, etcd: Etcd, status: ClusterStatus) -> Evidence | None:
+    def _gather(self, etcd: Etcd, status: ClusterStatus, beside: Future[PeerList] | None) -> Evidence | None:
         """The peer port's answer shows that the data is restored. Raft, asked after it, shows that the member lives."""
-        member = status.member(self._member_id)
-        if member is None or not self._allow().fits(member.peer_urls):
+        urls = self._peer_urls(status)
+        if not urls:
             return None
-        told = etcd.peer_list(member.peer_urls)
+        told = beside.result() if beside else etcd.peer_list(urls)
         if doubt_of_list(status, self._member_id, told):
             return None
         self._next = self._clock() + self._pause
