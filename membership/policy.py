@@ -9,6 +9,9 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from membership.duration import Duration, parse_duration
 
+# What a change is tried for in this time fits into the history of one workflow (`workflows.pauses`).
+LONGEST = parse_duration("365d")
+
 
 class Policy(BaseModel):
     """How safe a cluster's operator wants its changes to be. Read once per change and kept in its history."""
@@ -18,23 +21,25 @@ class Policy(BaseModel):
     min_voters: int = Field(3, ge=1, description="a removal that leaves fewer voters is refused")
     min_spare: int = Field(1, ge=0, description="spare (live voters minus quorum) that a change must leave")
     start_timeout: Duration = Field(
-        parse_duration("10m"), description="longest time from the add until the new member starts"
+        parse_duration("10m"), le=LONGEST, description="longest time from the add until the new member starts"
     )
     stall_timeout: Duration = Field(
-        parse_duration("5m"), description="longest time without progress in a sync that can be observed"
+        parse_duration("5m"), le=LONGEST, description="longest time without progress in a sync that can be observed"
     )
     join_timeout: Duration = Field(
-        parse_duration("2h"), description="longest time for a join or a removal, from its first turn on"
+        parse_duration("2h"), le=LONGEST, description="longest time for a join or a removal, from its first turn on"
     )
     max_lag_entries: int = Field(
         100, ge=0, description="a learner that lacks at most so many raft entries has caught up"
     )
     foreign_learner_timeout: Duration = Field(
         parse_duration("30m"),
+        le=LONGEST,
         description="longest wait for a learner from outside memberflow to leave the learner slot",
     )
     settle_timeout: Duration = Field(
         parse_duration("10m"),
+        le=LONGEST,
         description="longest wait for a silent member that was sent a call, before a change goes back or fails",
     )
     on_failure: Literal["rollback", "hold"] = Field(

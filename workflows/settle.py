@@ -15,6 +15,7 @@ from temporalio import workflow
 
 from workflows.change import Change
 from workflows.cluster import ActOf, WaitOf
+from workflows.pauses import pause_after
 
 with workflow.unsafe.imports_passed_through():
     from activities.acts import Acts
@@ -60,14 +61,9 @@ CLEAR = Step("rollback", Acts.remove_learner, "remove of a learner left behind",
 MOVE = Step("move", Acts.move_leader, "move leader")
 REMOVE = Step("remove", Acts.remove_member, "remove", removes=True)
 
-# Seconds before another attempt, by the name of the error. Each further pause is longer by half.
-_PAUSES = {"NotSent": 0.5, "LearnerNotReady": 0.5, "Unhealthy": 2.0, "TooManyLearners": 5.0}
-_PAUSE = 1.0
-_LONGEST_PAUSE = 300.0
-_LONGEST_AFTER = 20
 # Shares of Temporal's limits for a workflow's history, at which a change gives up, and at which its way back does.
-_EVENTS, _BYTES = 51_200, 50 * 2**20
-_FORWARD, _BACK = 0.4, 0.8
+EVENTS, _BYTES = 51_200, 50 * 2**20
+FORWARD, _BACK = 0.4, 0.8
 
 # Seconds before another look at a refusal: right after an election a live member may not follow yet.
 _DOUBTS = (1.0, 2.0, 4.0, 8.0)
@@ -92,7 +88,7 @@ async def settle(
     Raises Stop when the step is refused, or the change interrupted. No act is under way then, and the effect of the
     last act is known.
     """
-    refusals = Refusals(change)
+    refusals, tries = Refusals(change), Tries()
     while True:
         check_history(change)
         was_held = await change.interruptions.safe_point()
@@ -110,7 +106,7 @@ async def settle(
                 status = await _wait(change, step, wait, launch)
             case Ready():
                 # An act that took effect is never called interrupted: no safe point lies between act and effect.
-                if effect := await _act(change, step, status):
+                if effect := await _act(change, step, status, tries):
                     return effect
                 status = None
 
@@ -118,8 +114,8 @@ async def settle(
 def check_history(change: Change[Any]) -> None:
     """Raises Stop before Temporal would end the change for its long history, without its way back."""
     info = workflow.info()
-    used = max(info.get_current_history_length() / _EVENTS, info.get_current_history_size() / _BYTES)
-    if used > (_BACK if change.interruptions.unstoppable else _FORWARD):
+    used = max(info.get_current_history_length() / EVENTS, info.get_current_history_size() / _BYTES)
+    if used > (_BACK if change.interruptions.unstoppable else FORWARD):
         reason = f"the change has tried for too long ({info.get_current_history_length()} events in its history)"
         raise Stop("failed", Failure.TOO_MANY_ATTEMPTS, reason, "look at its last attempts, then run it again")
 
@@ -162,7 +158,7 @@ async def verify(change: Change[Any], step: StepName, status: ClusterStatus, why
     return status, True
 
 
-async def _act(change: Change[Any], step: Step, status: ClusterStatus) -> ClusterStatus | None:
+async def _act(change: Change[Any], step: Step, status: ClusterStatus, tries: Tries) -> ClusterStatus | None:
     """Acts once: the look that shows the effect, or None when it is time to look and judge again."""
     report, ended, status = await _act_and_look(change, step, status)
     if isinstance(change.cluster.judge(step.name, status), Done):
@@ -172,7 +168,8 @@ async def _act(change: Change[Any], step: Step, status: ClusterStatus) -> Cluste
     if report.turn_lost:
         await change.turn.take()
     else:
-        await _pause(change, step, _NoEffect(report, ended, len(change.cluster.reports[step.what]) - 1))
+        tries.count(ended)
+        await _pause(change, step, report, tries)
     return None
 
 
@@ -230,24 +227,25 @@ async def _lets_others_go(change: Change[Any]) -> bool:
     return True
 
 
-@dataclass(frozen=True)
-class _NoEffect:
-    """An act without effect."""
+class Tries:
+    """The attempts at one step that had no effect."""
 
-    report: ActReport
-    #: The workflow's time.
-    ended: float
-    #: How many acts of this step there were before it.
-    before: int
+    def __init__(self) -> None:
+        self.attempts = 0
+        #: The workflow's times at which the first and the last of them ended.
+        self.first = self.last = 0.0
+
+    def count(self, ended: float) -> None:
+        self.attempts += 1
+        self.first, self.last = self.first or ended, ended
 
 
-async def _pause(change: Change[Any], step: Step, act: _NoEffect) -> None:
+async def _pause(change: Change[Any], step: Step, report: ActReport, tries: Tries) -> None:
     """The time of the looks after the act counts. Others go first where the cluster itself must recover."""
-    report = act.report
-    seconds = min(_LONGEST_PAUSE, _PAUSES.get(report.error, _PAUSE) * 1.5 ** min(act.before, _LONGEST_AFTER))
-    others_first = step.waits_without_turn and act.before > 0 and report.error in ("Unhealthy", "TooManyLearners")
+    seconds = pause_after(report.error, tries.attempts, tries.last - tries.first)
+    others_first = step.waits_without_turn and tries.attempts > 1 and report.error in ("Unhealthy", "TooManyLearners")
     others_first = others_first and await _lets_others_go(change)
     why = f"{seconds:.1f} s before another {step.what}: {report.reason or 'no effect seen'}"
-    await change.interruptions.pause(act.ended + seconds, why)
+    await change.interruptions.pause(tries.last + seconds, why)
     if others_first:
         await change.turn.take()

@@ -96,6 +96,10 @@ def worker(tmp_path):
             "clusters.prod.policy.start_timeout: 'soon' is not a duration: write it like",
         ),
         ("policy.join_timeout = 10", "clusters.prod.policy.join_timeout: 10 is not a duration: write it like"),
+        (
+            'policy.join_timeout = "400d"',
+            "clusters.prod.policy.join_timeout: Input should be less than or equal to 365 days",
+        ),
         ('policy.on_failure = "retry"', "clusters.prod.policy.on_failure: Input should be 'rollback' or 'hold'"),
         ("policy.min_spare = -1", "clusters.prod.policy.min_spare: Input should be greater than or equal to 0"),
         ("policy.min_voters = 0", "clusters.prod.policy.min_voters: Input should be greater than or equal to 1"),
