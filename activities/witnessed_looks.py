@@ -101,6 +101,8 @@ class WitnessedLooks:
         if not urls:
             return None
         told = beside.result() if beside else etcd.peer_list(urls)
+        if beside and doubt_of_list(status, self._member_id, told):
+            told = etcd.peer_list(urls)  # it may have restored its data since the question
         if doubt_of_list(status, self._member_id, told):
             return None
         self._next = self._clock() + self._pause
