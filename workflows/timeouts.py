@@ -9,6 +9,8 @@ from typing import Any, TypeVar, overload
 from temporalio import workflow
 from temporalio.common import RetryPolicy
 
+from workflows.results import RESULTS  # noqa: F401  (so every workflow that starts an activity can read its result)
+
 with workflow.unsafe.imports_passed_through():
     from messages.turns import ACT_DEADLINE
 

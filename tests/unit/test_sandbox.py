@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import is_dataclass
+from typing import Any, cast, get_args, get_type_hints
 
 from temporalio import workflow
 from temporalio.worker import Replayer
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
+from activities.register import short_activities, waits, watches
+from activities.temporal import Temporal
 from workflows.register import WORKFLOWS, turns_of
+from workflows.results import RESULTS
 
 OWN_PACKAGE = "workflows."
 
@@ -33,3 +38,24 @@ async def test_nothing_is_imported_into_the_sandbox_by_accident():
     foreign = [text for text in named if OWN_PACKAGE not in text]
     assert not foreign, foreign
     assert named, "the policy warned of nothing at all: this test sees nothing"
+
+
+def data_classes(hint):
+    """The dataclasses in a type, and in the fields of these."""
+    for part in (hint, *get_args(hint)):
+        if isinstance(part, type) and is_dataclass(part):
+            yield part
+            for field in get_type_hints(part).values():
+                yield from data_classes(field)
+        elif part is not hint:
+            yield from data_classes(part)
+
+
+async def test_every_result_of_an_activity_can_be_read_in_the_sandbox():
+    """Pydantic looks the names in its fields up in their module, which the sandbox must have imported."""
+    temporal = Temporal(cast("Any", None))
+    clusters = cast("Any", None)
+    activities = [*short_activities(clusters, temporal), *waits(clusters, temporal), *watches(clusters, temporal)]
+    found = {each.__module__ for a in activities for each in data_classes(get_type_hints(a).get("return"))}
+    assert {"membership.model", "messages.turns"} <= found
+    assert not found - {each.__module__ for each in RESULTS}, "workflows/results.py must import these"
