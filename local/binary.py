@@ -9,6 +9,7 @@ import os
 import platform
 import re
 import shutil
+import stat
 import subprocess
 import tarfile
 import tempfile
@@ -77,9 +78,21 @@ def _on_path() -> Path:
 
 
 def _cached(target: Path) -> Path:
-    if not target.exists():
-        raise _Unavailable(f"cache: no {target}")
+    """The cached binary, if it is the file that was put there, and no other user can change it."""
+    try:
+        content, mode = target.read_bytes(), target.stat().st_mode
+        wanted = _checksum_file(target).read_text().strip()
+    except OSError as error:
+        raise _Unavailable(f"cache: no {Path(error.filename or target)}") from error
+    if mode & (stat.S_IWGRP | stat.S_IWOTH):
+        raise _Unavailable(f"cache: other users may change {target}")
+    if hashlib.sha256(content).hexdigest() != wanted:
+        raise _Unavailable(f"cache: {target} has changed since it was put there")
     return target
+
+
+def _checksum_file(target: Path) -> Path:
+    return target.with_name(f"{target.name}.sha256")
 
 
 def _download(target: Path, pinned: dict[str, object], releases: str, say: Say) -> Path:
@@ -140,10 +153,15 @@ def _go() -> list[str]:
 
 
 def _install(target: Path, content: bytes) -> Path:
-    """Puts the binary in place in one step, so that no process ever runs half of it."""
+    """Puts the binary in place in one step, so that no process ever runs half of it, and then its checksum."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(dir=target.parent, delete=False) as file:
-        file.write(content)
-    Path(file.name).chmod(0o755)
-    os.replace(file.name, target)
+    _put(target, content, 0o755)
+    _put(_checksum_file(target), hashlib.sha256(content).hexdigest().encode(), 0o644)
     return target
+
+
+def _put(path: Path, content: bytes, mode: int) -> None:
+    with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
+        file.write(content)
+    Path(file.name).chmod(mode)
+    os.replace(file.name, path)

@@ -52,6 +52,7 @@ class Ways:
         self.bin = folder / "bin"
         self.cache = folder / "cache"
         self.cached = self.cache / f"etcd-{VERSION}"
+        self.checksum = self.cache / f"etcd-{VERSION}.sha256"
         self.module = folder / "module"
         self.module.mkdir()
         self.site = folder / "site"
@@ -59,6 +60,11 @@ class Ways:
         self.releases = f"http://127.0.0.1:{free_port()}"
         self.said = []
         self.pin({})
+
+    def put_in_cache(self):
+        """A binary, and the checksum from the time when it was put there."""
+        content = script(self.cached, "").read_bytes()
+        self.checksum.write_text(hashlib.sha256(content).hexdigest())
 
     def pin(self, archives):
         (self.module / "version.json").write_text(json.dumps({"version": VERSION, "archives": archives}))
@@ -118,7 +124,7 @@ def online(ways):
 def test_an_etcd_on_path_comes_first(ways, version):
     """Of 3.5 and later, by number and not by text; even when a copy is in the cache."""
     own = script(ways.bin / "etcd", f"echo 'etcd Version: {version}'")
-    script(ways.cached, "")
+    ways.put_in_cache()
     assert own == ways.find()
     assert ways.said == []
 
@@ -128,7 +134,7 @@ def test_an_older_one_on_path_is_passed_over(ways, answer):
     """For the next way; when there is none, the error says which one was too old."""
     old = script(ways.bin / "etcd", f"echo '{answer}'")
     assert f"PATH: {old} is older than 3.5" in ways.refusal()
-    script(ways.cached, "")
+    ways.put_in_cache()
     assert ways.find() == ways.cached
 
 
@@ -136,7 +142,7 @@ def test_an_etcd_on_path_that_cannot_run_is_passed_over(ways):
     """Of another machine's kind, for instance."""
     script(ways.bin / "etcd", "").write_bytes(b"\x7fELF of another machine")
     assert f"PATH: {ways.bin / 'etcd'} does not run" in ways.refusal()
-    script(ways.cached, "")
+    ways.put_in_cache()
     assert ways.find() == ways.cached
 
 
@@ -145,9 +151,22 @@ def test_a_cached_copy_needs_no_network(ways):
     script(ways.cache / "etcd-3.0.0", "")
     assert f"cache: no {ways.cached}" in ways.refusal()
     ways.said.clear()
-    script(ways.cached, "")
+    ways.put_in_cache()
     assert ways.find() == ways.cached
     assert ways.said == []
+
+
+def test_a_cached_copy_that_is_another_file_by_now(ways):
+    """It is not run: neither after a change, nor without a checksum, nor where other users may change it."""
+    ways.put_in_cache()
+    ways.cached.write_text("#!/bin/sh\necho changed\n")
+    assert "has changed since it was put there" in ways.refusal()
+    ways.put_in_cache()
+    ways.cached.chmod(0o775)
+    assert f"cache: other users may change {ways.cached}" in ways.refusal()
+    ways.put_in_cache()
+    ways.checksum.unlink()
+    assert f"cache: no {ways.checksum}" in ways.refusal()
 
 
 def test_the_release_archive_is_downloaded_once(online):
@@ -157,7 +176,7 @@ def test_the_release_archive_is_downloaded_once(online):
     assert online.cached.read_bytes() == ETCD
     assert online.cached.stat().st_mode & 0o777 == 0o755
     assert [said.startswith(f"downloading {online.releases}/v{VERSION}/etcd-v") for said in online.said] == [True]
-    assert list(online.cache.iterdir()) == [online.cached]
+    assert sorted(online.cache.iterdir()) == [online.cached, online.checksum]
     online.releases = "http://nobody.invalid"
     assert online.find() == online.cached
     assert len(online.said) == 1
