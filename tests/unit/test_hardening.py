@@ -11,7 +11,10 @@ from urllib.parse import urlsplit
 
 import yaml
 
-DEPLOY = Path(__file__).parents[2] / "deploy"
+ROOT = Path(__file__).parents[2]
+DEPLOY = ROOT / "deploy"
+LOCK = tomllib.loads((ROOT / "uv.lock").read_text())
+TOOLS = (DEPLOY / "uv.txt", DEPLOY / "shiv.txt", ROOT / "local" / "etcd" / "go.txt")
 COMPOSE = yaml.safe_load((DEPLOY / "compose.yaml").read_text())
 KUBERNETES = {entry["kind"]: entry for entry in yaml.safe_load_all((DEPLOY / "kubernetes.yaml").read_text())}
 DEPLOYMENT = KUBERNETES["Deployment"]
@@ -126,3 +129,27 @@ def test_no_image_is_the_latest_one():
     assert images
     for image in images:
         assert re.search(r"@sha256:[0-9a-f]{64}$|:v?\d+(\.\d+)+(-\w+)?$", image), image
+
+
+# ---- dependencies ----
+
+
+def test_no_dependency_is_younger_than_a_week_when_it_is_locked():
+    """A release that an attacker made is usually found by then; `uv lock` takes the rule from pyproject.toml."""
+    assert tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["uv"]["exclude-newer"] == "7 days"
+    assert LOCK["options"]["exclude-newer-span"] == "P7D"
+
+
+def test_everything_that_is_installed_has_a_hash():
+    """The dependencies in the lock, and the tools that install, build and pack."""
+    others = [package for package in LOCK["package"] if "registry" in package["source"]]
+    assert others
+    for package in others:
+        files = [*package.get("wheels", []), *([package["sdist"]] if "sdist" in package else [])]
+        assert files, package["name"]
+        assert all(file["hash"].startswith("sha256:") for file in files), package["name"]
+    for tool in TOOLS:
+        lines = tool.read_text().replace("\\\n", " ").splitlines()
+        pinned = [line for line in lines if line and not line.startswith("#")]
+        assert pinned, tool
+        assert all(re.match(r"[\w.-]+==\S+ .*--hash=sha256:[0-9a-f]{64}", line) for line in pinned), tool
