@@ -63,7 +63,7 @@ class Scene:
     """So many fake clusters, a Temporal server and a worker of their own; `joins` are under way."""
 
     def __init__(self, clusters: int) -> None:
-        self.folder = Path(tempfile.mkdtemp(prefix="memberflow-scale-"))
+        self.folder = Path(tempfile.mkdtemp(prefix="memberflow-scale-", dir=in_memory()))
         self.etcd = FakeEtcd(clusters)
         self._metrics = free_port()
         self.server = DevServer(self.folder, persistent=True, extra_args=("--metrics-port", str(self._metrics)))
@@ -203,6 +203,11 @@ async def hand_over(scene: Scene) -> float:
     await head.cancel()
     await until(lambda: len(cluster.added) == 2, "the next add")
     return cluster.added[1] - cluster.removed[0]
+
+
+def in_memory() -> str | None:
+    """A folder without a disk behind it, where there is one: Temporal's SQLite waits for the disk at each event."""
+    return "/dev/shm" if Path("/dev/shm").is_dir() else None
 
 
 def raise_the_limit_of_files() -> None:
