@@ -2,20 +2,17 @@
 A relay in front of one etcd member that can spoil calls: lose an answer, refuse, delay.
 
 It passes gRPC and plain HTTP through on one port. It records every gRPC call, and every plain HTTP request that it
-refused. The demo and the tests put it between the worker and etcd. `python -m etcdapi.relay` runs a relay and prints
-a JSON line per call.
+refused. The demo and the tests put it between the worker and etcd. `relay_process.py` runs a relay as
+a process.
 """
 
 from __future__ import annotations
 
-import argparse
 import asyncio
-import json
 import re
-import sys
 import time
 from collections.abc import Awaitable, Callable, Coroutine
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from functools import partial
 from threading import Lock, Thread
 from typing import Any, TypeVar
@@ -256,26 +253,3 @@ async def _pipe(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, firs
         pass
     finally:
         writer.close()
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--port", type=int, required=True, help="loopback port to listen on")
-    parser.add_argument("--upstream", type=int, required=True, help="the member's client port")
-    parser.add_argument("--lose", default="", metavar="METHOD", help="lose the first answer to this method")
-    options = parser.parse_args()
-
-    def tell(call: Call) -> None:
-        print(json.dumps(asdict(call)), flush=True)
-
-    relay = Relay(options.port, options.upstream, on_call=tell)
-    if options.lose:
-        relay.inject(Fault(options.lose, "lose"))
-    relay.start()
-    print(json.dumps({"ready": options.port}), flush=True)
-    sys.stdin.read()
-    relay.stop()
-
-
-if __name__ == "__main__":
-    main()

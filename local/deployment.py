@@ -18,7 +18,7 @@ class RelayProcess:
     def __init__(self, upstream: int, lose: str, folder: Path) -> None:
         self.port = free_port()
         self._seen = folder / f"relay-{self.port}.jsonl"
-        command = [sys.executable, "-m", "etcdapi.relay", f"--port={self.port}", f"--upstream={upstream}"]
+        command = [sys.executable, "-m", "etcdapi.relay_process", f"--port={self.port}", f"--upstream={upstream}"]
         with self._seen.open("wb") as out:
             self._process = subprocess.Popen(
                 [*command, f"--lose={lose}"], stdin=subprocess.PIPE, stdout=out, start_new_session=True
