@@ -33,7 +33,7 @@ def _check_domain(value: str) -> str:
     name = value.lower().removesuffix(".")
     address = find_address(f"http://{name}:1")
     if address is None or address.ip:
-        raise ValueError(f"{value!r} is no domain; write it like example.com, without the name of the SRV record")
+        raise ValueError(f"{value!r} is not a domain: write it like example.com, without the name of the SRV record")
     return name
 
 
@@ -154,7 +154,7 @@ def same_endpoints(clusters: dict[str, ClusterTable]) -> dict[str, str]:
     domains: dict[str, str] = {}
     for name, table in clusters.items():
         if table.discovery_srv and (owner := domains.setdefault(table.discovery_srv, name)) != name:
-            told = f"{table.discovery_srv} is that of cluster {owner}, too; give an etcd cluster one name"
+            told = f"{table.discovery_srv} is that of cluster {owner}, too: give an etcd cluster one name"
             refused[name] = f"clusters.{name}.discovery_srv: {told}"
         for url in table.endpoints:
             owner = owners.setdefault(parse_url(url).place, name)

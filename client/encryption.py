@@ -1,5 +1,5 @@
 """
-Encrypts what Temporal keeps: every payload, and the messages and stack traces of failures.
+Encrypts the data that Temporal keeps: every payload, and the messages and stack traces of failures.
 
 Temporal itself has to read names of workflows, activities, signals and failures, workflow IDs, search attributes, and
 the reasons of cancels and terminations. These stay plain.
@@ -68,7 +68,7 @@ class Encryption(PayloadCodec):
         for key in self._keys:
             if key.id == wanted:
                 if key.check.encode() != payload.metadata.get(_KEY_CHECK):
-                    raise MissingKey(f"a payload is encrypted with another key of the ID {wanted!r} than the one here")
+                    raise MissingKey(f"a payload is encrypted with another key of the ID {wanted!r} than the key here")
                 return key
         here = ", ".join(key.id for key in self._keys) or "none"
         raise MissingKey(f"a payload is encrypted with the key {wanted!r}, which is not here (here: {here})")

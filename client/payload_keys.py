@@ -45,7 +45,7 @@ def read_keys(paths: Sequence[Path]) -> tuple[PayloadKey, ...]:
     for path in paths:
         key = _read_key(path)
         if key.id in keys:
-            raise InvalidConfiguration(f"{VARIABLE}: two files have the key ID {key.id!r}; give each key its own name")
+            raise InvalidConfiguration(f"{VARIABLE}: two files have the key ID {key.id!r}: give each key its own name")
         keys[key.id] = key
     return tuple(keys.values())
 

@@ -23,11 +23,11 @@ def codec(
     ] = "127.0.0.1:8234",
     ui: Annotated[
         list[str] | None,
-        typer.Option("--ui", metavar="URL", help="Temporal UI whose pages may ask; repeatable (default: none)."),
+        typer.Option("--ui", metavar="URL", help="Temporal UI whose pages may ask (repeatable, default: none)."),
     ] = None,
     token_file: Annotated[
         Path | None,
-        typer.Option("--token-file", help="File with the bearer token of every caller; required beyond loopback."),
+        typer.Option("--token-file", help="File with the bearer token of every caller, required beyond loopback."),
     ] = None,
 ) -> None:
     """

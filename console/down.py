@@ -10,7 +10,7 @@ from console.up import Folder
 @app.command(rich_help_panel=SET_UP, epilog=examples("memberflow down"))
 def down(folder: Folder = None, output: Output = None, json: Json = False) -> None:
     """
-    Stop what `memberflow up` started on this machine. The data is kept.
+    Stop Temporal and the worker that `memberflow up` started on this machine. The data is kept.
 
     A change that runs waits, and goes on with the next `memberflow up`.
     """
@@ -24,4 +24,4 @@ def down(folder: Folder = None, output: Output = None, json: Json = False) -> No
     for name in ("worker", "temporal"):
         stopped = state.end_leftover(name) or stopped
     if not print_answer({"folder": str(state.path), "stopped": stopped}):
-        say("stopped; the data is kept" if stopped else f"nothing runs in {state.path}")
+        say("stopped, and the data is kept" if stopped else f"nothing runs in {state.path}")

@@ -36,7 +36,7 @@ def up(
     ui_port: UiPort = 8233,
     folder: Folder = None,
     detach: Annotated[
-        bool, typer.Option("--detach", "-d", help="Return when everything answers; `memberflow down` stops it.")
+        bool, typer.Option("--detach", "-d", help="Return when everything answers. `memberflow down` stops it.")
     ] = False,
     print_unit: Annotated[
         bool, typer.Option("--print-unit", help="Print a systemd user unit that runs this, and start nothing.")
@@ -77,7 +77,7 @@ async def _up(command: UpCommand) -> int:
         try:
             await keeper.run(_tell)
         except asyncio.CancelledError:
-            say("stopped; the data is kept for the next `memberflow up`")
+            say("stopped, and the data is kept for the next `memberflow up`")
     return DONE
 
 
@@ -104,12 +104,12 @@ async def _detach(command: UpCommand) -> int:
 
 
 async def _attach(command: UpCommand, folder: StateFolder) -> int:
-    """Tells what runs already. Raises CommandError with USAGE when it was started with other options."""
+    """Prints the processes that run already. Raises CommandError with USAGE when it was started with other options."""
     from client.exit_codes import DONE, FAILED, USAGE, CommandError
 
     running = await _until_up(folder)
     if running is None:
-        raise CommandError(FAILED, f"another `memberflow up` has just ended; its log is in {folder.path}")
+        raise CommandError(FAILED, f"another `memberflow up` has just ended. Its log is in {folder.path}")
     if different := command.differences(running):
         text = f"`memberflow up` runs already with other options: {'; '.join(different)}"
         raise CommandError(USAGE, text, "stop it with `memberflow down`, or use another --folder and other ports")
@@ -119,7 +119,7 @@ async def _attach(command: UpCommand, folder: StateFolder) -> int:
 
 
 async def _until_up(folder: StateFolder, child: object = None) -> Running | None:
-    """What runs, once it answers. None when the process ended before, or nothing answered for two minutes."""
+    """The running processes, once they answer. None when the process has ended, or is silent for two minutes."""
     import asyncio
     import time
 
@@ -142,7 +142,7 @@ def _tell(running: Running) -> None:
     if print_answer(asdict(running)):
         return
     say(f"Temporal and a worker run for {running.clusters_file}.")
-    say(f"Temporal's UI: {running.ui}; logs are in {running.folder}")
+    say(f"Temporal's UI: {running.ui}. Logs are in {running.folder}")
     if running.address != "127.0.0.1:7233":
         say(f"Other commands need: export TEMPORAL_ADDRESS={running.address}")
     say("Try `memberflow doctor`.")

@@ -65,7 +65,7 @@ class Discovery:
             if last is None:
                 raise
             if str(error) != last.problem:
-                _log.error("%s; the last good answer is used: %s", error, ", ".join(last.urls))
+                _log.error("%s, and the last good answer is used: %s", error, ", ".join(last.urls))
             found = _Found(last.urls, time.monotonic(), str(error))
         with self._lock:
             self._found[name] = found

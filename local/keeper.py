@@ -165,7 +165,7 @@ def check_ports(*ports: int) -> None:
                 raise CommandError(
                     USAGE,
                     f"port {port} of this machine cannot be used: {error.strerror}",
-                    "choose others with --port and --ui-port; if a Temporal runs there, `memberflow worker` can use it",
+                    "choose others with --port and --ui-port. If a Temporal runs there, `memberflow worker` can use it",
                 ) from error
 
 

@@ -25,7 +25,7 @@ _LOG_BYTES = 10_000_000
 class NoFolder(MemberflowError):
     """The folder cannot be written."""
 
-    hint = "name another one with --folder or XDG_STATE_HOME; the home itself may be read-only then"
+    hint = "name another folder with --folder or XDG_STATE_HOME (the home itself may be read-only then)"
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ class StateFolder:
 
     @contextmanager
     def watching(self) -> Iterator[bool]:
-        """Makes this process the one that watches over the folder. Yields false when another process does."""
+        """Lets this process watch over the folder. Yields false when another process does."""
         lock = self._take("up")
         if lock is None:
             yield False

@@ -51,7 +51,7 @@ def find_temporal(cache: Path, say: Say = lambda _: None, python: str = sys.exec
             return way()
         except _Unavailable as reason:
             closed.append(f"  - {reason}")
-    raise NoTemporal("no Temporal server; tried:\n" + "\n".join(closed))
+    raise NoTemporal("no Temporal server was found. Tried:\n" + "\n".join(closed))
 
 
 def _pinned_version() -> str:

@@ -215,7 +215,7 @@ def _taken(compared: _Compared) -> Check | None:
     """A new member needs the name or a peer URL of a member that is not to leave."""
     for new in compared.new:
         if in_the_way := _in_the_way(new, compared.others):
-            hint = f"with --prune {new.name} replaces it; or correct the list"
+            hint = f"with --prune {new.name} replaces it. Otherwise correct the list"
             return _conflict(new, in_the_way[0], "is not in the list and stays", hint)
     return None
 
@@ -248,5 +248,5 @@ def _few_voters(compared: _Compared, moves: list[_Move], policy: Policy) -> Chec
         return None
     voters = len(compared.status.voters)
     evidence = f"{voters} voters would become {final}, and min_voters is {policy.min_voters}"
-    hint = "list more members; to have fewer, remove them one by one with `memberflow remove --force`"
+    hint = "list more members. To have fewer, remove them one by one with `memberflow remove --force`"
     return Check("list", "refuse", evidence, hint, Failure.TOO_FEW_VOTERS)

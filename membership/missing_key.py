@@ -8,4 +8,4 @@ from membership.errors import MemberflowError
 class MissingKey(MemberflowError):
     """A payload is encrypted with a key that this process does not have. The text names the key."""
 
-    hint = "give this process the file of that key in MEMBERFLOW_PAYLOAD_KEYS; see docs/security.md"
+    hint = "give this process the file of that key in MEMBERFLOW_PAYLOAD_KEYS (docs/security.md)"

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from membership.duration import Duration, parse_duration
 
-# What a change is tried for in this time fits into the history of one workflow (`workflows.pauses`).
+# The attempts of a change within this time fit into the history of one workflow (`workflows.pauses`).
 LONGEST = parse_duration("365d")
 
 

@@ -98,13 +98,13 @@ class TurnRequest:
 
 @dataclass(frozen=True)
 class Ahead:
-    """The changes before one that waits in line, for a person."""
+    """The changes before a waiting change, for a person."""
 
     #: The first of them, the holder before all others.
     workflow_ids: tuple[str, ...] = ()
     #: How many there are beside these.
     more: int = 0
-    #: Nobody gets the turn for now.
+    #: No change gets the turn for now.
     resting: bool = False
 
 

@@ -1,1 +1,1 @@
-"""What a worker shows to a monitoring system: its metrics, and whether it works."""
+"""The interface of a worker for monitoring systems: its metrics, and whether it works."""

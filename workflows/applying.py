@@ -177,7 +177,7 @@ class Applying:
         self.board.ends(outcome)
 
     async def _wait_for_others(self, running: StepView) -> None:
-        """The same change runs already. The next look shows what became of it."""
+        """The same change runs already. The next look shows its effect."""
         self.board.begins(replace(running, of_others=True))
         queue = watches_queue(workflow.info().task_queue)
         await self.interruptions.interruptible(

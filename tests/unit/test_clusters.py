@@ -129,8 +129,8 @@ def test_a_wrong_key_is_named(worker, line, told):
         ("[clusters.prod]\n", "clusters.prod: give either endpoints or discovery_srv"),
         ("[clusters.prod]\nendpoints = []", "clusters.prod: give either endpoints or discovery_srv"),
         (f'{PLAIN}discovery_srv = "example.com"', "clusters.prod: give either endpoints or discovery_srv"),
-        ('[clusters.prod]\ndiscovery_srv = "10.0.0.1"', "clusters.prod.discovery_srv: '10.0.0.1' is no domain"),
-        ('[clusters.prod]\ndiscovery_srv = "https://a"', "clusters.prod.discovery_srv: 'https://a' is no domain"),
+        ('[clusters.prod]\ndiscovery_srv = "10.0.0.1"', "clusters.prod.discovery_srv: '10.0.0.1' is not a domain"),
+        ('[clusters.prod]\ndiscovery_srv = "https://a"', "clusters.prod.discovery_srv: 'https://a' is not a domain"),
         (
             '[clusters.prod]\ndiscovery_srv = "a.example"\nusername = "u"\npassword_file = "p"',
             "clusters.prod: username with discovery_srv needs a ca: DNS alone would decide who gets the password",
