@@ -19,6 +19,7 @@ from activities.temporal import Temporal
 from membership.allow import Allow, check_allowed
 from membership.checks import Check, check_cluster
 from membership.desired import Course, compare
+from membership.endpoints import check_all_leave
 from membership.errors import MemberflowError
 from membership.model import Handover
 from membership.record import check_identity
@@ -52,6 +53,7 @@ class Desired:
             *check_cluster(status),
             *course.checks,
             *_not_allowed(request, course, allow),
+            *check_all_leave(status, self._clusters.endpoints(request.cluster), {step.old for step in course.steps}),
         )
         return Comparison(
             course.steps,

@@ -15,14 +15,16 @@ from temporalio.exceptions import ApplicationError
 from client.change_request import Handle
 from client.exit_codes import DONE, FAILED, OUT_OF_REACH, REFUSED, USAGE, CommandError
 from membership.failures import Failure
+from messages.apply import ApplyOutcome, ApplyView
 from messages.outcomes import Outcome, OutcomeKind
+from messages.requests import APPLY, parts_of
 from messages.validation import explain
 from messages.views import ChangeView
 
 # Events. After a longer rollback, the reason of a cancel is only in the history itself.
 _CLOSE_TO_THE_END = 200
 
-GOOD = {"promoted", "already-voter", "removed", "already-removed", "replaced"}
+GOOD = {"promoted", "already-voter", "removed", "already-removed", "replaced", "applied", "no-changes"}
 #: Failures that the caller's request or the worker's configuration caused.
 CONFIGURATION = {"UnknownCluster", "UnknownLauncher", "InvalidConfiguration", Failure.INVALID_REQUEST}
 
@@ -57,8 +59,9 @@ def read_outcome(sent: Any) -> Outcome:
     A newer version may add fields, and one day a kind that this version cannot read. Raises CommandError with FAILED
     for an unreadable outcome.
     """
+    model = ApplyOutcome if isinstance(sent, dict) and "changes" in sent else Outcome
     try:
-        return Outcome.model_validate(sent)
+        return model.model_validate(sent)
     except ValidationError as error:
         message = f"this version of memberflow cannot read the outcome of the change ({explain(error)}): {sent}"
         raise CommandError(
@@ -70,10 +73,13 @@ async def how_it_ended(
     client: Client, handle: Handle, status: WorkflowExecutionStatus, run_id: str, view: ChangeView | None = None
 ) -> Ended:
     """The outcome of a closed change. A cancelled change has none, so the last `view` adds its figures."""
-    _, cluster, _, member = handle.id.split(":")
+    cluster, verb, member = parts_of(handle.id)
 
     def made_up(kind: OutcomeKind, reason: str, **more: Any) -> Outcome:
         ids = {"workflow_id": handle.id, "run_id": run_id}
+        if verb == APPLY:
+            shown = view if isinstance(view, ApplyView) else None
+            return ApplyOutcome.of(cluster, shown, outcome=kind, reason=reason, **ids, **more)
         return Outcome(cluster=cluster, member=member, outcome=kind, reason=reason, **ids, **more)
 
     try:
@@ -88,11 +94,14 @@ async def how_it_ended(
     if status is WorkflowExecutionStatus.CANCELED:
         return Ended(made_up("cancelled", await _why_cancelled(client, handle.id, run_id), **_figures(view)))
     hint = "its learner, if it added one, is still there: run the same command again to take it over (see the runbook)"
+    if verb == APPLY:
+        hint = "its running change goes on: run the same command again to wait for it and go on from there"
     return Ended(made_up("failed", f"the workflow was ended from outside ({status.name.lower()})", hint=hint))
 
 
 def _figures(view: ChangeView | None) -> dict[str, Any]:
-    if view is None:
+    """The figures of a change. Those of an apply are in its own outcome."""
+    if view is None or isinstance(view, ApplyView):
         return {}
     shown = {"attempts": view.attempts, "seconds": view.seconds, "warnings": view.warnings}
     return {"member_id": view.member_id or None, **shown}

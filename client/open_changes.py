@@ -10,7 +10,7 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from client.command_errors import brief, is_no_namespace
 from client.sight import Sight, see
-from messages.requests import WORKFLOW_TYPES, turns_id
+from messages.requests import APPLY_TYPE, WORKFLOW_TYPES, parts_of, turns_id
 from messages.turns import TurnsState
 
 
@@ -20,6 +20,7 @@ class OpenChange:
 
     workflow_id: str
     verb: str
+    #: Empty for an apply, which has a list of members.
     member: str
     #: `holder`, or the change's place in line, from 1. Empty: it is not in line.
     turn: str
@@ -32,8 +33,8 @@ class OpenChange:
 
 
 def changes_query(cluster: str) -> str:
-    """Temporal's visibility query for the changes of a cluster."""
-    types = ", ".join(f"'{name}'" for name in WORKFLOW_TYPES.values())
+    """Temporal's visibility query for the changes of a cluster, and its applies."""
+    types = ", ".join(f"'{name}'" for name in (*WORKFLOW_TYPES.values(), APPLY_TYPE))
     return f"WorkflowId STARTS_WITH '{turns_id(cluster)}:' AND WorkflowType IN ({types})"
 
 
@@ -72,7 +73,7 @@ async def _sight(client: Client, workflow_id: str) -> Sight | None:
 
 
 def _open(workflow_id: str, turn: str, seen: Sight) -> OpenChange:
-    _, _, verb, member = workflow_id.split(":")
+    _, verb, member = parts_of(workflow_id)
     view = seen.view
     waits_for = " · ".join(part for part in (seen.waits_for, seen.figures) if part)
     return OpenChange(workflow_id, verb, member, turn, view.stage if view else "", view.held if view else "", waits_for)

@@ -14,6 +14,7 @@ from client.change_request import Handle, request_of
 from client.ended import how_it_ended
 from client.open_changes import changes_query
 from client.sight import Sight, see, with_end
+from messages.requests import parts_of
 
 # At most so many runs of a change are read to find the latest that was not refused.
 _RUNS = 20
@@ -26,6 +27,7 @@ class PastChange:
     #: Local time, ISO 8601.
     began: str
     verb: str
+    #: Empty for an apply, which has a list of members.
     member: str
     #: `held` or `running` while the change runs.
     outcome: str
@@ -70,7 +72,7 @@ async def _was_refused(client: Client, seen: Sight) -> bool:
 
 
 async def _audit(client: Client, execution: WorkflowExecution) -> PastChange:
-    _, _, verb, member = execution.id.split(":")
+    _, verb, member = parts_of(execution.id)
     handle = client.get_workflow_handle(execution.id, run_id=execution.run_id)
     outcome, reason = await _how_it_stands(client, handle, execution.status)
     request = (await execution.memo()).get("request") or await request_of(client, handle)

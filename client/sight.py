@@ -15,12 +15,15 @@ from client.change_request import Handle
 from client.ended import Ended, how_it_ended
 from client.pending import heartbeat, overdue, why_untaken
 from membership.model import Handover, SyncProgress
+from messages.apply import ApplyOutcome, ApplyView
 from messages.outcomes import Outcome, OutcomeKind
+from messages.requests import APPLY, parts_of
 from messages.views import ChangeView, percent_text
 
 _QUERY_DEADLINE = timedelta(seconds=2)
 
 _VIEW = TypeAdapter(ChangeView)
+_APPLY_VIEW: TypeAdapter[ChangeView] = TypeAdapter(ApplyView)
 _HANDOVER = TypeAdapter(Handover)
 
 
@@ -46,6 +49,8 @@ class Sight:
     silent: bool = False
     #: The end of the change. None while it runs.
     end: Ended | None = None
+    #: The change that an apply waits for. None for a change, and while no change of the apply runs.
+    running: Sight | None = None
 
     @property
     def is_running(self) -> bool:
@@ -76,7 +81,7 @@ class Sight:
 
 async def see(client: Client, handle: Handle, known: Sight | None = None) -> Sight:
     """
-    Looks at a change once.
+    Looks at a change once, or at an apply and its running change.
 
     When the history has not grown since `known`, its view is used again, without a query.
     """
@@ -101,7 +106,19 @@ async def see(client: Client, handle: Handle, known: Sight | None = None) -> Sig
         calls += 1
     handover = _HANDOVER.validate_python(memo["handover"]) if has_handover and not dead else None
     waits_for = waits_for or (view.waits_for if view else "")
-    return Sight(handle, description, view, progress, waits_for, handover, dead, calls)
+    seen = Sight(handle, description, view, progress, waits_for, handover, dead, calls)
+    return await _with_running(client, seen, known)
+
+
+async def _with_running(client: Client, seen: Sight, known: Sight | None) -> Sight:
+    """The same sight, with the running change of an apply."""
+    step = seen.view.running if isinstance(seen.view, ApplyView) else None
+    if step is None or not seen.is_running:
+        return seen
+    before = known.running if known else None
+    same = before if before and before.handle.id == step.workflow_id else None
+    running = await see(client, client.get_workflow_handle(step.workflow_id), same)
+    return replace(seen, running=running, calls=seen.calls + running.calls)
 
 
 async def with_end(client: Client, seen: Sight) -> Sight:
@@ -115,10 +132,21 @@ async def with_end(client: Client, seen: Sight) -> Sight:
 
 def outcome_so_far(seen: Sight, kind: OutcomeKind | None = None) -> Outcome:
     """The outcome of a change that goes on. Its kind is `kind`, or otherwise comes from the sight."""
-    _, cluster, _, member = seen.handle.id.split(":")
+    cluster, verb, member = parts_of(seen.handle.id)
     view = seen.view
     held = view.held if view else ""
-    hint = f"`memberflow resume {cluster} {member}` lets it go on, `memberflow cancel {cluster} {member}` ends it"
+    what = f"{cluster} {member}".rstrip()
+    hint = f"`memberflow resume {what}` lets it go on, `memberflow cancel {what}` ends it"
+    if verb == APPLY:
+        return ApplyOutcome.of(
+            cluster,
+            view if isinstance(view, ApplyView) else None,
+            outcome=kind or ("held" if held else "started"),
+            workflow_id=seen.handle.id,
+            run_id=seen.description.run_id or "",
+            reason=held or seen.waits_for or None,
+            hint=hint if held else None,
+        )
     return Outcome(
         cluster=cluster,
         member=member,
@@ -166,7 +194,8 @@ async def _why_forged(client: Client, description: WorkflowExecutionDescription)
 
 
 async def _view(handle: Handle) -> ChangeView | None:
+    adapter = _APPLY_VIEW if parts_of(handle.id)[1] == APPLY else _VIEW
     try:
-        return _VIEW.validate_python(await handle.query("progress", rpc_timeout=_QUERY_DEADLINE))
+        return adapter.validate_python(await handle.query("progress", rpc_timeout=_QUERY_DEADLINE))
     except (RPCError, WorkflowQueryFailedError, ValidationError):
         return None

@@ -8,7 +8,8 @@ from temporalio.exceptions import WorkflowAlreadyStartedError
 from client.change_request import Handle, differences, request_of
 from client.exit_codes import USAGE, CommandError
 from client.preempt import stop_to_preempt
-from messages.requests import WORKFLOW_TYPES, ChangeRequest, change_id
+from messages.apply import ApplyRequest
+from messages.requests import APPLY_TYPE, WORKFLOW_TYPES, ChangeRequest, Request, apply_id, change_id
 from messages.texts import static_details
 from settings import Settings
 
@@ -22,22 +23,34 @@ async def start_change(client: Client, settings: Settings, request: ChangeReques
     """
     handle = client.get_workflow_handle(change_id(request.cluster, request.verb, request.subject))
     try:
-        await _start(client, settings, request)
+        await _start(client, settings, request, WORKFLOW_TYPES[request.verb], handle.id)
     except WorkflowAlreadyStartedError:
         different = differences(request, await request_of(client, handle))
         if not different:
             return handle, True
         if not await stop_to_preempt(client, handle, request, different):
-            raise _other_request(handle, request, different) from None
-        await _start(client, settings, request)
+            raise _other_request(handle, f"{request.cluster} {request.subject}", different) from None
+        await _start(client, settings, request, WORKFLOW_TYPES[request.verb], handle.id)
     return handle, False
 
 
-async def _start(client: Client, settings: Settings, request: ChangeRequest) -> None:
+async def start_apply(client: Client, settings: Settings, request: ApplyRequest) -> tuple[Handle, bool]:
+    """As `start_change`, for the apply of a cluster."""
+    handle = client.get_workflow_handle(apply_id(request.cluster))
+    try:
+        await _start(client, settings, request, APPLY_TYPE, handle.id)
+    except WorkflowAlreadyStartedError:
+        if different := differences(request, await request_of(client, handle)):
+            raise _other_request(handle, request.cluster, different) from None
+        return handle, True
+    return handle, False
+
+
+async def _start(client: Client, settings: Settings, request: Request, kind: str, workflow_id: str) -> None:
     await client.start_workflow(
-        WORKFLOW_TYPES[request.verb],
+        kind,
         request,
-        id=change_id(request.cluster, request.verb, request.subject),
+        id=workflow_id,
         task_queue=settings.task_queue,
         memo={"request": request.model_dump(mode="json")},
         static_summary=request.summary,
@@ -45,9 +58,9 @@ async def _start(client: Client, settings: Settings, request: ChangeRequest) -> 
     )
 
 
-def _other_request(running: Handle, request: ChangeRequest, different: list[str]) -> CommandError:
+def _other_request(running: Handle, what: str, different: list[str]) -> CommandError:
     return CommandError(
         USAGE,
         f"{running.id} is already running with a different request: {'; '.join(different)}",
-        f"attach to it with `memberflow watch {request.cluster} {request.subject}`, or cancel it first",
+        f"attach to it with `memberflow watch {what}`, or cancel it first",
     )

@@ -19,7 +19,7 @@ SET_UP = "Set up and run memberflow"
 
 #: The commands in the order of the help. Each is declared in the file of its name.
 COMMANDS = (
-    *("join", "remove", "replace", "grow", "plan"),
+    *("join", "remove", "replace", "apply", "grow", "plan"),
     *("status", "watch", "changes", "env"),
     *("hold", "resume", "cancel"),
     *("up", "down", "demo", "doctor", "worker", "codec", "setup", "schema", "completion", "dev"),

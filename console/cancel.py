@@ -6,10 +6,10 @@ from console.app import STEER, app, examples, run
 from console.options import AnyVerb, ChangeOutput, Cluster, Json, Name, RequestedBy
 
 
-@app.command(rich_help_panel=STEER, epilog=examples("memberflow cancel prod etcd-4"))
+@app.command(rich_help_panel=STEER, epilog=examples("memberflow cancel prod etcd-4", "memberflow cancel prod"))
 def cancel(
     cluster: Cluster,
-    name: Name,
+    name: Name = "",
     verb: AnyVerb = None,
     requested_by: RequestedBy = "",
     output: ChangeOutput = None,
@@ -20,7 +20,7 @@ def cancel(
         _cancel(cluster, name, verb, requested_by),
         json=json,
         output=output,
-        attach=f"memberflow watch {cluster} {name}",
+        attach=f"memberflow watch {cluster} {name}".rstrip(),
     )
 
 

@@ -93,10 +93,13 @@ async def follow_on_terminal(
     from contextlib import aclosing
 
     from client.follow import Away, follow
+    from console.terminal.apply_display import ApplyDisplay
     from console.terminal.display import Display
+    from messages.requests import APPLY, parts_of
 
     last = None
-    with Display(title) as display:
+    is_apply = parts_of(handle.id)[1] == APPLY
+    with ApplyDisplay(title) if is_apply else Display(title) as display:
         async with aclosing(follow(client, handle, timeout=timeout)) as sights:
             async for seen in sights:
                 display.show(seen)

@@ -1,8 +1,9 @@
-"""The file that `grow` reads."""
+"""The list of members that `apply` reads."""
 
 from __future__ import annotations
 
 import re
+import sys
 from pathlib import Path
 
 from client.exit_codes import USAGE, CommandError
@@ -16,12 +17,12 @@ _EXPECTED = "expected a name and its peer URLs, e.g. `etcd-4 https://h:2380`"
 def read_members(path: Path) -> Members:
     """
     Names and peer URLs, one member a line: `NAME URL[,URL...]`, `NAME=URL[,URL...]` or `NAME URL URL...`. `#` begins
-    a comment.
+    a comment. `-` is standard input.
 
     Raises CommandError with USAGE, and with file and line, for any other line, and for a repeated name or URL.
     """
     try:
-        lines = path.read_text().splitlines()
+        lines = (sys.stdin.read() if str(path) == "-" else path.read_text()).splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise CommandError(USAGE, f"--from: {path}: {getattr(error, 'strerror', None) or 'no text in UTF-8'}") from None
     members: Members = []

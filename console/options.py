@@ -19,7 +19,12 @@ def _duration(text: str) -> timedelta:
 
 
 Cluster = Annotated[str, typer.Argument(help="The cluster's name in the workers' clusters file.")]
-Name = Annotated[str, typer.Argument(help="The new member (join, replace), or the name or ID you gave (remove).")]
+Name = Annotated[
+    str,
+    typer.Argument(
+        help="The new member (join, replace), or the name or ID you gave (remove). Without it: the cluster's apply.",
+    ),
+]
 Newcomer = Annotated[str, typer.Argument(help="The new member's name (its ETCD_NAME).")]
 Leaving = Annotated[str, typer.Argument(help="Name or ID of the member to remove.")]
 Old = Annotated[
@@ -79,6 +84,21 @@ HoldBefore = Annotated[
 Launch = Annotated[
     str | None,
     typer.Option("--launch", metavar="LAUNCHER", help="Let this launcher of the clusters file start the member."),
+]
+MembersFile = Annotated[
+    Path, typer.Option("--from", metavar="FILE", help="The members: name and peer URLs, one member a line.")
+]
+EnvDir = Annotated[
+    Path | None, typer.Option("--env-dir", help="Write the ETCD_* values of each new member here, as NAME.env.")
+]
+Prune = Annotated[
+    bool, typer.Option("--prune", help="Members that are not in the list leave. New members take their places.")
+]
+OneMember = Annotated[
+    str,
+    typer.Option(
+        "--member", metavar="NAME", help="Return as soon as this member may be started, or is a voter already."
+    ),
 ]
 RequestedBy = Annotated[str, typer.Option("--requested-by", metavar="WHO", help="Who asks (default: user@host).")]
 ReplaceOrder = Annotated[str, typer.Option("--order", help="auto, add-first or remove-first.")]

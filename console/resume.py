@@ -7,10 +7,10 @@ from console.options import AnyVerb, ChangeOutput, Cluster, Json, Name, Requeste
 from console.updates import steer_change
 
 
-@app.command(rich_help_panel=STEER, epilog=examples("memberflow resume prod etcd-4"))
+@app.command(rich_help_panel=STEER, epilog=examples("memberflow resume prod etcd-4", "memberflow resume prod"))
 def resume(
     cluster: Cluster,
-    name: Name,
+    name: Name = "",
     verb: AnyVerb = None,
     requested_by: RequestedBy = "",
     output: ChangeOutput = None,

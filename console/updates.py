@@ -18,7 +18,7 @@ async def find_running(cluster: str, name: str, verb: str | None) -> RunningChan
     client, _ = await connected()
     async with busy("looking for the change, and for a worker that answers"):
         handle = await find_change(client, cluster, name, verb)
-        return await steer.find_running(client, handle, f"memberflow watch {cluster} {name}")
+        return await steer.find_running(client, handle, f"memberflow watch {cluster} {name}".rstrip())
 
 
 async def steer_change(update: str, cluster: str, name: str, verb: str | None, by: str) -> int:
@@ -31,10 +31,12 @@ async def steer_change(update: str, cluster: str, name: str, verb: str | None, b
     change = await find_running(cluster, name, verb)
     workflow_id = change.handle.id
     if change.deaf:
-        hint = f"start one with `memberflow worker`, then `memberflow {update} {cluster} {name}` again"
+        again = f"memberflow {update} {cluster} {name}".rstrip()
+        hint = f"start one with `memberflow worker`, then `{again}` again"
         raise CommandError(OUT_OF_REACH, f"{change.deaf}, so {workflow_id} has not received the {update}", hint)
     async with busy(f"{update}: waiting for the next safe point"):
         await send(change.handle, update, by or caller())
     if not print_answer({"workflow_id": workflow_id, "done": update}, names=[workflow_id]):
-        say(f"{workflow_id}: {'held' if update == 'hold' else 'goes on'}")
+        held = "held" if name else "held, after its running change"
+        say(f"{workflow_id}: {held if update == 'hold' else 'goes on'}")
     return DONE

@@ -8,12 +8,10 @@ from console.app import LOOK, app, examples, run
 from console.options import AnyVerb, ChangeOutput, Cluster, Json, Name, Timeout
 
 
-@app.command(
-    rich_help_panel=LOOK, epilog=examples("memberflow watch prod etcd-4", "memberflow watch prod etcd-4 -o json")
-)
+@app.command(rich_help_panel=LOOK, epilog=examples("memberflow watch prod etcd-4 -o json", "memberflow watch prod"))
 def watch(
     cluster: Cluster,
-    name: Name,
+    name: Name = "",
     timeout: Timeout = None,
     verb: AnyVerb = None,
     output: ChangeOutput = None,
@@ -24,7 +22,7 @@ def watch(
         _watch(cluster, name, verb, timeout),
         json=json,
         output=output,
-        attach=f"memberflow watch {cluster} {name}",
+        attach=f"memberflow watch {cluster} {name}".rstrip(),
     )
 
 

@@ -26,6 +26,16 @@ def check_endpoints(status: ClusterStatus, endpoints: Collection[str], leaving: 
     return (Check("endpoints", "warn", f"{leaving.label} is {what}", _HINT),)
 
 
+def check_all_leave(status: ClusterStatus, endpoints: Collection[str], leaving: Collection[str]) -> tuple[Check, ...]:
+    """A check only where each configured endpoint leads to a member that leaves. `leaving`: their IDs."""
+    staying = [member for member in status.voters if member.id not in leaving]
+    going = [member for member in status.voters if member.id in leaving]
+    if not _leading_to(status, endpoints, *going) or _leading_to(status, endpoints, *staying):
+        return ()
+    evidence = "every configured endpoint leads to a member that leaves"
+    return (Check("endpoints", "warn", evidence, f"{_HINT}, as soon as the first of them has joined"),)
+
+
 def check_configured(status: ClusterStatus, endpoints: Collection[str]) -> tuple[Check, ...]:
     """A check only where configured endpoints lead to no member of the cluster any more."""
     stale = [url for url in endpoints if url not in _leading_to(status, endpoints, *status.members)]

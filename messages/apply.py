@@ -150,10 +150,14 @@ class ApplyView(ChangeView):
     #: A hold is asked for, and begins when the running change has ended.
     hold_asked: bool = False
 
+    @property
+    def steps(self) -> tuple[StepView, ...]:
+        """The running change and those that are left."""
+        return (*([self.running] if self.running else []), *self.left)
+
     def has_left(self, name: str) -> bool:
         """Whether a new member of this name is still to come."""
-        waiting = (*self.left, *([self.running] if self.running else []))
-        return any(step.member == name and step.verb != "remove" for step in waiting)
+        return any(step.member == name and step.verb != "remove" for step in self.steps)
 
 
 class ApplyOutcome(Outcome):
@@ -166,12 +170,13 @@ class ApplyOutcome(Outcome):
     left: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, cluster: str, view: ApplyView, **more: object) -> Self:
+    def of(cls, cluster: str, view: ApplyView | None, **more: object) -> Self:
         """The outcome with the figures of this view."""
-        waiting = (*([view.running] if view.running else []), *view.left)
-        figures = {"changes": view.done, "left": tuple(step.what for step in waiting)}
-        shown = {"seconds": view.seconds, "warnings": view.warnings, **figures, **more}
-        return cls.model_validate({"cluster": cluster, **shown})
+        if view is None:
+            return cls.model_validate({"cluster": cluster, **more})
+        left = tuple(step.what for step in view.steps)
+        figures = {"seconds": view.seconds, "warnings": view.warnings, "changes": view.done, "left": left}
+        return cls.model_validate({"cluster": cluster, **figures, **more})
 
 
 def apply_details(view: ApplyView) -> str:

@@ -195,8 +195,8 @@ class InspectRequest(_Frozen):
 
 
 TASK_QUEUE = "memberflow"
-#: In the place of a change's verb.
-APPLY = "apply"
+#: In the place of a change's verb, and the workflow type.
+APPLY, APPLY_TYPE = "apply", "ApplyMembers"
 
 
 def change_id(cluster: str, verb: Verb, member: str) -> str:

@@ -14,6 +14,7 @@ with workflow.unsafe.imports_passed_through():
     from activities.desired import Desired
     from activities.looks import Looks
     from membership.checks import Check
+    from membership.desired import Step
     from membership.etcd import Scope
     from messages.apply import ApplyPlan, ApplyRequest, Compare
     from messages.orders import LookOrder
@@ -36,5 +37,6 @@ class PlanApply:
         except ActivityError as error:
             stop = stop_of(error, "failed")
             raise ApplicationError(stop.reason, stop.hint, type=stop.error, non_retryable=True) from error
+        steps: tuple[Step, ...] = comparison.steps
         wait = [Check("now", "wait", comparison.waits_for)] if comparison.waits_for else []
-        return ApplyPlan(name, comparison.steps, (*comparison.checks, *wait))
+        return ApplyPlan(name, steps, (*comparison.checks, *wait))

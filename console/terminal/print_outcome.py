@@ -8,6 +8,7 @@ from client.ended import with_name
 from client.exit_codes import OUT_OF_REACH, STILL_RUNNING, CommandError
 from client.sight import Sight, outcome_so_far
 from console.terminal.output import print_answer, say
+from messages.apply import ApplyOutcome
 from messages.outcomes import Outcome
 
 
@@ -29,6 +30,9 @@ def print_outcome(outcome: Outcome, code: int, error: str = "") -> int:
     if print_answer(as_object(outcome), names=[outcome.workflow_id]):
         return code
     say(_sentence(outcome, error))
+    if isinstance(outcome, ApplyOutcome):
+        for left in outcome.left:
+            say(f"  not done: {left}")
     for warning in outcome.warnings:
         say(f"  warning: {warning}")
     if outcome.hint:
@@ -39,12 +43,17 @@ def print_outcome(outcome: Outcome, code: int, error: str = "") -> int:
 def as_object(outcome: Outcome) -> dict[str, Any]:
     """The outcome without the fields that do not apply. The member's ID is always there, and may be null."""
     shown = outcome.model_dump(mode="json", exclude_none=True)
+    if isinstance(outcome, ApplyOutcome):
+        changes = [as_object(change) for change in outcome.changes]
+        return {key: value for key, value in {**shown, "changes": changes}.items() if key not in ("member", "attempts")}
     return {**outcome.model_dump(include={"cluster", "member", "member_id"}), **shown}
 
 
 def _sentence(outcome: Outcome, error: str) -> str:
     member = f"{outcome.member} ({outcome.member_id})" if outcome.member_id else outcome.member
     text = f"{member} in {outcome.cluster}: {outcome.outcome}"
+    if isinstance(outcome, ApplyOutcome):
+        text = f"{outcome.cluster}: {outcome.outcome.replace('-', ' ')}"
     if outcome.voters:
         text += f"; voters: {', '.join(outcome.voters)}"
     if outcome.reason:

@@ -13,13 +13,13 @@ import pytest
 from temporalio.service import RPCError, RPCStatusCode
 
 from client import follow
-from client.change_request import make_request
 from client.command_errors import command_error
 from client.exit_codes import FAILED, OUT_OF_REACH, USAGE, CommandError
-from console import grow
+from console.following import follow_on_terminal
 from etcdapi.relay import Fault
 from local.processes import free_port
 from local.temporal_server import DevServer
+from messages.requests import apply_id
 from settings import quiet_runtime
 from support.parts.lab import eventually
 
@@ -85,17 +85,16 @@ async def test_a_server_that_dies_between_two_calls(tmp_path):
     assert (error.code, "is out of reach" in error.message) == (OUT_OF_REACH, True)
 
 
-async def test_a_growth_whose_server_stays_away(tmp_path, monkeypatch, capsys):
-    """As with one change: it is said once, and in the end the command ends; the joins go on without it."""
+async def test_an_apply_whose_server_stays_away(tmp_path, monkeypatch, capsys):
+    """As with one change: it is said once, and in the end the command ends. The apply goes on without it."""
     monkeypatch.setattr(follow, "_SILENCE", 0.1)
     monkeypatch.setattr(follow, "_GIVE_UP", 11.0)  # one call takes up to 10: the SDK tries again
     server = DevServer(tmp_path)
     client = await server.start(quiet_runtime())
-    request = make_request("join", cluster="prod", name="n", peer_urls=["http://127.0.0.1:1"])
-    rows = [grow.Row(request, client.get_workflow_handle("n"))]
+    handle = client.get_workflow_handle(apply_id("prod"))
     server.kill()
     with pytest.raises(CommandError) as left:
-        await grow._follow(client, rows, grow.Growth("prod", [], None, None, "", None))
+        await follow_on_terminal(client, handle, "prod")
     assert (left.value.code, "out of reach for" in left.value.message) == (OUT_OF_REACH, True)
     assert capsys.readouterr().err.count("is out of reach") == 1
 

@@ -1,4 +1,4 @@
-"""What is shown of many changes at once: status, changes, grow; and what is said of a held one."""
+"""What is shown of many changes at once: status and changes; and what is said of a held one."""
 
 from __future__ import annotations
 
@@ -98,24 +98,6 @@ async def test_a_held_join_tells_how_to_go_on(lab, temporal):
 def _cancelled(lab, cluster):
     [row] = lab.run("changes", cluster.name, "--limit", "1", "--json").answer["changes"]
     return row if row["outcome"] == "cancelled" else None
-
-
-def test_a_growth_that_is_refused(lab, tmp_path):
-    """Exit 5 where nothing was proposed at all, 1 where some are in; each join with its outcome."""
-    cluster = lab.cluster()
-    file = tmp_path / "members"
-    strange = "etcd-1=http://127.0.0.1:1\n"
-    file.write_text(strange)
-    end = lab.run("grow", cluster.name, "--from", str(file), "--json")
-    assert (end.code, [j["outcome"] for j in end.answer["joins"]]) == (5, ["refused"]), end
-    file.write_text(strange + f"etcd-2 {cluster.members[1].peer_url}\n")
-    mixed = lab.run("grow", cluster.name, "--from", str(file), "--json")
-    assert (mixed.code, [j["outcome"] for j in mixed.answer["joins"]]) == (1, ["refused", "already-voter"]), mixed
-    made = tmp_path / "not" / "there"
-    again = lab.run("grow", cluster.name, "--from", str(file), "--env-dir", str(made), "--json")
-    assert (again.code, made.is_dir()) == (1, True), again
-    unwritable = lab.run("grow", cluster.name, "--from", str(file), "--env-dir", "/proc", "--json")
-    assert (unwritable.code, "--env-dir: /proc/" in unwritable.answer["error"]) == (2, True), unwritable
 
 
 # ---- the handover ----

@@ -12,7 +12,7 @@ from temporalio.exceptions import ApplicationError
 
 from membership.allow import Allow
 from membership.model import Handover
-from messages.apply import ApplyOutcome, ApplyRequest, ApplyView, WantedMember
+from messages.apply import ApplyOutcome, ApplyPlan, ApplyRequest, ApplyView, WantedMember
 from messages.requests import apply_id
 from support.memory.etcd import Process
 from support.memory.scenes import LOOSE, Scene, cancelled, until, url, waits
@@ -290,6 +290,22 @@ async def test_the_handovers_come_one_after_the_other(scene):
     assert (await second.result()).name == "etcd-5"
     made.cluster.start(made.added().id, "etcd-5")
     assert (await apply.result()).outcome == "applied"
+
+
+async def test_a_plan_shows_the_changes_and_makes_none(scene):
+    """In their order, with the checks of the cluster and the list."""
+    made = scene(3)
+    asked = request(made, "etcd-1", "etcd-4", "etcd-5", "etcd-6")
+    plan: ApplyPlan = await made.client.execute_workflow(
+        "PlanApply", asked, id=f"plan-{made.name}", task_queue=made.queue, result_type=ApplyPlan
+    )
+    assert [step.what.split(" (")[0] for step in plan.steps] == [
+        "etcd-6 joins",
+        "etcd-4 replaces etcd-2",
+        "etcd-5 replaces etcd-3",
+    ]
+    assert {"leader", "voters", "list"} <= {check.name for check in plan.checks}
+    assert made.applied == []
 
 
 @pytest.mark.parametrize(

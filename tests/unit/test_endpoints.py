@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from made_up_looks import cluster, voter
 
-from membership.endpoints import check_configured, check_endpoints
+from membership.endpoints import check_all_leave, check_configured, check_endpoints
 
 ONE, TWO, THREE = (f"http://10.0.0.{n}:2379" for n in (1, 2, 3))
 STALE = "http://10.0.0.9:2379"
@@ -42,3 +42,17 @@ def test_a_removal_that_takes_the_last_endpoints(endpoints, told):
 def test_stale_endpoints(endpoints, told):
     """A name or a proxy that no member advertises is no sign of it."""
     assert "".join(c.evidence for c in check_configured(cluster(3), endpoints)) == told
+
+
+@pytest.mark.parametrize(
+    ("endpoints", "leaving", "told"),
+    [
+        ((ONE, TWO), {"1", "2"}, True),
+        ((ONE, TWO), {"1"}, False),
+        ((ONE, TWO), set(), False),
+        (("http://etcd.example:2379",), {"1", "2", "3"}, False),
+    ],
+)
+def test_a_list_that_takes_every_endpoint(endpoints, leaving, told):
+    """It is said before the first change, and not where a name or a proxy leads to the cluster."""
+    assert bool(check_all_leave(cluster(3), endpoints, leaving)) is told

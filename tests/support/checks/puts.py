@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from threading import Event, Thread
 from typing import Self
 
@@ -22,10 +23,14 @@ _FEW, _SHARE = 2, 0.05
 class Puts:
     """Between `with` and its end; then `check` says whether writers could hardly notice."""
 
-    def __init__(self, cluster: Cluster, *, counts: bool = True) -> None:
-        """`counts`: false where the trouble itself takes the quorum away, so that there is nothing to check."""
+    def __init__(self, cluster: Cluster, *, counts: bool = True, ports: Sequence[int] = ()) -> None:
+        """
+        `counts`: false where the trouble itself takes the quorum away, so that there is nothing to check.
+
+        `ports`: the client ports that the client knows. Empty: those of the members that run now.
+        """
         self._counts = counts
-        self._ports = [m.client_port for m in cluster.members if m.process is not None]
+        self._ports = ports or [m.client_port for m in cluster.members if m.process is not None]
         self._stop = Event()
         self._thread = Thread(target=self._run, daemon=True)
         self.count = 0

@@ -1,4 +1,4 @@
-"""The file that `grow` reads: a member a line; what is wrong names file and line."""
+"""The list that `apply` reads: a member a line. An error names file and line."""
 
 from __future__ import annotations
 
