@@ -37,7 +37,7 @@ def test_the_four_steps_make_a_voter(host, lab):
     """Copied from the page, line by line; a second run ends as well."""
     cluster = lab.cluster()
     new = cluster.new_member()
-    done = run_block(block_with("memberflow plan"), host, cluster, new)
+    done = run_block(block_with("memberflow plan join"), host, cluster, new)
     assert done.code == 0, done
     assert new.name in host.voters(cluster)
 
@@ -49,6 +49,19 @@ def test_the_http_lines_make_a_voter(host, lab):
     done = run_block(block_with("join-http.sh"), host, cluster, new)
     assert done.code == 0, done
     assert new.name in host.voters(cluster)
+
+
+def test_the_lines_for_a_list_run(host, lab):
+    """Copied from the page, on a list of the members as they are: nothing is to be done, and each says so."""
+    cluster = lab.cluster()
+    members = "".join(f"{member.name} {member.peer_url}\n" for member in cluster.members)
+    (host.folder / "members.txt").write_text(members)
+    changes = {" prod ": f" {cluster.name} ", "etcd-5": cluster.members[0].name, "/etc/etcd": str(host.folder)}
+    script = re.sub("|".join(changes), lambda found: changes[found[0]], block_with("memberflow plan apply"))
+    before = len(cluster.changes())
+    done = host.run("sh", "-ec", script, cwd=host.folder)
+    assert (done.code, done.stderr.count("no changes")) == (0, 3), done
+    assert len(cluster.changes()) == before
 
 
 def test_a_shell_reads_the_file_as_the_page_says(host):
@@ -64,9 +77,9 @@ def test_every_other_command_is_run_by_the_test_of_its_example():
     """The builds, and the playbook with its inventory and options."""
     builds = {shlex.join(word for word in command if word != "--silent") for row in BUILDS.values() for command in row}
     assert set(block_with("go generate").splitlines()) <= builds
-    first, second = map(shlex.split, block_with("ansible-playbook").splitlines())
+    first, second, third = map(shlex.split, block_with("ansible-playbook").splitlines())
     assert second == [*first, "--check", "--diff"]
-    assert {path.name for path in ANSIBLE.iterdir()} >= {first[2], first[3]}
+    assert {path.name for path in ANSIBLE.iterdir()} >= {first[2], first[3], third[3]}
 
 
 def test_every_example_is_on_the_page():
