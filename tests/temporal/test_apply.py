@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from threading import Event
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from temporalio.client import WorkflowFailureError, WorkflowHandle, WorkflowUpdateFailedError, WorkflowUpdateStage
@@ -12,10 +13,13 @@ from temporalio.exceptions import ApplicationError
 
 from membership.allow import Allow
 from membership.model import Handover
+from membership.policy import Policy
 from messages.apply import ApplyOutcome, ApplyPlan, ApplyRequest, ApplyView, WantedMember
 from messages.requests import apply_id
-from support.memory.etcd import Process
+from support.memory.etcd import MemoryCluster, Process
+from support.memory.faulty import MemoryClusters
 from support.memory.scenes import LOOSE, Scene, cancelled, until, url, waits
+from temporal_workers import make_workers, running
 
 Apply = WorkflowHandle[Any, ApplyOutcome]
 
@@ -258,6 +262,23 @@ async def test_what_others_undo_is_not_done_again(scene):
     await apply.execute_update("resume")
     kind, end = await failed(apply)
     assert (kind, shown(end)) == ("UndoneByOthers", [("join:etcd-4", "promoted")])
+
+
+async def test_another_worker_goes_on(temporal):
+    """The worker stops in the middle of the first change, and the next one makes the rest."""
+    queue = f"restarted-{uuid4()}"
+    clusters = MemoryClusters(queue)
+    cluster = clusters.add(queue, MemoryCluster(3), Policy())
+    made = Scene(temporal, queue, queue, cluster, clusters.etcds[queue], clusters.policies)
+    async with running(make_workers(temporal, clusters, queue, [queue])):
+        apply = await begin(made, "etcd-4", "etcd-5", "etcd-6")
+        first = await added(made)
+    starts_each(made)
+    made.cluster.start(first.id, "etcd-4")
+    async with running(make_workers(temporal, clusters, queue, [queue])):
+        end = await apply.result()
+    assert shown(end) == [(f"replace:{name}", "replaced") for name in ("etcd-4", "etcd-5", "etcd-6")]
+    assert made.applied.count("add") == 3
 
 
 async def test_a_terminated_apply_leaves_its_change_running(scene):

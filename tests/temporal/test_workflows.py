@@ -144,6 +144,12 @@ def test_every_kind_of_join_has_a_saved_history():
     assert kinds <= {file.stem.removeprefix("join-") for file in HISTORIES}
 
 
+def test_every_course_of_an_apply_has_a_saved_history():
+    """So that each of them goes on under the next release."""
+    courses = {"applied", "removed", "no-changes", "held", "cancelled", "failed", "waited"}
+    assert courses <= {file.stem.removeprefix("apply-") for file in HISTORIES if file.stem.startswith("apply-")}
+
+
 async def test_in_the_ui_a_join_reads_without_opening_a_payload(lab, temporal):
     """Summary, live details, plain activity summaries, search attributes, descriptions on every handler."""
     cluster = lab.cluster()

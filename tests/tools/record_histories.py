@@ -9,8 +9,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import re
+import sys
 import tempfile
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
@@ -22,6 +23,7 @@ from client.search_attributes import register
 from local.temporal_server import DevServer
 from membership.duration import parse_duration
 from membership.policy import Policy
+from messages.apply import ApplyRequest, ApplyView
 from messages.launching import GoOn, Launch, Launched, always
 from messages.requests import (
     WORKFLOW_TYPES,
@@ -29,6 +31,7 @@ from messages.requests import (
     JoinRequest,
     RemoveRequest,
     ReplaceRequest,
+    apply_id,
     change_id,
     turns_id,
 )
@@ -293,7 +296,72 @@ async def replaced_half(scene: Set) -> None:
     await one.saved(ReplaceRequest(cluster=one.name, old="etcd-2", **NEW), "replace-half", "StartTimeout")
 
 
+# ---- lists of members ----
+
+
+async def begin_apply(one: Scene, *numbers: int) -> WorkflowHandle[Any, Any]:
+    """Begins the apply of exactly these members."""
+    members = [{"name": f"etcd-{n}", "peer_urls": [f"http://etcd-{n}:2380"]} for n in numbers]
+    request = ApplyRequest.model_validate({"cluster": one.name, "members": members, "prune": True})
+    return await one.client.start_workflow("ApplyMembers", request, id=apply_id(one.name), task_queue=QUEUE)
+
+
+async def applied(scene: Set) -> None:
+    """Joins, a replacement and a removal, the leader last."""
+    one = scene("applied", policy=LOOSE)
+    await one.save(await begin_apply(one, 2, 4, 5), "apply-applied", "applied")
+    await one.save(await begin_apply(one, 2, 4), "apply-removed", "applied")
+    await one.save(await begin_apply(one, 4, 2), "apply-no-changes", "no-changes")
+
+
+async def apply_held(scene: Set) -> None:
+    """Held between two members, and resumed."""
+    one = scene("apply-held", policy=LOOSE, starts=False)
+    apply = await begin_apply(one, 1, 2, 3, 4, 5)
+    await one.added.wait()
+    await apply.execute_update("wait_until_added", "etcd-4")
+    await apply.execute_update("hold", "alice")
+    one.starts = True
+    one.start(one.learner())
+    await scenes.held(apply)
+    await apply.execute_update("resume")
+    await one.save(apply, "apply-held", "applied")
+
+
+async def apply_cancelled(scene: Set) -> None:
+    """Together with the running change."""
+    one = scene("apply-cancelled", policy=LOOSE, starts=False)
+    apply = await begin_apply(one, 1, 2, 3, 4)
+    await one.added.wait()
+    await apply.cancel()
+    await one.save(apply, "apply-cancelled", "cancelled")
+
+
+async def apply_failed(scene: Set) -> None:
+    """By the failure of its change."""
+    one = scene("apply-failed", policy=HASTY, starts=False)
+    await one.save(await begin_apply(one, 1, 2, 3, 4), "apply-failed", "StartTimeout")
+
+
+async def apply_waited(scene: Set) -> None:
+    """For the same change of another caller."""
+    one = scene("apply-waited", policy=LOOSE, starts=False)
+    join = await one.join()
+    await one.added.wait()
+    apply = await begin_apply(one, 1, 2, 3, 4)
+    await scenes.until(lambda: waits_for_others(apply), "the apply to wait for the join")
+    one.start(one.learner())
+    await join.result()
+    await one.save(apply, "apply-waited", "no-changes")
+
+
+async def waits_for_others(apply: WorkflowHandle[Any, Any]) -> bool:
+    running = (await apply.query("progress", result_type=ApplyView)).running
+    return running is not None and running.of_others
+
+
 KINDS = (
+    *(applied, apply_held, apply_cancelled, apply_failed, apply_waited),
     *(promoted, lost_answer, rolled_back, cancelled, refused, already_voter),
     *(held, held_by_a_clock, launched, adopted, cleared, foreign_learner, removed_by_others, unverified),
     *(removed, removed_after_a_snapshot, preempted, removal_refused, replaced_healthy, replaced_dead, replaced_half),
@@ -315,8 +383,12 @@ async def recording() -> AsyncIterator[Set]:
         await server.stop()
 
 
-async def record() -> None:
-    """Some at a time: mostly they wait, and too many at once would get in each other's way."""
+async def record(names: Collection[str]) -> None:
+    """
+    All kinds, or those of these names. An unchanged history need not be recorded anew.
+
+    Some at a time: mostly they wait, and too many at once would get in each other's way.
+    """
     FOLDER.mkdir(parents=True, exist_ok=True)
     room = asyncio.Semaphore(4)
 
@@ -325,8 +397,8 @@ async def record() -> None:
             await kind(scene)
 
     async with recording() as scene, asyncio.timeout(300):
-        await asyncio.gather(*(one(kind, scene) for kind in KINDS))
+        await asyncio.gather(*(one(kind, scene) for kind in KINDS if not names or kind.__name__ in names))
 
 
 if __name__ == "__main__":
-    asyncio.run(record())
+    asyncio.run(record(sys.argv[1:]))
