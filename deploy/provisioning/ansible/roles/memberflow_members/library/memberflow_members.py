@@ -49,7 +49,8 @@ def ask(module: AnsibleModule, *arguments: str, stdin: str = "") -> dict[str, An
     except ValueError:
         module.fail_json(msg=err or out or f"exit {code}", rc=code)
     if code != 0:
-        refusal = next((check for check in answer.get("checks", []) if check["verdict"] == "refuse"), {})
+        checks = [*answer.get("checks", []), *answer.get("first", [])]
+        refusal = next((check for check in checks if check["verdict"] == "refuse"), {})
         reason = answer.get("error") or answer.get("reason") or refusal.get("evidence") or err
         hint = answer.get("hint") or refusal.get("hint")
         module.fail_json(msg=f"{reason} ({hint})" if hint else reason, rc=code, answer=answer)
