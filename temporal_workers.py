@@ -42,26 +42,29 @@ def make_workers(
     *,
     deployment: Deployment | None = None,
     places: int = WAIT_PLACES,
+    nexus: Sequence[object] = (),
     **limits: Any,
 ) -> list[Worker]:
     """
     Two workers for each served queue: one for short activities, and one for waits.
 
     The first worker of `workflow_queue` also runs the workflows. A third one watches the holders of turns.
-    `places`: the number of waits that run at once. `limits`: those of `Waits`, for tests.
+    `places`: the number of waits that run at once. `nexus`: the handlers of Nexus services, beside the workflows.
+    `limits`: those of `Waits`, for tests.
     """
     keep_workflow_code()
     temporal = Temporal(client)
     short = short_activities(clusters, temporal)
     workers = []
     for queue in serves:
-        workflows = []
+        workflows: Sequence[type] = ()
+        services: Sequence[object] = ()
         if queue == workflow_queue:
-            workflows = [*WORKFLOWS, turns_of(deployment)]
+            workflows, services = [*WORKFLOWS, turns_of(deployment)], nexus
             workers.append(
                 _worker(client, watches_queue(queue), watches(clusters, temporal), _WATCH_PLACES, deployment)
             )
-        workers.append(_worker(client, queue, short, _SHORT_PLACES, deployment, workflows))
+        workers.append(_worker(client, queue, short, _SHORT_PLACES, deployment, workflows, services))
         waiting = waits(clusters, temporal, places=places, **limits)
         workers.append(_worker(client, waits_queue(queue), waiting, places, deployment))
     return workers
@@ -83,12 +86,14 @@ def _worker(
     places: int,
     deployment: Deployment | None,
     workflows: Sequence[type] = (),
+    services: Sequence[object] = (),
 ) -> Worker:
     return Worker(
         client,
         task_queue=queue,
         workflows=workflows,
         activities=activities,
+        nexus_service_handlers=services,
         activity_executor=ThreadPoolExecutor(places),
         interceptors=[BindActivity(), OneArgument()],
         max_concurrent_activities=places,

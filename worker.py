@@ -21,12 +21,17 @@ from etcdapi.discovery import Discovery
 from launchers.docker_launcher import DockerLauncher
 from logs import set_up_logs
 from monitoring.metrics import new_exporter, shown
+from nexus_service import MemberflowHandler
 from settings import Settings, quiet_runtime, read_settings
 from temporal_workers import make_workers, running
 
 
-async def run_worker(settings: Settings, serves: Sequence[str]) -> None:
-    """Runs until SIGTERM or SIGINT. An act under way then ends, and a wait moves on to another worker."""
+async def run_worker(settings: Settings, serves: Sequence[str], *, nexus: bool = False) -> None:
+    """
+    Runs until SIGTERM or SIGINT. An act under way then ends, and a wait moves on to another worker.
+
+    `nexus`: whether it also answers the operations of the Nexus service.
+    """
     log = structlog.get_logger("memberflow.worker")
     clusters = ClustersFile(
         settings.clusters_file, EtcdClient, DockerLauncher, Discovery().find, serves, settings.task_queue
@@ -39,7 +44,8 @@ async def run_worker(settings: Settings, serves: Sequence[str]) -> None:
     stop = asyncio.Event()
     for sign in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(sign, stop.set)
-    workers = make_workers(client, clusters, settings.task_queue, serves, deployment=settings.deployment)
+    queue, services = settings.task_queue, [MemberflowHandler(settings.task_queue)] if nexus else []
+    workers = make_workers(client, clusters, queue, serves, deployment=settings.deployment, nexus=services)
     try:
         showing = shown(settings.metrics, exporter, client, clusters, serves)
         async with showing, running(workers), FileWatch(clusters, serves).running():
@@ -53,12 +59,12 @@ async def run_worker(settings: Settings, serves: Sequence[str]) -> None:
     log.info("worker has stopped")
 
 
-def main(serves: Sequence[str] = (), deployment: str = "", metrics: str = "") -> NoReturn:
+def main(serves: Sequence[str] = (), deployment: str = "", metrics: str = "", *, nexus: bool = False) -> NoReturn:
     """Entry of `python worker.py` and `memberflow worker`. Exits 2 for a wrong configuration, 3 without Temporal."""
     set_up_logs()
     try:
         settings = read_settings(deployment, metrics)
-        asyncio.run(run_worker(settings, list(serves) or [settings.task_queue]))
+        asyncio.run(run_worker(settings, list(serves) or [settings.task_queue], nexus=nexus))
     except Exception as error:  # noqa: BLE001  (each has its exit code)
         ended = command_error(error)
         print_error(ended)
@@ -73,5 +79,6 @@ if __name__ == "__main__":
     )
     parser.add_argument("--deployment", metavar="NAME", default="", help="Temporal worker deployment of this worker")
     parser.add_argument("--metrics", metavar="HOST:PORT", default="", help="address of /metrics, /healthz and /readyz")
+    parser.add_argument("--nexus", action="store_true", help="answer the operations of the Nexus service memberflow")
     given = parser.parse_args()
-    main(given.serve, given.deployment, given.metrics)
+    main(given.serve, given.deployment, given.metrics, nexus=given.nexus)

@@ -38,8 +38,11 @@ def worker(
             "--metrics", metavar="HOST:PORT", help="Address of /metrics, /healthz and /readyz (default: none of them)."
         ),
     ] = "",
+    nexus: Annotated[
+        bool, typer.Option("--nexus", help="Also answer the operations of the Nexus service memberflow.")
+    ] = False,
 ) -> None:
     """Run the worker: it reads the clusters file, runs the workflows and speaks to etcd."""
     from worker import main as run_worker
 
-    run_worker(serve or [], deployment, metrics)
+    run_worker(serve or [], deployment, metrics, nexus=nexus)

@@ -188,6 +188,14 @@ class PlanRequest(_Frozen):
         return REQUESTS[self.verb].model_validate(self.request)
 
 
+class HandoverRequest(_Frozen):
+    """A question for the handover of a change, by a Nexus caller."""
+
+    cluster: Name = Field(description="name of the cluster in the workers' clusters file")
+    name: Name = Field(description="name of the new member")
+    verb: Literal["join", "replace"] = Field("join", description="join or replace")
+
+
 class InspectRequest(_Frozen):
     """A question about one cluster."""
 

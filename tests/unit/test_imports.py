@@ -16,7 +16,16 @@ ROOT = Path(__file__).parents[2]
 OURS = {
     *("activities", "cli", "client", "cluster_tables", "clusters", "console", "etcdapi", "file_states", "launchers"),
     *("local", "logs", "membership"),
-    *("messages", "monitoring", "settings", "temporal_workers", "worker", "workflow_code", "workflows"),
+    *(
+        "messages",
+        "monitoring",
+        "nexus_service",
+        "settings",
+        "temporal_workers",
+        "worker",
+        "workflow_code",
+        "workflows",
+    ),
 }
 
 PURE = {"temporalio", "etcd3", "grpc", "structlog", "typer", "rich", "time", "random", "os"}
@@ -40,6 +49,7 @@ RULES = {
     "console": ({"client", "local", "membership", "messages", "settings", "worker"}, {"etcd3", "grpc"}),
     "local": ({"client", "membership", "messages", "settings"}, {"etcd3", "grpc", "typer", "rich"}),
     "cli.py": ({"client", "console"}, {"etcd3", "grpc"}),
+    "nexus_service.py": ({"client", "membership", "messages"}, {"etcd3", "grpc", "typer", "rich"}),
     "temporal_workers.py": (
         {"activities", "logs", "messages", "settings", "workflow_code", "workflows"},
         {"etcd3", "grpc", "typer", "rich"},
