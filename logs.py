@@ -13,6 +13,14 @@ from temporalio.worker import ActivityInboundInterceptor, ExecuteActivityInput, 
 
 _RENAMED = {"workflow_run_id": "run_id", "activity_type": "activity"}
 
+#: Every key that a line can have, in this order. Other keys are left out, so no line surprises its reader.
+KEYS = (
+    *("timestamp", "level", "logger", "event"),
+    *("cluster", "member", "workflow_id", "run_id", "workflow_type", "activity", "attempt"),
+    *("stage", "act", "applied", "error", "reason", "by", "change"),
+    *("temporal", "serves", "clusters", "namespace", "task_queue", "exception"),
+)
+
 
 def set_up_logs(level: int = logging.INFO) -> None:
     """
@@ -36,6 +44,7 @@ def set_up_logs(level: int = logging.INFO) -> None:
             foreign_pre_chain=shared,
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                _only_known,
                 structlog.processors.JSONRenderer(default=str),
             ],
         )
@@ -73,6 +82,10 @@ def _about(argument: Any) -> dict[str, str]:
     """Cluster and member of an activity's argument, if it has them."""
     about = {key: getattr(argument, key, "") for key in ("cluster", "member")}
     return {key: value for key, value in about.items() if value}
+
+
+def _only_known(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    return {key: event[key] for key in KEYS if key in event}
 
 
 def _flatten(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

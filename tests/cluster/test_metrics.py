@@ -18,6 +18,7 @@ from local import loopback
 from local.deployment import WorkerProcess
 from local.processes import free_port
 from local.temporal_server import DevServer
+from logs import KEYS
 from settings import quiet_runtime
 from support.parts.lab import Lab, eventually
 from support.parts.scrape import scrape
@@ -25,6 +26,7 @@ from support.parts.scrape import scrape
 DEPLOY = Path(__file__).parents[2] / "deploy"
 PAGE = (Path(__file__).parents[2] / "docs" / "observability.md").read_text()
 MOMENTS = ("syncing", "held", "waiting", "after")
+JOIN_STAGES = ("turn", "add", "sync", "promote", "verify")
 # Labels whose values a caller could choose would make series without end.
 OURS = {"cluster", "verb", "outcome", "failure", "stage", "result", "state", "role", "file", "le"}
 # Changes by state while one waits behind a held one.
@@ -219,3 +221,46 @@ def test_the_page_explains_every_metric(seen):
         metric = re.sub("_(bucket|sum|count)$", "", series.name)
         shown.setdefault(metric, set()).update(set(series.labels) - {"le", "namespace", "task_queue", "workflow_type"})
     assert told == shown
+
+
+# ---- the log of the same run ----
+
+
+def test_every_line_of_the_log_has_the_documented_keys(metered, seen):
+    """A log collector finds each key under the name in the page, and no other."""
+    told = {key for keys, _, _ in log_rows() for key in re.findall(r"`(\w+)`", keys)}
+    assert told == set(KEYS)
+    lines = log(metered)
+    assert len(lines) > 20
+    for line in lines:
+        assert set(line) <= told, line
+        assert set(line) >= {"timestamp", "level", "logger", "event"}, line
+        if line["logger"] in ("temporalio.workflow", "temporalio.activity"):
+            assert set(line) >= {"workflow_id", "run_id", "workflow_type", "attempt"}, line
+        for key in required_of(line["event"]):
+            assert key in line, line
+
+
+def test_the_log_tells_the_course_of_a_join(metered, seen):
+    """Its stages and acts in order, once each."""
+    join = [line for line in log(metered) if line.get("workflow_type") == "JoinMember"]
+    assert [line["stage"] for line in join if line["event"] == "stage"] == [*JOIN_STAGES, "ended"]
+    acts = [(line["act"], line["applied"]) for line in join if line["event"] == "act"]
+    assert acts == [("add", "yes"), ("promote", "yes")]
+
+
+def log(lab):
+    """The lines that are memberflow's or Temporal's: gRPC's library writes to stderr, too."""
+    return [json.loads(line) for line in lab.worker.log_text().splitlines() if line.startswith("{")]
+
+
+def log_rows():
+    """The rows of the page's table of keys."""
+    _, _, part = PAGE.partition("## The log")
+    return re.findall(r"^\| (`.+?) \| (.*?) ?\| (.*?) \|$", part.partition("\n## ")[0], re.MULTILINE)
+
+
+def required_of(event):
+    """The keys that the page promises for an event."""
+    rows = [keys for keys, events, _ in log_rows() if f"`{event}`" == events]
+    return [key for keys in rows for key in re.findall(r"`(\w+)`", keys)]
