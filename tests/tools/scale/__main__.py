@@ -12,6 +12,7 @@ import asyncio
 import os
 import platform
 import resource
+import shutil
 import sys
 import tempfile
 import time
@@ -87,6 +88,7 @@ class Scene:
         await asyncio.to_thread(self.worker.kill)
         await self.server.stop()
         await self.etcd.stop()
+        shutil.rmtree(self.folder)  # it is in memory
 
     async def start_joins(self, count: int) -> None:
         """Round the clusters: one each, or all of one."""
