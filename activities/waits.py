@@ -41,8 +41,9 @@ from messages.orders import StepOrder
 # and, in a long wait, only one look in so many questions to the leader.
 LOOK_ANYHOW = 1.0
 PEEKS = 4
-# Seconds between two questions, above which every question heartbeats.
+# Seconds between two questions, above which every second question heartbeats: at most 10 s pass without a heartbeat.
 BEAT_FROM = 0.2
+QUESTIONS_PER_BEAT = 2
 # Seconds for a member to stop contradicting the lists, and for a silent member to answer.
 SPLIT_AFTER = 10.0
 VERIFY_FOR = 15.0
@@ -256,7 +257,7 @@ class Waits:
         Without `before`, it returns when the leader knows anything of the member's log, or nothing at all.
         """
         pause = pause_after(meter.waited(self._clock()))
-        until = self._clock() + max(LOOK_ANYHOW, PEEKS * pause)
+        until, asked = self._clock() + max(LOOK_ANYHOW, PEEKS * pause), 0
         while self._clock() < until and not activity.is_cancelled() and not activity.is_worker_shutdown():
             activity.wait_for_cancelled_sync(SHORTEST if before is None else pause)
             now = etcd.progress().get(member_id)
@@ -264,7 +265,8 @@ class Waits:
                 before = now
             if now != before or now is None:
                 return
-            if pause > BEAT_FROM:
+            asked += 1
+            if pause > BEAT_FROM and asked % QUESTIONS_PER_BEAT == 0:
                 activity.heartbeat(meter.last)
 
 
