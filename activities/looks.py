@@ -18,6 +18,7 @@ from activities.earlier_changes import read_record
 from activities.early_ends import named_failures
 from activities.heartbeat import beating
 from activities.temporal import PATIENT_DEADLINE, Temporal
+from membership.checks import Check
 from membership.errors import (
     NO_ACCESS,
     ClusterUnreachable,
@@ -83,9 +84,16 @@ class Looks:
     def look_beforehand(self, look: LookOrder) -> Beforehand:
         """One look, and the turns: a change must know from the beginning which learners were left behind."""
         with named_failures(final=(*NO_ACCESS, InvalidConfiguration, WrongCluster)), beating(LOOK_BEAT):
-            status = self._look(self._connect(look), look)
+            etcd = self._connect(look)
+            status = self._look(etcd, look)
             self._clusters.saw(look.cluster, status.cluster_id)
-            return Beforehand(status, self._turns(look), self._record(look))
+            return Beforehand(status, self._turns(look), self._record(look), _access(etcd))
+
+    @activity.defn(no_thread_cancel_exception=True)
+    def check_access(self, look: LookOrder) -> Check | None:
+        """A refusal where this worker's credentials may not change the cluster's members."""
+        with named_failures(), beating(LOOK_BEAT):
+            return _access(self._connect(look))
 
     def _turns(self, look: LookOrder) -> TurnsState:
         """The turns at this moment. An unanswered question must not refuse a change: it asks for its turn again."""
@@ -150,3 +158,11 @@ class Looks:
             return ()
         keyword = IndexedValueType.INDEXED_VALUE_TYPE_KEYWORD
         return tuple(name for name in SEARCH_ATTRIBUTES if listed.custom_attributes.get(name) == keyword)
+
+
+def _access(etcd: Etcd) -> Check | None:
+    try:
+        etcd.check_access()
+    except NO_ACCESS as error:
+        return Check("access", "refuse", str(error), error.hint, error.name)
+    return None

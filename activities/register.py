@@ -27,7 +27,7 @@ def short_activities(clusters: Clusters, temporal: Temporal) -> Activities:
     launching, snapshots = Launching(clusters, temporal), Snapshots(clusters, temporal)
     turns = Turns(temporal, clusters)
     return [
-        *(observe.read_profile, observe.list_clusters, observe.look_beforehand),
+        *(observe.read_profile, observe.list_clusters, observe.look_beforehand, observe.check_access),
         *(observe.check_status, observe.check_status_and_turns, observe.check_after_barrier),
         *(acts.add_learner, acts.promote_learner, acts.move_leader, acts.remove_learner, acts.remove_member),
         *(launching.check_launcher, launching.launch_member, launching.describe_launched, launching.stop_launched),

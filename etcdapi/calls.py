@@ -101,6 +101,9 @@ class Calls:
             named = from_rpc(error, url)
             if isinstance(named, _TOKEN_REFUSED):
                 self.auth.drop(used)
+            if isinstance(named, UserEmpty) and self._access.username is not None:
+                # The file has a user. Only its token was missing, and the next look gets one.
+                named = InvalidAuthToken(named.text, named.code, url)
             raise named from error
 
     def stream(self, url: str, method: str, request: Any, deadline: float) -> Iterator[Any]:
@@ -130,7 +133,8 @@ class Calls:
         # With `hasleader`, a member without a leader says so at once instead of hanging. Status must answer even then.
         metadata = [] if method == "Status" else [("hasleader", "true")]
         metadata += self._token_for(connection.url)
-        stub = connection.cluster if hasattr(connection.cluster, method) else connection.maintenance
+        stubs = (connection.cluster, connection.maintenance, connection.auth)
+        stub = next(stub for stub in stubs if hasattr(stub, method))
         return getattr(stub, method).future(request, timeout=deadline, metadata=metadata)
 
     def _ask_all(self, urls: Sequence[str], method: str, request: Any, deadline: float) -> Answers:

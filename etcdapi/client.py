@@ -22,6 +22,7 @@ from etcdapi.raft import parse_view, uptime_of
 from etcdapi.stubs import rpc_pb2
 from membership.credentials import Credentials
 from membership.errors import (
+    NO_ACCESS,
     ClusterUnreachable,
     MemberflowError,
     NoLeader,
@@ -39,6 +40,7 @@ COMMIT_DEADLINE = 5.0
 PEER_DEADLINE = 0.5
 SNAPSHOT_DEADLINE = 6 * 3600.0
 
+_AUTH_STATUS = rpc_pb2.AuthStatusRequest()
 _ALARMS = rpc_pb2.AlarmRequest(action=rpc_pb2.AlarmRequest.GET)
 
 
@@ -139,6 +141,16 @@ class EtcdClient:
     def nothing_listens(self, urls: tuple[str, ...]) -> bool:
         """See `Etcd.refuses`."""
         return bool(urls) and all(map(nothing_listens, urls))
+
+    def check_access(self) -> None:
+        """See `Etcd.check_access`."""
+        for url in self._map.readers or self._seeds:
+            # etcd answers it to users with the role root alone, as it takes changes of members.
+            answer = self._read([url], "AuthStatus", _AUTH_STATUS, COMMIT_DEADLINE)[url]
+            if isinstance(answer, NO_ACCESS):
+                raise answer
+            if not isinstance(answer, MemberflowError):
+                return
 
     def authenticate(self, avoid: Collection[str] = ()) -> None:
         """See `Etcd.authenticate`."""

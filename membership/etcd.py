@@ -118,6 +118,13 @@ class Etcd(Protocol):
     def nothing_listens(self, urls: tuple[str, ...]) -> bool:
         """Whether the hosts of all these client URLs refuse a connection: no process listens there any more."""
 
+    def check_access(self) -> None:
+        """
+        Raises one of NO_ACCESS when the clusters file names nobody who may change members.
+
+        Every other trouble is no answer, and is ignored. It costs etcd one raft entry.
+        """
+
     def authenticate(self, avoid: Collection[str] = ()) -> None:
         """
         Returns with a token that is at most a minute old, where this cluster uses auth.

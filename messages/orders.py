@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from membership.checks import Check
 from membership.etcd import MEMBERS, Scope
 from membership.judgements import StepName
 from membership.model import ClusterStatus, SyncProgress
@@ -50,6 +51,8 @@ class Beforehand:
     turns: TurnsState
     #: Empty in a look that is made with the turn.
     record: Record = NO_RECORD
+    #: A refusal where the worker's credentials for the cluster may not change members, None where they may.
+    access: Check | None = None
 
 
 @dataclass(frozen=True)

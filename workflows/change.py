@@ -72,6 +72,7 @@ class Change(Generic[R]):
         # When the first look began, by the workflow's time, and the look where no change of ours ran then.
         self._looked_at = 0.0
         self._free_look: ClusterStatus | None = None
+        self._access: Check | None = None
 
     # ---- decided by each kind of change ----
 
@@ -165,6 +166,7 @@ class Change(Generic[R]):
         before = await self.cluster.first_look(self.unseen, self.request.leaving)
         self._free_look = None if before.turns.holder or before.turns.waiting else before.status
         self.record = before.record
+        self._access = before.access
         self.cluster.facts = self.facts(before.status)
         _refuse(check_line(self.cluster.profile.allow, sum(t != self.ticket for t in before.turns.waiting)))
         await self.remember(before.status)
@@ -174,6 +176,7 @@ class Change(Generic[R]):
 
     async def take_turn(self, may_preempt: Callable[[], Awaitable[bool]] | None = None) -> ClusterStatus:
         """Waits in line, and returns the look that was made with the turn. It is checked like the first look."""
+        _refuse((self._access,) if self._access else ())
         self.board.enter("turn")
         await self.turn.take(may_preempt)
         self._start_join_timeout()

@@ -67,9 +67,13 @@ async def _reach(cluster: Reachability) -> Reachability:
     cluster = replace(cluster, certificate_days=files.certificate_days, warnings=files.warnings)
     try:
         status = await looking
+        what = f"may {cluster.cluster} be changed?"
+        refusal = await start(Looks.check_access, look, GLANCE, what, cluster.task_queue)
     except ActivityError as error:
         stop = stop_of(error, "failed")
         return replace(cluster, problem=f"{stop.error}: {stop.reason}", hint=stop.hint)
+    if refusal:
+        return replace(cluster, problem=f"{refusal.error}: {refusal.evidence}", hint=refusal.hint)
     checks = (*check_cluster(status), *check_configured(status, cluster.endpoints))
     warnings = (cluster.problem, *files.warnings, *(c.evidence for c in checks if c.verdict == "warn"))
     found = replace(cluster, members=len(status.members), leader=status.leader, cluster_id=status.cluster_id)

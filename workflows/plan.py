@@ -27,7 +27,7 @@ with workflow.unsafe.imports_passed_through():
     from membership.verdicts import Facts
     from messages.answers import Plan
     from messages.learners import learners_beside, orphans_beside
-    from messages.orders import LookOrder
+    from messages.orders import Beforehand, LookOrder
     from messages.requests import ChangeRequest, JoinRequest, PlanRequest, RemoveRequest, ReplaceRequest, change_id
     from messages.turns import AddedLearner, TurnsState
     from workflows.stop import stop_of
@@ -57,6 +57,7 @@ class PlanChange:
         leaving = find_member(before.status, request.leaving) if request.leaving else None
         checks = (
             *check_allowed(profile.allow, request.asked),
+            *_access(before, request),
             *check_identity(before.status, before.record),
             *_checks(before.status.without(*learners_beside(request, before)), facts, request, before.record),
             *check_endpoints(before.status, profile.endpoints, leaving),
@@ -65,6 +66,14 @@ class PlanChange:
             *_tell(orphans.values()),
         )
         return Plan(request.cluster, plan.verb, request.subject, checks)
+
+
+def _access(before: Beforehand, request: ChangeRequest) -> tuple[Check, ...]:
+    """A refusal where the worker's credentials do not suffice, and the change has something to do."""
+    urls = request.asked.peer_urls
+    joined = not urls or any(not m.is_learner for m in before.status.with_peer_urls(urls))
+    gone = not request.leaving or find_member(before.status, request.leaving) is None
+    return () if before.access is None or (joined and gone) else (before.access,)
 
 
 async def _began_with(status: ClusterStatus, request: ChangeRequest) -> tuple[int, int] | None:

@@ -22,7 +22,7 @@ with workflow.unsafe.imports_passed_through():
     from activities.trust import NotAllowed
     from activities.waits import Waits
     from membership.duration import format_duration
-    from membership.errors import PermissionDenied
+    from membership.errors import NO_ACCESS
     from membership.etcd import EFFECT, EVERYTHING, MEMBERS, Scope
     from membership.failures import Failure
     from membership.judgements import StepName
@@ -69,8 +69,8 @@ FORWARD, _BACK = 0.4, 0.8
 _DOUBTS = (1.0, 2.0, 4.0, 8.0)
 _DOUBTFUL = Failure.QUORUM_AT_RISK
 
-# Waiting does not help: the looks succeed, so the user is known and may not do more, or the clusters file forbids it.
-_HOPELESS = {error.__name__: error.hint for error in (PermissionDenied, NotAllowed)}
+# Waiting does not help: the looks succeed, so etcd knows the caller and refuses it, or the clusters file forbids it.
+_HOPELESS = {error.__name__: error.hint for error in (*NO_ACCESS, NotAllowed)}
 
 
 async def settle(

@@ -584,6 +584,11 @@ class AuthStub:
                 request_serializer=etcdapi_dot_stubs_dot_rpc__pb2.AuthEnableRequest.SerializeToString,
                 response_deserializer=etcdapi_dot_stubs_dot_rpc__pb2.AuthEnableResponse.FromString,
                 _registered_method=True)
+        self.AuthStatus = channel.unary_unary(
+                '/etcdserverpb.Auth/AuthStatus',
+                request_serializer=etcdapi_dot_stubs_dot_rpc__pb2.AuthStatusRequest.SerializeToString,
+                response_deserializer=etcdapi_dot_stubs_dot_rpc__pb2.AuthStatusResponse.FromString,
+                _registered_method=True)
         self.Authenticate = channel.unary_unary(
                 '/etcdserverpb.Auth/Authenticate',
                 request_serializer=etcdapi_dot_stubs_dot_rpc__pb2.AuthenticateRequest.SerializeToString,
@@ -612,6 +617,12 @@ class AuthServicer:
     """
 
     def AuthEnable(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def AuthStatus(self, request, context):
         """Missing associated documentation comment in .proto file."""
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -648,6 +659,11 @@ def add_AuthServicer_to_server(servicer, server):
                     servicer.AuthEnable,
                     request_deserializer=etcdapi_dot_stubs_dot_rpc__pb2.AuthEnableRequest.FromString,
                     response_serializer=etcdapi_dot_stubs_dot_rpc__pb2.AuthEnableResponse.SerializeToString,
+            ),
+            'AuthStatus': grpc.unary_unary_rpc_method_handler(
+                    servicer.AuthStatus,
+                    request_deserializer=etcdapi_dot_stubs_dot_rpc__pb2.AuthStatusRequest.FromString,
+                    response_serializer=etcdapi_dot_stubs_dot_rpc__pb2.AuthStatusResponse.SerializeToString,
             ),
             'Authenticate': grpc.unary_unary_rpc_method_handler(
                     servicer.Authenticate,
@@ -699,6 +715,33 @@ class Auth:
             '/etcdserverpb.Auth/AuthEnable',
             etcdapi_dot_stubs_dot_rpc__pb2.AuthEnableRequest.SerializeToString,
             etcdapi_dot_stubs_dot_rpc__pb2.AuthEnableResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def AuthStatus(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/etcdserverpb.Auth/AuthStatus',
+            etcdapi_dot_stubs_dot_rpc__pb2.AuthStatusRequest.SerializeToString,
+            etcdapi_dot_stubs_dot_rpc__pb2.AuthStatusResponse.FromString,
             options,
             channel_credentials,
             insecure,

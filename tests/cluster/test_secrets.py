@@ -38,15 +38,20 @@ def credentials(folder: Path, user: str, password: str) -> dict[str, str]:
 
 
 def test_a_user_who_may_not_change_the_cluster(lab, tmp_path):
-    """It is said at once and by its name: no waiting mends it."""
+    """Plan, doctor and the change itself say so by its name, before anything is sent: no waiting mends it."""
     cluster = lab.cluster(fresh=True)
     lock(cluster, guest="reader")
     cluster.access = credentials(tmp_path, "reader", PASSWORD)
-    end = cluster.join(cluster.new_member()).wait(60)
-    assert (end.code, end.answer["outcome"]) == (1, "failed"), end
+    new = cluster.new_member()
+    end = cluster.join(new).wait(60)
+    assert (end.code, end.answer["outcome"], cluster.changes()) == (5, "refused", []), end
     assert "etcdserver: permission denied" in end.answer["reason"]
     assert "role root" in end.answer["hint"]
-    assert len(cluster.sent("MemberAdd")) == 1
+    plan = lab.run("plan", "join", cluster.name, new.name, "--peer-url", new.peer_url, "--json")
+    refused = next(check for check in plan.answer["checks"] if check["verdict"] == "refuse")
+    assert (plan.code, refused["name"], refused["error"]) == (5, "access", "PermissionDenied"), plan
+    rows = {row["check"]: row for row in lab.run("doctor", "--json").answer["checks"]}
+    assert "PermissionDenied" in rows[f"cluster {cluster.name}"]["verdict"], rows
 
 
 def test_the_password_stays_with_the_worker(lab, tmp_path):

@@ -51,6 +51,16 @@ def turn_on_auth(member: LocalMember) -> None:
     own.close()
 
 
+def turn_on_guest(member: LocalMember) -> None:
+    """A user without a role, at a member with auth on."""
+    own = etcd3.client("127.0.0.1", member.client_port, timeout=5)
+    auth = rpc_pb2_grpc.AuthStub(own.channel)
+    token = auth.Authenticate(rpc_pb2.AuthenticateRequest(name="root", password="pass-of-root")).token
+    user = rpc_pb2.AuthUserAddRequest(name="guest", password="pass-of-guest")
+    auth.UserAdd(user, metadata=[("token", token)])
+    own.close()
+
+
 def authenticated(member: LocalMember) -> int:
     """How often somebody has sent the member a password."""
     lines = loopback.get(f"{member.client_url}/metrics", timeout=5).decode().splitlines()

@@ -6,7 +6,7 @@ import socket
 import time
 
 import pytest
-from reach import Seeming, authenticated, client, expired, lenient, looked, turn_on_auth
+from reach import Seeming, authenticated, client, expired, lenient, looked, turn_on_auth, turn_on_guest
 
 from etcdapi import auth
 from etcdapi.calls import Calls
@@ -71,6 +71,37 @@ def test_no_credentials_where_they_are_needed(guarded):
     """Named by etcd's own error."""
     with client(guarded.client_url) as etcd, pytest.raises(e.UserEmpty):
         etcd.look()
+
+
+def test_who_may_change_members(guarded, single, tmp_path):
+    """Only a user with the role root. Asked beforehand, in the same words as a change would be refused."""
+    turn_on_guest(guarded)
+    (tmp_path / "guest").write_text("pass-of-guest")
+    for user, file, refusal in (
+        ("root", tmp_path / "password", None),
+        ("guest", tmp_path / "guest", e.PermissionDenied),
+        (None, None, e.UserEmpty),
+    ):
+        with client(guarded.client_url, username=user, password_file=file) as etcd:
+            if refusal is None:
+                etcd.check_access()
+                continue
+            with pytest.raises(refusal):
+                etcd.check_access()
+
+
+def test_without_auth_everybody_may_change_members(single):
+    """The question is answered, and refuses nobody."""
+    with client(single.client_url) as etcd:
+        etcd.check_access()
+
+
+def test_a_change_whose_token_is_missing_is_not_told_to_name_a_user(guarded, tmp_path):
+    """The file names one. The next look gets a token, so the change goes on."""
+    calls = Calls(Access((guarded.client_url,), username="root", password_file=tmp_path / "password"))
+    with pytest.raises(e.InvalidAuthToken):
+        calls.send(guarded.client_url, "MemberPromote", rpc_pb2.MemberPromoteRequest(ID=1), 2)
+    calls.close()
 
 
 # ---- who is told the password, and how often ----

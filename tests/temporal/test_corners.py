@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from membership.errors import PermissionDenied
+import pytest
+
+from membership.errors import NO_ACCESS, PermissionDenied
 from support.memory.faulty import Trouble
 from support.memory.scenes import LOOSE, Scene, cancelled, failure, held, looked, misconfigured, until, url, view, waits
 
@@ -84,6 +86,33 @@ async def test_cancelled_without_the_right_to_remove(scene):
     end = await (await made.join("etcd-8")).result()
     assert (end.outcome, made.applied) == ("promoted", ["add", "remove", "add", "promote"])
     assert any("left behind by" in warning for warning in end.warnings)
+
+
+@pytest.mark.parametrize("error", NO_ACCESS)
+async def test_each_refusal_of_the_caller_ends_an_act(scene, error):
+    """No waiting helps: the looks succeed, so etcd knows the caller, and refuses it."""
+    made = scene(3)
+
+    def add(*_args, **_more):
+        raise error("etcdserver: refused")
+
+    made.etcd.add_learner = add
+    name, end = await failure(await made.join())
+    assert (name, end.outcome, end.attempts) == (error.__name__, "failed", {"add": 1})
+
+
+async def test_credentials_that_do_not_suffice_refuse_a_change_with_work_to_do(scene):
+    """Before its turn. A change whose effect is there succeeds all the same."""
+    made = scene(3)
+
+    def refuse():
+        raise PermissionDenied("etcdserver: permission denied")
+
+    made.etcd.check_access = refuse
+    name, end = await failure(await made.join())
+    assert (name, end.outcome, made.applied) == ("PermissionDenied", "refused", [])
+    end = await (await made.join("etcd-3")).result()
+    assert end.outcome == "already-voter"
 
 
 # ---- whose ----

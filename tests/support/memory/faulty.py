@@ -81,6 +81,9 @@ class FaultyEtcd:
     def nothing_listens(self, urls: tuple[str, ...]) -> bool:
         return self._etcd.nothing_listens(urls)
 
+    def check_access(self) -> None:
+        self._etcd.check_access()
+
     def authenticate(self, avoid: Collection[str] = ()) -> None:
         return self._call("authenticate", lambda: self._etcd.authenticate(avoid))
 
