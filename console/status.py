@@ -154,6 +154,7 @@ def _problems(overview: Overview) -> list[Part]:
     lines: list[Part] = [f"{member.name or member.id}: {inspection.status.why_silent(member.id)}" for member in silent]
     orphans = [orphan for orphan in inspection.turns.orphans if orphan.member_id in learners]
     lines += [f"learner {orphan.member_id} was left behind by {orphan.ticket.workflow_id}" for orphan in orphans]
+    lines += inspection.warnings
     lines += [f"member lists differ: {line}" for line in inspection.status.dissent]
     return [*lines, overview.problem] if overview.problem else lines
 

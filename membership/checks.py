@@ -9,7 +9,7 @@ from membership.judge_join import judge_version
 from membership.known_bugs import bugs_of
 from membership.model import ClusterStatus
 from membership.names import is_loopback
-from membership.verdicts import Facts, tell_down, version_of
+from membership.verdicts import Facts, help_for_down, tell_down, version_of
 
 CheckVerdict = Literal["ok", "warn", "wait", "refuse"]
 
@@ -72,7 +72,7 @@ def _voters(status: ClusterStatus) -> Check:
     if not down:
         return Check("voters", "ok", evidence)
     hint = "start it again, or take it out with `memberflow replace` or `remove`"
-    return Check("voters", "warn", f"{evidence}; {tell_down(status)}", hint)
+    return Check("voters", "warn", f"{evidence}; {tell_down(status)}", help_for_down(status, hint))
 
 
 def _schemes(status: ClusterStatus) -> tuple[Check, ...]:

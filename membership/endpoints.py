@@ -37,13 +37,19 @@ def check_all_leave(status: ClusterStatus, endpoints: Collection[str], leaving: 
 
 
 def check_configured(status: ClusterStatus, endpoints: Collection[str]) -> tuple[Check, ...]:
-    """A check only where configured endpoints lead to no member of the cluster any more."""
+    """
+    A check only where configured endpoints lead to no member, or one or none of several to a voter that is alive.
+
+    A running worker knows other voters, too. A worker that starts afterwards only knows the configured endpoints.
+    """
     stale = [url for url in endpoints if url not in _leading_to(status, endpoints, *status.members)]
-    # Names with several addresses, and proxies, lead somewhere although no member advertises them.
-    if not stale or len(stale) == len(endpoints):
-        return ()
-    evidence = f"configured endpoints lead to no member: {', '.join(stale)}"
-    return (Check("endpoints", "warn", evidence, _HINT),)
+    alive = _leading_to(status, endpoints, *status.live_voters)
+    told = [f"configured endpoints lead to no member: {', '.join(stale)}"] if stale else []
+    if endpoints and not alive:
+        told.append("no configured endpoint leads to a voter that is alive, so a new worker would not find the cluster")
+    elif len(alive) == 1 < len(endpoints):
+        told.append(f"of the configured endpoints only {alive[0]} leads to a voter that is alive")
+    return (Check("endpoints", "warn", "; ".join(told), _HINT),) if told else ()
 
 
 def _leading_to(status: ClusterStatus, endpoints: Collection[str], *members: Member) -> list[str]:

@@ -12,6 +12,7 @@ from membership.verdicts import (
     Verdict,
     Wait,
     half_seen,
+    help_for_down,
     safe_after,
     spare,
     tell_down,
@@ -71,12 +72,12 @@ def _judge_spare(status: ClusterStatus, target: Member, facts: Facts) -> Refuse 
         return Refuse(
             Failure.QUORUM_AT_RISK,
             f"{arithmetic}: the cluster would lose its quorum, and {others}",
-            "start them again first",
+            help_for_down(status.without(target.id), "start them again first"),
         )
     return Refuse(
         Failure.QUORUM_AT_RISK,
         f"{arithmetic}, min_spare is {facts.policy.min_spare}, and {others}",
-        "join another member first (--force skips this check)",
+        help_for_down(status.without(target.id), "join another member first (--force skips this check)"),
     )
 
 

@@ -152,6 +152,16 @@ class ClusterStatus:
         return tuple(m for m in self.voters if not self._follows(m.id))
 
     @property
+    def unreached_voters(self) -> tuple[Member, ...]:
+        """
+        Voters that do not answer this worker, although the leader replicates to them.
+
+        The leader notices within some seconds that a member has frozen, and at once that its process has ended.
+        """
+        silent = (m for m in self.voters if m.id not in self.statuses and m.id in self.progress)
+        return tuple(m for m in silent if self.progress[m.id].state == "StateReplicate")
+
+    @property
     def alarms(self) -> tuple[Alarm, ...]:
         return tuple(sorted({a for s in self.statuses.values() for a in s.alarms}, key=repr))
 

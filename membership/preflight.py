@@ -106,6 +106,15 @@ def check_several(status: ClusterStatus, wanted: Member | str) -> Check | None:
     )
 
 
+def check_learners(status: ClusterStatus, leaving: str) -> tuple[Check, ...]:
+    """A check only where a removal leaves another learner in the cluster."""
+    others = status.without(leaving).learners
+    if not others:
+        return ()
+    evidence = f"learner {others[0].label} is in the cluster, and is left alone"
+    return (Check("learners", "warn", evidence, "if no change waits for it, `memberflow remove` it by its ID"),)
+
+
 def check_removal(status: ClusterStatus, facts: Facts, target: Member, returning: int) -> list[Check]:
     alive = any(m.id == target.id for m in status.live_voters)
     facts = replace(facts, member_id=target.id, returning=returning)
@@ -114,12 +123,7 @@ def check_removal(status: ClusterStatus, facts: Facts, target: Member, returning
         verdict = None
     lead = ", after its leadership is moved" if status.leader == target.id else ""
     checks = [check_judged("removal", verdict, f"{target.label} can be removed{lead}")]
-    others = status.without(target.id).learners
-    if others:
-        evidence = f"learner {others[0].label} is in the cluster, and is left alone"
-        checks.append(
-            Check("learners", "warn", evidence, "if no change waits for it, `memberflow remove` it by its ID")
-        )
+    checks += check_learners(status, target.id)
     if not target.is_learner:
         checks.append(check_spare(status, "after the removal", len(status.voters) - 1, len(status.live_voters) - alive))
     return checks

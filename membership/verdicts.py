@@ -6,10 +6,11 @@ No clock and no I/O: the same look always gets the same verdict. State decides, 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from membership.failures import Failure
-from membership.model import ClusterStatus, Phase
+from membership.model import ClusterStatus, Member, Phase
 from membership.policy import Policy
 
 
@@ -104,9 +105,29 @@ def half_seen(status: ClusterStatus) -> Wait | None:
 
 
 def tell_down(status: ClusterStatus) -> str:
-    """Which voters are down, and why, for a person."""
-    down = [f"{m.label}: {status.why_silent(m.id)}" for m in status.down_voters]
-    return "these voters are down: " + "; ".join(down) if down else "every voter is alive"
+    """Which voters are down, and which only this worker cannot reach, for a person."""
+    unreached = status.unreached_voters
+    down = [m for m in status.down_voters if m not in unreached]
+    told = []
+    if down:
+        told.append(f"these voters are down: {_reasons(status, down)}")
+    if unreached:
+        told.append(f"this worker cannot reach these voters, although the leader does: {_reasons(status, unreached)}")
+    return "; ".join(told) or "every voter is alive"
+
+
+def _reasons(status: ClusterStatus, silent: Iterable[Member]) -> str:
+    return "; ".join(f"{m.label}: {status.why_silent(m.id)}" for m in silent)
+
+
+def help_for_down(status: ClusterStatus, otherwise: str) -> str:
+    """The next step where voters do not answer. `otherwise`: the step for voters that are down."""
+    unreached = status.unreached_voters
+    if not unreached:
+        return otherwise
+    names = ", ".join(m.name or m.id for m in unreached)
+    reach = f"write a client URL at which this worker reaches {names} into `endpoints` of the clusters file"
+    return reach if len(unreached) == len(status.down_voters) else f"{otherwise}; {reach}"
 
 
 def version_of(text: str) -> tuple[int, ...]:

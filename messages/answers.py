@@ -17,6 +17,8 @@ class Inspection:
     cluster: str
     status: ClusterStatus
     turns: TurnsState
+    #: Oddities of the configured endpoints, at this moment and after the removals in line.
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

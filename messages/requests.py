@@ -242,6 +242,12 @@ def verb_of(cluster: str, workflow_id: str) -> str:
     return parts[2] if parts[2] in REQUESTS else ""
 
 
+def removed_by(workflow_id: str) -> str:
+    """The member that the removal with this workflow ID takes out, empty for any other ID."""
+    parts = workflow_id.split(":")
+    return parts[3] if len(parts) == 4 and parts[2] == "remove" else ""
+
+
 # Keywords. Registered by `memberflow setup`, never required.
 SEARCH_ATTRIBUTES = ("EtcdCluster", "EtcdMember", "EtcdStage")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 
 from temporalio import workflow
@@ -10,7 +11,9 @@ from temporalio.common import SearchAttributeKey
 from workflows.counters import record_stage
 
 with workflow.unsafe.imports_passed_through():
-    from membership.model import SyncProgress
+    from membership.checks import Check
+    from membership.lasting import judge_again
+    from membership.model import ClusterStatus, SyncProgress
     from messages.views import ChangeView, Stage, details
 
 
@@ -23,6 +26,7 @@ class Board:
         self._cluster, self._member = cluster, member
         self._stages = stages
         self._entered = workflow.time()
+        self._noticed: list[Check] = []
         self._show()
 
     def enter(self, stage: Stage) -> None:
@@ -68,6 +72,19 @@ class Board:
         if text not in self.view.warnings:
             self.view = replace(self.view, warnings=(*self.view.warnings, text))
             workflow.logger.warning(text, extra={"cluster": self._cluster, "member": self._member})
+
+    def notice(self, checks: Iterable[Check]) -> None:
+        """Warns of the checks that warn. `judge_warnings` judges them again."""
+        for check in checks:
+            if check.verdict == "warn":
+                self.warn(check.evidence)
+                self._noticed.append(check)
+
+    def judge_warnings(self, status: ClusterStatus) -> None:
+        """Drops or rewords the warnings of checks that this last look of the change refutes."""
+        now = judge_again(self._noticed, status, self.view.member_id)
+        told = (now.get(warning, warning) for warning in self.view.warnings)
+        self.view = replace(self.view, warnings=tuple(dict.fromkeys(filter(None, told))))
 
     def _show(self) -> None:
         workflow.set_current_details(details(self.view, self._stages))

@@ -25,7 +25,7 @@ with workflow.unsafe.imports_passed_through():
     from membership.etcd import MEMBERS, Scope
     from membership.failures import Failure
     from membership.model import ClusterStatus, Handover
-    from membership.preflight import find_member, refusal, warnings
+    from membership.preflight import find_member, refusal
     from membership.record import NO_RECORD, check_identity
     from membership.verdicts import Facts
     from messages.learners import orphans_beside
@@ -132,6 +132,8 @@ class Change(Generic[R]):
         left = await self._settle_and_go_back(stop)
         if isinstance(left, Outcome):
             return left
+        if left:
+            self.board.judge_warnings(left)
         self.board.enter("ended")
         if stop.kind == "cancelled":
             self._count("cancelled", stop.error)
@@ -170,8 +172,7 @@ class Change(Generic[R]):
         self.cluster.facts = self.facts(before.status)
         _refuse(check_line(self.cluster.profile.allow, sum(t != self.ticket for t in before.turns.waiting)))
         await self.remember(before.status)
-        for warning in warnings(self._check(before)):
-            self.board.warn(warning)
+        self.board.notice(self._check(before))
         return before.status
 
     async def take_turn(self, may_preempt: Callable[[], Awaitable[bool]] | None = None) -> ClusterStatus:
@@ -208,6 +209,7 @@ class Change(Generic[R]):
         return await self.cluster.look(why, scope)
 
     def end(self, kind: OutcomeKind, status: ClusterStatus, *, verified: bool | None = None) -> Outcome:
+        self.board.judge_warnings(status)
         self.board.enter("ended")
         self._count(kind)
         return outcome(kind, self.request, self.board, status, verified=verified)

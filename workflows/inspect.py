@@ -18,11 +18,14 @@ with workflow.unsafe.imports_passed_through():
     from activities.looks import Looks
     from activities.taking_turns import Turns
     from membership.checks import check_cluster
-    from membership.endpoints import check_configured
+    from membership.endpoints import check_configured, check_endpoints
     from membership.etcd import EVERYTHING
+    from membership.model import ClusterStatus
+    from membership.preflight import find_member
     from messages.answers import ClusterList, FileFindings, Inspection, Reachability
     from messages.orders import LookOrder
-    from messages.requests import InspectRequest
+    from messages.requests import InspectRequest, removed_by
+    from messages.turns import TurnsState
     from workflows.stop import stop_of
 
 
@@ -39,10 +42,23 @@ class InspectCluster:
             status = await start(
                 Looks.check_status, LookOrder(name, scope=EVERYTHING), GLANCE, f"look at {name}", profile.task_queue
             )
-            return Inspection(name, status, await turns)
+            state = await turns
+            return Inspection(name, status, state, _endpoint_warnings(profile, status, state))
         except ActivityError as error:
             stop = stop_of(error, "failed")
             raise ApplicationError(stop.reason, stop.hint, type=stop.error, non_retryable=True) from error
+
+
+def _endpoint_warnings(profile: ClusterProfile, status: ClusterStatus, turns: TurnsState) -> tuple[str, ...]:
+    """Configured endpoints that lead nowhere, or whose voter is about to be removed."""
+    told = [check.evidence for check in check_configured(status, profile.endpoints)]
+    for ticket in (turns.holder, *turns.waiting):
+        wanted = removed_by(ticket.workflow_id) if ticket else ""
+        leaving = find_member(status, wanted) if wanted else None
+        told += [
+            f"{check.evidence}, and is being removed" for check in check_endpoints(status, profile.endpoints, leaving)
+        ]
+    return tuple(told)
 
 
 @workflow.defn

@@ -143,8 +143,7 @@ class Joining:
     async def _judge_newcomer(self, status: ClusterStatus) -> None:
         """Warns of settings that endanger the cluster once the member votes. The policy may hold the join for them."""
         found = check_newcomer(status, self._change.cluster.facts.member_id)
-        for check in found:
-            self._change.board.warn(check.evidence)
+        self._change.board.notice(found)
         if not found or self._change.cluster.facts.policy.newcomer == "warn" or self._was_judged:
             return
         self._was_judged = True
@@ -165,8 +164,7 @@ class Joining:
         self._change.board.enter("verify")
         status, self.verified = await verify(self._change, "verify", status, "verify the new voter")
         # The settings of a learner with a second witness can only be seen now.
-        for check in check_newcomer(status, self._change.cluster.facts.member_id):
-            self._change.board.warn(check.evidence)
+        self._change.board.notice(check_newcomer(status, self._change.cluster.facts.member_id))
         return status
 
     async def _too_late(self, status: ClusterStatus, stop: Stop, why: str) -> ClusterStatus:

@@ -43,7 +43,11 @@ def cluster(voters: int = 3, *more: Member, down=(), leader: str = "1", **change
         "statuses": statuses,
         "silent": {m.id: "DeadlineExceeded" for m in members if m.id not in statuses},
         "readers": tuple(m.id for m in members if m.id in statuses and not m.is_learner),
-        "progress": {m.id: RaftProgress(1000, "StateReplicate") for m in members if m.name},
+        "progress": {
+            m.id: RaftProgress(1000, "StateProbe" if m.id in down and not m.is_learner else "StateReplicate")
+            for m in members
+            if m.name
+        },
     }
     return ClusterStatus(**{**found, **changes})
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from made_up_looks import cluster, voter
 
 from membership.endpoints import check_all_leave, check_configured, check_endpoints
 
 ONE, TWO, THREE = (f"http://10.0.0.{n}:2379" for n in (1, 2, 3))
+NAME = "http://etcd.example:2379"
+NONE_ALIVE = "no configured endpoint leads to a voter that is alive, so a new worker would not find the cluster"
 STALE = "http://10.0.0.9:2379"
 
 
@@ -34,14 +38,21 @@ def test_a_removal_that_takes_the_last_endpoints(endpoints, told):
     ("endpoints", "told"),
     [
         ((ONE, TWO), ""),
-        ((ONE, STALE), f"configured endpoints lead to no member: {STALE}"),
-        (("http://etcd.example:2379",), ""),
+        ((ONE,), ""),
+        ((ONE, THREE), f"of the configured endpoints only {ONE} leads to a voter that is alive"),
+        ((ONE, TWO, STALE), f"configured endpoints lead to no member: {STALE}"),
+        ((THREE,), NONE_ALIVE),
+        ((STALE,), f"configured endpoints lead to no member: {STALE}; {NONE_ALIVE}"),
+        ((NAME,), ""),
         ((), ""),
     ],
 )
-def test_stale_endpoints(endpoints, told):
-    """A name or a proxy that no member advertises is no sign of it."""
-    assert "".join(c.evidence for c in check_configured(cluster(3), endpoints)) == told
+def test_endpoints_that_lead_nowhere(endpoints, told):
+    """etcd-3 is down. A name that no member advertises leads to the member that answered there."""
+    seen = cluster(3, down=("3",))
+    first = replace(seen.statuses["1"], urls=(ONE, NAME))
+    seen = replace(seen, statuses={**seen.statuses, "1": first})
+    assert "".join(c.evidence for c in check_configured(seen, endpoints)) == told
 
 
 @pytest.mark.parametrize(

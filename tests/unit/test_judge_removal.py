@@ -81,6 +81,21 @@ def test_force_never_costs_the_quorum(voters, dead, alive, before, after):
     check(verdict, Ready() if after >= 0 else "QuorumAtRisk|lose its quorum")
 
 
+def test_a_voter_that_only_this_worker_cannot_reach_is_not_called_down():
+    """The leader replicates to it: another URL for this worker helps, and no repair of the voter."""
+    seen = cluster(3, down=("2",))
+    hidden = replace(seen, progress={**seen.progress, "2": RaftProgress(1000, "StateReplicate")})
+    verdict = judge_removal(hidden, going())
+    check(verdict, "QuorumAtRisk|this worker cannot reach these voters, although the leader does: etcd-2 (2)")
+    assert "are down" not in verdict.reason
+    assert (
+        verdict.hint == "write a client URL at which this worker reaches etcd-2 into `endpoints` of the clusters file"
+    )
+    verdict = judge_removal(seen, going())
+    check(verdict, "QuorumAtRisk|these voters are down: etcd-2 (2)")
+    assert verdict.hint == "start them again first"
+
+
 def test_the_reason_names_the_others_that_are_down():
     """And not the member that goes."""
     told = judge_removal(cluster(5, down=(TARGET, "4", "5")), going()).reason

@@ -46,6 +46,8 @@ class Cluster:
     policy: dict[str, Any] = field(default_factory=dict)
     #: Client URLs that the clusters file names although their members do not run yet.
     named: list[str] = field(default_factory=list)
+    #: The client URLs that the clusters file names instead of those of the members.
+    listed: list[str] = field(default_factory=list)
     numbers: Any = field(default_factory=lambda: count(1))
     at_end: list[Callable[[], None]] = field(default_factory=list)
 
@@ -151,10 +153,15 @@ class Cluster:
         """Adds, promotes and removals that reached a member."""
         return (len(self.sent("MemberAdd")), len(self.sent("MemberPromote")), len(self.sent("MemberRemove")))
 
+    def hide(self, member: LocalMember) -> None:
+        """From now on nobody reaches the member at the URL that it advertises. The other members still do."""
+        self.single_use = True
+        self.relays[member.name].stop()
+
     # ---- commands ----
 
     def endpoints(self) -> list[str]:
-        return [m.advertised for m in self.members if m.process is not None][:3] + self.named
+        return self.listed or [m.advertised for m in self.members if m.process is not None][:3] + self.named
 
     def join(self, new: LocalMember, *args: str) -> Join:
         """Starts `memberflow join` for a new member."""
