@@ -40,7 +40,7 @@ COMMIT_DEADLINE = 5.0
 PEER_DEADLINE = 0.5
 SNAPSHOT_DEADLINE = 6 * 3600.0
 
-_AUTH_STATUS = rpc_pb2.AuthStatusRequest()
+_ROLES = rpc_pb2.AuthRoleListRequest()
 _ALARMS = rpc_pb2.AlarmRequest(action=rpc_pb2.AlarmRequest.GET)
 
 
@@ -145,8 +145,8 @@ class EtcdClient:
     def check_access(self) -> None:
         """See `Etcd.check_access`."""
         for url in self._map.readers or self._seeds:
-            # etcd answers it to users with the role root alone, as it takes changes of members.
-            answer = self._read([url], "AuthStatus", _AUTH_STATUS, COMMIT_DEADLINE)[url]
+            # etcd lists its roles for users with the role root alone, by the same rule as it takes changes of members.
+            answer = self._read([url], "RoleList", _ROLES, COMMIT_DEADLINE)[url]
             if isinstance(answer, NO_ACCESS):
                 raise answer
             if not isinstance(answer, MemberflowError):

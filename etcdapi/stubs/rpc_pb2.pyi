@@ -245,17 +245,17 @@ class AuthEnableResponse(_message.Message):
     header: ResponseHeader
     def __init__(self, header: _Optional[_Union[ResponseHeader, _Mapping]] = ...) -> None: ...
 
-class AuthStatusRequest(_message.Message):
+class AuthRoleListRequest(_message.Message):
     __slots__ = ()
     def __init__(self) -> None: ...
 
-class AuthStatusResponse(_message.Message):
-    __slots__ = ("header", "enabled")
+class AuthRoleListResponse(_message.Message):
+    __slots__ = ("header", "roles")
     HEADER_FIELD_NUMBER: _ClassVar[int]
-    ENABLED_FIELD_NUMBER: _ClassVar[int]
+    ROLES_FIELD_NUMBER: _ClassVar[int]
     header: ResponseHeader
-    enabled: bool
-    def __init__(self, header: _Optional[_Union[ResponseHeader, _Mapping]] = ..., enabled: _Optional[bool] = ...) -> None: ...
+    roles: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, header: _Optional[_Union[ResponseHeader, _Mapping]] = ..., roles: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class AuthenticateRequest(_message.Message):
     __slots__ = ("name", "password")

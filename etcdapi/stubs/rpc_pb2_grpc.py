@@ -584,11 +584,6 @@ class AuthStub:
                 request_serializer=etcdapi_dot_stubs_dot_rpc__pb2.AuthEnableRequest.SerializeToString,
                 response_deserializer=etcdapi_dot_stubs_dot_rpc__pb2.AuthEnableResponse.FromString,
                 _registered_method=True)
-        self.AuthStatus = channel.unary_unary(
-                '/etcdserverpb.Auth/AuthStatus',
-                request_serializer=etcdapi_dot_stubs_dot_rpc__pb2.AuthStatusRequest.SerializeToString,
-                response_deserializer=etcdapi_dot_stubs_dot_rpc__pb2.AuthStatusResponse.FromString,
-                _registered_method=True)
         self.Authenticate = channel.unary_unary(
                 '/etcdserverpb.Auth/Authenticate',
                 request_serializer=etcdapi_dot_stubs_dot_rpc__pb2.AuthenticateRequest.SerializeToString,
@@ -609,6 +604,11 @@ class AuthStub:
                 request_serializer=etcdapi_dot_stubs_dot_rpc__pb2.AuthRoleAddRequest.SerializeToString,
                 response_deserializer=etcdapi_dot_stubs_dot_rpc__pb2.AuthRoleAddResponse.FromString,
                 _registered_method=True)
+        self.RoleList = channel.unary_unary(
+                '/etcdserverpb.Auth/RoleList',
+                request_serializer=etcdapi_dot_stubs_dot_rpc__pb2.AuthRoleListRequest.SerializeToString,
+                response_deserializer=etcdapi_dot_stubs_dot_rpc__pb2.AuthRoleListResponse.FromString,
+                _registered_method=True)
 
 
 class AuthServicer:
@@ -617,12 +617,6 @@ class AuthServicer:
     """
 
     def AuthEnable(self, request, context):
-        """Missing associated documentation comment in .proto file."""
-        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
-        context.set_details('Method not implemented!')
-        raise NotImplementedError('Method not implemented!')
-
-    def AuthStatus(self, request, context):
         """Missing associated documentation comment in .proto file."""
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -652,6 +646,12 @@ class AuthServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def RoleList(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_AuthServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -659,11 +659,6 @@ def add_AuthServicer_to_server(servicer, server):
                     servicer.AuthEnable,
                     request_deserializer=etcdapi_dot_stubs_dot_rpc__pb2.AuthEnableRequest.FromString,
                     response_serializer=etcdapi_dot_stubs_dot_rpc__pb2.AuthEnableResponse.SerializeToString,
-            ),
-            'AuthStatus': grpc.unary_unary_rpc_method_handler(
-                    servicer.AuthStatus,
-                    request_deserializer=etcdapi_dot_stubs_dot_rpc__pb2.AuthStatusRequest.FromString,
-                    response_serializer=etcdapi_dot_stubs_dot_rpc__pb2.AuthStatusResponse.SerializeToString,
             ),
             'Authenticate': grpc.unary_unary_rpc_method_handler(
                     servicer.Authenticate,
@@ -684,6 +679,11 @@ def add_AuthServicer_to_server(servicer, server):
                     servicer.RoleAdd,
                     request_deserializer=etcdapi_dot_stubs_dot_rpc__pb2.AuthRoleAddRequest.FromString,
                     response_serializer=etcdapi_dot_stubs_dot_rpc__pb2.AuthRoleAddResponse.SerializeToString,
+            ),
+            'RoleList': grpc.unary_unary_rpc_method_handler(
+                    servicer.RoleList,
+                    request_deserializer=etcdapi_dot_stubs_dot_rpc__pb2.AuthRoleListRequest.FromString,
+                    response_serializer=etcdapi_dot_stubs_dot_rpc__pb2.AuthRoleListResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -715,33 +715,6 @@ class Auth:
             '/etcdserverpb.Auth/AuthEnable',
             etcdapi_dot_stubs_dot_rpc__pb2.AuthEnableRequest.SerializeToString,
             etcdapi_dot_stubs_dot_rpc__pb2.AuthEnableResponse.FromString,
-            options,
-            channel_credentials,
-            insecure,
-            call_credentials,
-            compression,
-            wait_for_ready,
-            timeout,
-            metadata,
-            _registered_method=True)
-
-    @staticmethod
-    def AuthStatus(request,
-            target,
-            options=(),
-            channel_credentials=None,
-            call_credentials=None,
-            insecure=False,
-            compression=None,
-            wait_for_ready=None,
-            timeout=None,
-            metadata=None):
-        return grpc.experimental.unary_unary(
-            request,
-            target,
-            '/etcdserverpb.Auth/AuthStatus',
-            etcdapi_dot_stubs_dot_rpc__pb2.AuthStatusRequest.SerializeToString,
-            etcdapi_dot_stubs_dot_rpc__pb2.AuthStatusResponse.FromString,
             options,
             channel_credentials,
             insecure,
@@ -850,6 +823,33 @@ class Auth:
             '/etcdserverpb.Auth/RoleAdd',
             etcdapi_dot_stubs_dot_rpc__pb2.AuthRoleAddRequest.SerializeToString,
             etcdapi_dot_stubs_dot_rpc__pb2.AuthRoleAddResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RoleList(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/etcdserverpb.Auth/RoleList',
+            etcdapi_dot_stubs_dot_rpc__pb2.AuthRoleListRequest.SerializeToString,
+            etcdapi_dot_stubs_dot_rpc__pb2.AuthRoleListResponse.FromString,
             options,
             channel_credentials,
             insecure,
