@@ -116,13 +116,18 @@ class Notes:
     """
     Notes to the workflow about a new phase or reason, so that its current details keep up.
 
-    A note costs history, so a phase or reason must have lasted. There are two notes at first. From NOTE_MORE seconds
-    on there is another note each time that the wait has become twice as long. An attempt that goes on with the wait
-    of an earlier attempt has two notes of its own. The live figures are in the heartbeat.
+    A note costs history, so a phase or reason must have lasted. There are two notes at first, and one more for a member
+    that does not start. From NOTE_MORE seconds on there is another note each time that the wait has become twice as
+    long. An attempt that goes on with the wait of an earlier attempt has two notes of its own. The live figures are in
+    the heartbeat.
     """
 
-    def __init__(self, send: Callable[[SyncProgress], bool], resumed: SyncProgress | None = None) -> None:
+    def __init__(
+        self, send: Callable[[SyncProgress], bool], resumed: SyncProgress | None = None, absent_after: float = math.inf
+    ) -> None:
         self._send = send
+        self._absent_after = absent_after
+        self._absent = False
         self._told_at = resumed.elapsed if resumed else 0.0
         self._sent = _doublings(self._told_at)
         self._told: tuple[Phase, str] = ("not started", "")
@@ -131,19 +136,20 @@ class Notes:
 
     def consider(self, progress: SyncProgress) -> None:
         """Sends a note if this progress is worth one."""
-        now, state = progress.elapsed, (progress.phase, _without_figures(progress))
+        now, state = progress.elapsed, (progress.phase, self._reason(progress))
         if state != self._state:
             self._state, self._state_since = state, now
         new = state != self._told and now - self._state_since >= NOTE_AFTER
         old = progress.phase == "replicating" and now - self._told_at >= NOTE_AGAIN_AFTER
-        if self._sent < NOTES + _doublings(now) and (new or old) and self._send(progress):
+        if self._sent < NOTES + self._absent + _doublings(now) and (new or old) and self._send(progress):
+            self._absent = self._absent or progress.phase == "not started"
             self._sent, self._told, self._told_at = self._sent + 1, state, now
+
+    def _reason(self, progress: SyncProgress) -> str:
+        """The reason without figures. Empty for a member that need not have started yet: every wait begins so."""
+        is_early = progress.phase == "not started" and progress.elapsed < self._absent_after
+        return "" if is_early else re.sub(r"\d+", "", progress.reason)
 
 
 def _doublings(elapsed: float) -> int:
     return max(0, math.floor(math.log2(elapsed / NOTE_MORE)) + 1) if elapsed > 0 else 0
-
-
-def _without_figures(progress: SyncProgress) -> str:
-    """The reason without figures. Empty for a member that has not started: every wait begins with that."""
-    return "" if progress.phase == "not started" else re.sub(r"\d+", "", progress.reason)

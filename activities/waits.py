@@ -17,6 +17,7 @@ from temporalio import activity
 from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCError
 
+from activities.absence import Absence
 from activities.clusters_file import Clusters
 from activities.container_watch import ContainerWatch
 from activities.counters import counted_look
@@ -27,6 +28,7 @@ from activities.pace import LONG_AFTER, SHORTEST, pause_after
 from activities.progress_meter import Notes, ProgressMeter
 from activities.temporal import Temporal
 from activities.witnessed_looks import WitnessedLooks
+from membership.absence import absent_after
 from membership.errors import MemberflowError
 from membership.etcd import EVERYTHING, LOGS, MEMBERS, Etcd, Scope
 from membership.failures import Failure
@@ -121,13 +123,15 @@ class Waits:
         """
         resumed = _resumed(order)
         meter = ProgressMeter(self._clock(), resumed)
-        notes = Notes(self._note_sender(), resumed)
+        notes = Notes(self._note_sender(), resumed, absent_after(order.facts.policy.start_timeout))
+        absence = Absence(order.facts, lambda: self._clusters.allow(order.cluster))
         nudges = Nudges(order.facts.member_id)
         container = ContainerWatch(self._clusters, order)
         for etcd, status in self._looks(order, meter, self._witnessed(order, LOGS), until_moves=order.facts.member_id):
             verdict, now = judge(order.step, status, order.facts), self._clock()
             if not isinstance(verdict, Wait):
                 break
+            verdict = absence.explain(etcd, status, meter.waited(now), verdict)
             progress = meter.see(now, status, order.facts.member_id, verdict)
             activity.heartbeat(progress)
             notes.consider(progress)

@@ -19,6 +19,7 @@ from queue import Empty, Queue
 from threading import Thread
 from urllib.parse import urlsplit
 
+from etcdapi.connection import reason_of
 from membership.errors import Unreachable
 from membership.model import Member
 from membership.witness import PeerList
@@ -63,13 +64,14 @@ class _Question:
             failures.append(f"no answer within {self._deadline} s")
         finally:
             self._hang_up()
-        raise Unreachable(f"GET /members: {'; '.join(failures)}")
+        raise Unreachable("; ".join(failures))
 
     def ask(self, url: str) -> None:
         try:
             self._answers.put(self._get(url))
         except (OSError, HTTPException, ValueError, KeyError, TypeError, AttributeError) as error:
-            self._answers.put(f"{url}: {type(error).__name__}: {error}")
+            known = isinstance(error, (OSError, HTTPException))
+            self._answers.put(f"{url}: {reason_of(error) if known else 'this is no answer of etcd'}")
 
     def _get(self, url: str) -> PeerList:
         """Raises one of the errors in `ask` when the answer is no member list."""

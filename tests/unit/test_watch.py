@@ -102,6 +102,16 @@ def test_another_reason_is_noted_and_other_figures_are_not():
     assert told == [(1.0, "699 raft entries behind"), (651.0, "WrongMember")]
 
 
+def test_a_member_that_does_not_start_is_noted_once():
+    """The change shows the reason. The later phases have their own notes."""
+    told = []
+    notes = Notes(lambda progress: told.append((progress.elapsed, progress.phase)) or True, absent_after=15.0)
+    for second in range(60):
+        phase = "not started" if second < 30 else "receiving snapshot" if second < 40 else "replicating"
+        notes.consider(SyncProgress("nothing answers", phase, elapsed=float(second)))
+    assert told == [(16.0, "not started"), (31.0, "receiving snapshot"), (41.0, "replicating")]
+
+
 def test_a_quick_sync_is_not_noted():
     """It costs no history."""
     told = []
