@@ -17,6 +17,7 @@ from membership.verdicts import (
     safe_after,
     spare,
     tell_down,
+    unknown_learners,
     unsettled,
     version_of,
 )
@@ -43,7 +44,7 @@ def judge_add(status: ClusterStatus, facts: Facts) -> Verdict:
                 f"the name {facts.name} belongs to member {member.label} at {', '.join(member.peer_urls)}",
                 "choose another name, or replace that member",
             )
-    return judge_supported(status) or _judge_slot(status)
+    return judge_supported(status) or _judge_slot(status, facts)
 
 
 def judge_version(status: ClusterStatus) -> Refuse | None:
@@ -71,9 +72,9 @@ def judge_supported(status: ClusterStatus) -> Refuse | None:
     return None
 
 
-def _judge_slot(status: ClusterStatus) -> Verdict:
-    if status.learners:
-        other = status.learners[0]
+def _judge_slot(status: ClusterStatus, facts: Facts) -> Verdict:
+    if others := unknown_learners(status, facts.policy):
+        other = others[0]
         return Wait(f"learner {other.label} at {', '.join(other.peer_urls)} takes the learner slot", foreign=other.id)
     if not_now := unsettled(status) or half_seen(status):
         return not_now

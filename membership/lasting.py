@@ -7,19 +7,20 @@ from collections.abc import Iterable
 from membership.checks import Check, check_cluster
 from membership.model import ClusterStatus
 from membership.newcomer import check_newcomer
+from membership.policy import Policy
 from membership.preflight import check_learners
 
 # Checks that are made only where there is something to warn of.
 _SOMETIMES = ("peer URLs", "learners")
 
 
-def judge_again(noticed: Iterable[Check], status: ClusterStatus, member_id: str) -> dict[str, str]:
+def judge_again(noticed: Iterable[Check], status: ClusterStatus, member_id: str, policy: Policy) -> dict[str, str]:
     """
     The sentence that is true now for each sentence of `noticed` that may have become untrue, empty where none is.
 
     `member_id`: the member that the change is about. Checks of the request or of files keep their sentences.
     """
-    of_cluster = (*check_cluster(status), *check_learners(status, member_id))
+    of_cluster = (*check_cluster(status), *check_learners(status, member_id, policy))
     judged = {check.name for check in of_cluster} | set(_SOMETIMES)
     now = [check for check in (*of_cluster, *check_newcomer(status, member_id)) if check.verdict == "warn"]
     if member_id in status.statuses:

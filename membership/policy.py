@@ -37,6 +37,10 @@ class Policy(BaseModel):
         le=LONGEST,
         description="longest wait for a learner from outside memberflow to leave the learner slot",
     )
+    known_learners: tuple[str, ...] = Field(
+        (),
+        description="names or hex IDs of learners that stay learners: joins go past them, under etcd's --max-learners",
+    )
     settle_timeout: Duration = Field(
         parse_duration("10m"),
         le=LONGEST,

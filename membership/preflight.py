@@ -14,8 +14,9 @@ from membership.failures import Failure
 from membership.judge_join import judge_add
 from membership.judge_removal import judge_removal
 from membership.model import ClusterStatus, Member
+from membership.policy import Policy
 from membership.record import NO_RECORD, Record, check_absent, check_reused
-from membership.verdicts import Facts, Refuse, Verdict, Wait, spare
+from membership.verdicts import Facts, Refuse, Verdict, Wait, spare, unknown_learners
 
 
 def refusal(checks: Iterable[Check]) -> Check | None:
@@ -106,9 +107,9 @@ def check_several(status: ClusterStatus, wanted: Member | str) -> Check | None:
     )
 
 
-def check_learners(status: ClusterStatus, leaving: str) -> tuple[Check, ...]:
-    """A check only where a removal leaves another learner in the cluster."""
-    others = status.without(leaving).learners
+def check_learners(status: ClusterStatus, leaving: str, policy: Policy) -> tuple[Check, ...]:
+    """A check only where a removal leaves another learner in the cluster, which the policy does not know."""
+    others = unknown_learners(status.without(leaving), policy)
     if not others:
         return ()
     evidence = f"learner {others[0].label} is in the cluster, and is left alone"
@@ -123,7 +124,7 @@ def check_removal(status: ClusterStatus, facts: Facts, target: Member, returning
         verdict = None
     lead = ", after its leadership is moved" if status.leader == target.id else ""
     checks = [check_judged("removal", verdict, f"{target.label} can be removed{lead}")]
-    checks += check_learners(status, target.id)
+    checks += check_learners(status, target.id, facts.policy)
     if not target.is_learner:
         checks.append(check_spare(status, "after the removal", len(status.voters) - 1, len(status.live_voters) - alive))
     return checks

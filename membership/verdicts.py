@@ -88,6 +88,12 @@ def safe_after(policy: Policy, before: int, after: int) -> bool:
     return after >= 0 and after >= min(policy.min_spare, before)
 
 
+def unknown_learners(status: ClusterStatus, policy: Policy) -> tuple[Member, ...]:
+    """The learners that the policy does not know as lasting."""
+    known = {text for name in policy.known_learners for text in (name, name.lower().removeprefix("0x").lstrip("0"))}
+    return tuple(m for m in status.learners if m.id not in known and m.name not in known)
+
+
 def unsettled(status: ClusterStatus) -> Wait | None:
     """Why nothing can be changed at this moment, if anything."""
     if not status.leader:

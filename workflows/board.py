@@ -14,6 +14,7 @@ with workflow.unsafe.imports_passed_through():
     from membership.checks import Check
     from membership.lasting import judge_again
     from membership.model import ClusterStatus, SyncProgress
+    from membership.policy import Policy
     from messages.views import ChangeView, Stage, details
 
 
@@ -80,9 +81,9 @@ class Board:
                 self.warn(check.evidence)
                 self._noticed.append(check)
 
-    def judge_warnings(self, status: ClusterStatus) -> None:
+    def judge_warnings(self, status: ClusterStatus, policy: Policy) -> None:
         """Drops or rewords the warnings of checks that this last look of the change refutes."""
-        now = judge_again(self._noticed, status, self.view.member_id)
+        now = judge_again(self._noticed, status, self.view.member_id, policy)
         told = (now.get(warning, warning) for warning in self.view.warnings)
         self.view = replace(self.view, warnings=tuple(dict.fromkeys(filter(None, told))))
 

@@ -133,7 +133,7 @@ class Change(Generic[R]):
         if isinstance(left, Outcome):
             return left
         if left:
-            self.board.judge_warnings(left)
+            self.board.judge_warnings(left, self.cluster.facts.policy)
         self.board.enter("ended")
         if stop.kind == "cancelled":
             self._count("cancelled", stop.error)
@@ -209,7 +209,7 @@ class Change(Generic[R]):
         return await self.cluster.look(why, scope)
 
     def end(self, kind: OutcomeKind, status: ClusterStatus, *, verified: bool | None = None) -> Outcome:
-        self.board.judge_warnings(status)
+        self.board.judge_warnings(status, self.cluster.facts.policy)
         self.board.enter("ended")
         self._count(kind)
         return outcome(kind, self.request, self.board, status, verified=verified)

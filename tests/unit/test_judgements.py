@@ -11,6 +11,7 @@ from membership.judge_join import contradicts, judge_add, judge_promote, judge_r
 from membership.judgements import judge
 from membership.model import Alarm, RaftProgress
 from membership.policy import Policy
+from membership.preflight import check_learners
 from membership.verdicts import Done, Ready, Refuse, Wait, quorum, safe_after, spare
 
 
@@ -126,6 +127,17 @@ def test_add(case):
     """When may a learner be added?"""
     status, expected = ADD[case]
     check(judge("add", status, facts()), expected)
+
+
+@pytest.mark.parametrize("known", ["standby", "8", "0x8"])
+def test_a_learner_that_the_policy_knows_takes_no_slot(known):
+    """A lasting standby, under etcd's --max-learners 2, by its name or its ID. Another learner still does."""
+    standby = learner("standby", "8", "http://10.0.0.8:2380")
+    policy = Policy(known_learners=(known,))
+    assert judge("add", cluster(3, standby), facts(policy=policy)) == Ready()
+    other = learner("x", "7", "http://10.0.0.7:2380")
+    check(judge("add", cluster(3, standby, other), facts(policy=policy)), "learner x (7)")
+    assert check_learners(cluster(3, standby), "3", policy) == ()
 
 
 BEHIND = {m: RaftProgress(1000, "StateReplicate") for m in "123"}

@@ -254,7 +254,7 @@ def test_every_duration_can_be_read_back(milliseconds):
 def test_a_policy_has_the_documented_defaults():
     """And survives a history."""
     policy = Policy()
-    documented = (3, 1, "10m", "5m", "2h", 100, "30m", "10m", "rollback", "hold", "")
+    documented = (3, 1, "10m", "5m", "2h", 100, "30m", [], "10m", "rollback", "hold", "")
     assert documented == tuple(policy.model_dump(mode="json").values())
     assert policy == Policy.model_validate_json(policy.model_dump_json())
 
