@@ -93,7 +93,9 @@ class EtcdClient:
         if scope.uptimes:
             told = {i: replace(s, uptime=self._uptime(s.urls, until)) for i, s in status.statuses.items()}
             status = replace(status, statuses=told)
-        view = self._raft_view(until) if scope.raft and status.leader not in avoid else None
+        # Only the leader knows whether a voter that does not answer is down, or out of this worker's reach.
+        wants_raft = scope.raft or (status.asked_all and any(m.id in status.silent for m in status.voters))
+        view = self._raft_view(until) if wants_raft and status.leader not in avoid else None
         return replace(status, progress=view.progress if view else {})
 
     def _take(self, avoid: Collection[str], scope: Scope, hurry: float | None, until: float) -> Look:

@@ -43,7 +43,7 @@ class Scope:
     every_status: bool = True
     #: The list of every voter, to compare them, else only the leader's.
     every_list: bool = True
-    #: Raft's own view of every member's log, from the leader.
+    #: Raft's own view of every member's log, from the leader. It is asked for, too, where a voter is silent.
     raft: bool = True
     #: How long the members have been up, where they report it.
     uptimes: bool = False

@@ -23,10 +23,18 @@ def judge_again(noticed: Iterable[Check], status: ClusterStatus, member_id: str,
     of_cluster = (*check_cluster(status), *check_learners(status, member_id, policy))
     judged = {check.name for check in of_cluster} | set(_SOMETIMES)
     now = [check for check in (*of_cluster, *check_newcomer(status, member_id)) if check.verdict == "warn"]
+    if not status.asked_all:
+        judged -= {"versions", "alarms", "database"}
     if member_id in status.statuses:
         judged |= {check.name for check in noticed if check.name.startswith("newcomer's")}
     changed = {}
     for check in noticed:
+        if check.name == "voters" and not status.asked_all:
+            # Not every voter was asked how it is: the voters that are gone are not down any more.
+            changed[check.evidence] = (
+                check.evidence if any(f"({m.id})" in check.evidence for m in status.voters) else ""
+            )
+            continue
         if check.name in judged:
             same = [other.evidence for other in now if other.name == check.name]
             changed[check.evidence] = check.evidence if check.evidence in same else next(iter(same), "")

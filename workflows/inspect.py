@@ -77,7 +77,7 @@ class ListClusters:
 async def _reach(cluster: Reachability) -> Reachability:
     if not cluster.task_queue:
         return cluster
-    look = LookOrder(cluster.cluster)
+    look = LookOrder(cluster.cluster, scope=EVERYTHING)
     looking = start(Looks.check_status, look, GLANCE, f"look at {cluster.cluster}", cluster.task_queue)
     files = await _findings(cluster)
     cluster = replace(cluster, certificate_days=files.certificate_days, warnings=files.warnings)

@@ -56,3 +56,13 @@ def test_a_newcomer_that_was_restarted_with_other_settings():
 def test_other_warnings_keep_their_sentences():
     """Those of the request and of files."""
     assert judge_again([Check("new address", "warn", "it is loopback")], cluster(3), "3", Policy()) == {}
+
+
+def test_a_look_that_asked_few_members_refutes_little():
+    """It shows who is gone, and not who is alive or has which version."""
+    down = Check("voters", "warn", "2 of 3 alive; these voters are down: etcd-3 (3): refused")
+    versions = Check("versions", "warn", "members run different minor versions")
+    narrow = replace(cluster(2), asked_all=False, statuses={})
+    assert judge_again([down, versions], narrow, "3", Policy()) == {down.evidence: ""}
+    narrow = replace(cluster(3), asked_all=False, statuses={})
+    assert judge_again([down, versions], narrow, "9", Policy()) == {down.evidence: down.evidence}
