@@ -113,7 +113,7 @@ class Change(Generic[R]):
     def _after(self, stop: Stop) -> Callable[[], Awaitable[Outcome]]:
         """The next course after a stop: held where the change stands, or back."""
         self.interruptions.clocks.end()
-        if stop.error in (Failure.JOIN_TIMEOUT, Failure.START_TIMEOUT) and self.board.view.waits_for:
+        if stop.error == Failure.JOIN_TIMEOUT and self.board.view.waits_for:
             stop.reason += f", and still waits for: {self.board.view.waits_for}"
         if stop.kind == "clock" and self.cluster.facts.policy.on_failure == "hold":
             self.explain(stop)

@@ -118,7 +118,11 @@ class Joining:
         try:
             status = await settle(self._change, SYNC, status, self.container.launched)
         except Stop as stop:
-            if stop.error != Failure.START_TIMEOUT or not await self._has_started():
+            last_wait = self._change.board.view.waits_for
+            if stop.error != Failure.START_TIMEOUT:
+                raise
+            if not await self._has_started():
+                stop.reason += f": {last_wait}" if last_wait else ""
                 raise
             status = await settle(self._change, SYNC, launch=self.container.launched)
         self._change.interruptions.clocks.end("start_timeout")

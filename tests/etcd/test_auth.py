@@ -179,7 +179,7 @@ def test_a_change_never_authenticates(guarded, root, monkeypatch):
         etcd.look()
         etcd._calls.auth.token = None
         before = authenticated(guarded)
-        with pytest.raises(e.UserEmpty):
+        with pytest.raises(e.InvalidAuthToken):
             etcd.add_learner((next(urls),), 5)
         assert authenticated(guarded) == before
         etcd.authenticate()
