@@ -76,6 +76,11 @@ def task_queue() -> str:
     return os.environ.get("MEMBERFLOW_TASK_QUEUE") or TASK_QUEUE
 
 
+def default_cluster() -> str:
+    """The cluster of commands that name none. Empty: there is no default."""
+    return os.environ.get("MEMBERFLOW_CLUSTER", "")
+
+
 def build_id() -> str:
     """The version of this program, or the value of MEMBERFLOW_BUILD_ID for a custom build."""
     return os.environ.get("MEMBERFLOW_BUILD_ID") or version("memberflow")

@@ -32,9 +32,10 @@ class OpenChange:
     waits_for: str
 
 
-def changes_query(cluster: str) -> str:
-    """Temporal's visibility query for the changes of a cluster, and its applies."""
-    types = ", ".join(f"'{name}'" for name in (*WORKFLOW_TYPES.values(), APPLY_TYPE))
+def changes_query(cluster: str, verb: str | None = None) -> str:
+    """Temporal's visibility query for the changes of a cluster, and its applies. `verb`: of this kind alone."""
+    kinds = {**WORKFLOW_TYPES, "apply": APPLY_TYPE}
+    types = ", ".join(f"'{name}'" for kind, name in kinds.items() if verb in (None, kind))
     return f"WorkflowId STARTS_WITH '{turns_id(cluster)}:' AND WorkflowType IN ({types})"
 
 
@@ -53,10 +54,15 @@ async def open_changes(client: Client, cluster: str, turns: TurnsState) -> tuple
     return [_open(each, places.get(each, ""), seen) for each, seen in found if seen and seen.is_running], problem
 
 
-async def _listed(client: Client, cluster: str) -> tuple[list[str], str]:
+async def running_changes(client: Client, cluster: str) -> list[str]:
+    """The workflow IDs of the running changes. Temporal lists a change up to some seconds after its start."""
     query = f"{changes_query(cluster)} AND ExecutionStatus = 'Running'"
+    return [found.id async for found in client.list_workflows(query)]
+
+
+async def _listed(client: Client, cluster: str) -> tuple[list[str], str]:
     try:
-        return [found.id async for found in client.list_workflows(query)], ""
+        return await running_changes(client, cluster), ""
     except RPCError as error:
         if is_no_namespace(error):
             raise

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing, suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from typing import get_args
 
 from temporalio.client import Client, WorkflowExecution, WorkflowExecutionStatus
 from temporalio.service import RPCError
 
 from client.change_request import Handle, request_of
 from client.ended import how_it_ended
+from client.exit_codes import USAGE, CommandError
 from client.open_changes import changes_query
 from client.sight import Sight, see, with_end
+from messages.outcomes import OutcomeKind
 from messages.requests import parts_of
 
+_OUTCOMES = ("running", "held", *get_args(OutcomeKind))
 # At most so many runs of a change are read to find the latest that was not refused.
 _RUNS = 20
 
@@ -43,10 +48,54 @@ class PastChange:
     run_id: str
 
 
-async def past_changes(client: Client, cluster: str, limit: int) -> list[PastChange]:
+@dataclass(frozen=True)
+class Wanted:
+    """The changes to list."""
+
+    #: At most so many, the latest.
+    limit: int
+    #: join, remove, replace or apply. None: all kinds.
+    verb: str | None = None
+    #: Outcomes, `running` or `held`. Empty: all.
+    outcomes: tuple[str, ...] = ()
+    #: Only changes that began within this time. None: all.
+    since: timedelta | None = None
+
+    def __post_init__(self) -> None:
+        """Raises CommandError with USAGE for an outcome that no change has."""
+        for outcome in self.outcomes:
+            if outcome not in _OUTCOMES:
+                raise CommandError(USAGE, f"--outcome: {outcome!r} is not known", f"one of: {', '.join(_OUTCOMES)}")
+
+    def query(self, cluster: str) -> str:
+        """Temporal's visibility query. It knows no outcomes."""
+        query = changes_query(cluster, self.verb)
+        if self.since is not None:
+            query += f" AND StartTime >= '{(datetime.now(UTC) - self.since).isoformat()}'"
+        return query
+
+
+async def past_changes(client: Client, cluster: str, wanted: Wanted) -> list[PastChange]:
     """Running and past changes of the cluster, the latest first."""
-    listed = [e async for e in client.list_workflows(changes_query(cluster), limit=limit)]
-    return await asyncio.gather(*(_audit(client, execution) for execution in listed))
+    found: list[PastChange] = []
+    async with aclosing(_batches(client.list_workflows(wanted.query(cluster)), wanted.limit)) as batches:
+        async for batch in batches:
+            read = await asyncio.gather(*(_audit(client, execution) for execution in batch))
+            found += [change for change in read if change.outcome in (wanted.outcomes or _OUTCOMES)]
+            if len(found) >= wanted.limit:
+                break
+    return found[: wanted.limit]
+
+
+async def _batches(listed: AsyncIterator[WorkflowExecution], size: int) -> AsyncGenerator[list[WorkflowExecution]]:
+    batch = []
+    async for execution in listed:
+        batch.append(execution)
+        if len(batch) == size:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
 
 
 async def before_refusals(client: Client, seen: Sight) -> Sight:

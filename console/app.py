@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Coroutine
+from contextlib import suppress
 from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
+from typer.exceptions import TyperException
 
 from client.exit_codes import INTERRUPTED, CommandError
 from console.terminal.output import answer
@@ -20,7 +22,7 @@ SET_UP = "Set up and run memberflow"
 #: The commands in the order of the help. Each is declared in the file of its name.
 COMMANDS = (
     *("join", "remove", "replace", "apply", "grow", "plan"),
-    *("status", "watch", "changes", "env"),
+    *("status", "watch", "wait", "changes", "events", "env"),
     *("hold", "resume", "cancel"),
     *("up", "down", "demo", "doctor", "worker", "codec", "setup", "schema", "completion", "dev"),
 )
@@ -31,6 +33,11 @@ _RICH = sys.stdout.isatty()
 
 class _Grouped(TyperGroup):
     """A group that lists its commands under their headings in the plain help too."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
+        """The command and its arguments. MEMBERFLOW_CLUSTER is the cluster where the arguments name none."""
+        name, command, rest = super().resolve_command(ctx, args)
+        return name, command, _with_default_cluster(ctx, command, rest)
 
     def list_commands(self, ctx: Any) -> list[str]:
         """The commands in the order of COMMANDS. Commands that are not in it come last."""
@@ -47,6 +54,21 @@ class _Grouped(TyperGroup):
         for heading, rows in groups.items():
             with formatter.section(heading):
                 formatter.write_dl(rows)
+
+
+def _with_default_cluster(ctx: Any, command: Any, args: list[str]) -> list[str]:
+    """The arguments, with the default cluster in front when one argument is missing."""
+    from settings import default_cluster
+
+    default = default_cluster()
+    names = [each.name for each in command.params if each.param_type_name == "argument"] if command else []
+    if not default or names[:1] != ["cluster"] or {"-h", "--help"} & set(args):
+        return args
+    with suppress(TyperException):
+        given, _, _ = command.make_parser(ctx).parse_args(list(args))
+        if any(given.get(name) is None for name in names):
+            return [default, *args]
+    return args
 
 
 def examples(*commands: str, note: str = "") -> str:
@@ -79,7 +101,9 @@ app = typer.Typer(
 
 def group(name: str, panel: str, about: str, example: str) -> typer.Typer:
     """A command with commands of its own."""
-    inner = typer.Typer(help=about, epilog=examples(example), no_args_is_help=True, context_settings=_SETTINGS)
+    inner = typer.Typer(
+        cls=_Grouped, help=about, epilog=examples(example), no_args_is_help=True, context_settings=_SETTINGS
+    )
     app.add_typer(inner, name=name, rich_help_panel=panel)
     return inner
 

@@ -2,28 +2,55 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from datetime import timedelta
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from console.app import LOOK, app, examples, run
-from console.options import Cluster, Json, ListOutput
+from console.options import Cluster, Json, ListOutput, read_duration
+
+if TYPE_CHECKING:
+    from client.past_changes import Wanted
 
 
 @app.command(
-    rich_help_panel=LOOK, epilog=examples("memberflow changes prod", "memberflow changes prod --limit 5 -o wide")
+    rich_help_panel=LOOK,
+    epilog=examples(
+        "memberflow changes prod --limit 5 -o wide",
+        "memberflow changes prod --verb join --outcome failed --outcome rolled-back --since 7d",
+    ),
 )
 def changes(
     cluster: Cluster,
     limit: Annotated[int, typer.Option("--limit", min=1, help="How many, the latest first.")] = 20,
+    verb: Annotated[
+        Literal["join", "remove", "replace", "apply"] | None,
+        typer.Option("--verb", metavar="VERB", help="Only join, remove, replace or apply."),
+    ] = None,
+    outcome: Annotated[
+        list[str] | None,
+        typer.Option("--outcome", metavar="OUTCOME", help="Only changes with this outcome, as listed (repeatable)."),
+    ] = None,
+    since: Annotated[
+        timedelta | None,
+        typer.Option(
+            "--since",
+            parser=read_duration,
+            metavar="DURATION",
+            help="Only changes that began within this time, as in 7d.",
+        ),
+    ] = None,
     output: ListOutput = None,
     json: Json = False,
 ) -> None:
     """List the running and past changes of a cluster: outcome, duration, who asked, and why it failed."""
-    run(_changes(cluster, limit), json=json, output=output)
+    from client.past_changes import Wanted
+
+    run(_changes(cluster, Wanted(limit, verb, tuple(outcome or ()), since)), json=json, output=output)
 
 
-async def _changes(cluster: str, limit: int) -> int:
+async def _changes(cluster: str, wanted: Wanted) -> int:
     from dataclasses import asdict
 
     from client.exit_codes import DONE
@@ -36,12 +63,12 @@ async def _changes(cluster: str, limit: int) -> int:
     check_cluster(cluster)
     client, _ = await connected()
     async with busy(f"reading the changes of {cluster}"):
-        found = await past_changes(client, cluster, limit)
+        found = await past_changes(client, cluster, wanted)
     shown = {"cluster": cluster, "changes": [asdict(change) for change in found]}
     if print_answer(shown, names=[change.workflow_id for change in found]):
         return DONE
     if not found:
-        print_line(f"no change of {cluster} is known to Temporal")
+        print_line(f"no such change of {cluster} is known to Temporal")
         return DONE
     wide = answer.format == "wide"
     columns = ["BEGAN", "VERB", "MEMBER", "OUTCOME", "TOOK", "BY"]

@@ -6,6 +6,7 @@ from console.app import CHANGE, app, examples, run
 from console.options import (
     ChangeOutput,
     Cluster,
+    DryRun,
     EnvFile,
     HoldBefore,
     Json,
@@ -31,6 +32,7 @@ def join(
     name: Newcomer,
     peer_url: PeerUrl,
     env_file: EnvFile = None,
+    dry_run: DryRun = False,
     no_wait: NoWait = False,
     until: Until = None,
     timeout: Timeout = None,
@@ -48,6 +50,7 @@ def join(
     """
     from client.change_request import make_request
     from console.following import Waiting, start_and_follow
+    from console.plan import show_plan
 
     request = make_request(
         "join",
@@ -58,5 +61,7 @@ def join(
         launcher=launch,
         requested_by=requested_by,
     )
+    if dry_run:
+        run(show_plan(request), json=json, output=output)
     waiting = Waiting(no_wait=no_wait, until=until, timeout=timeout, env_file=env_file)
     run(start_and_follow(request, waiting), json=json, output=output, attach=f"memberflow watch {cluster} {name}")

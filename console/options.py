@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 import typer
 
 
-def _duration(text: str) -> timedelta:
+def read_duration(text: str) -> timedelta:
     from membership.duration import parse_duration
 
     try:
@@ -58,9 +58,10 @@ JoinOrReplace = Annotated[
 Timeout = Annotated[
     timedelta | None,
     typer.Option(
-        "--timeout", parser=_duration, metavar="DURATION", help="Stop waiting after this long, with exit code 4."
+        "--timeout", parser=read_duration, metavar="DURATION", help="Stop waiting after this long, with exit code 4."
     ),
 ]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Start nothing: show the checks, as `memberflow plan` does.")]
 NoWait = Annotated[bool, typer.Option("--no-wait", help="Return as soon as the change has started.")]
 Until = Annotated[
     str | None,

@@ -42,7 +42,7 @@ def plan_join(cluster: Cluster, name: Newcomer, peer_url: PeerUrl, output: Outpu
     from client.change_request import make_request
 
     request = make_request("join", cluster=cluster, name=name, peer_urls=peer_url)
-    run(_plan(request), json=json, output=output)
+    run(show_plan(request), json=json, output=output)
 
 
 @plan.command("remove", epilog=examples("memberflow plan remove prod etcd-3"))
@@ -53,7 +53,7 @@ def plan_remove(
     from client.change_request import make_request
 
     request = make_request("remove", cluster=cluster, member=member, force=force)
-    run(_plan(request), json=json, output=output)
+    run(show_plan(request), json=json, output=output)
 
 
 @plan.command(
@@ -73,7 +73,7 @@ def plan_replace(
     from client.change_request import make_request
 
     request = make_request("replace", cluster=cluster, old=old, name=name, peer_urls=peer_url, order=order, force=force)
-    run(_plan(request), json=json, output=output)
+    run(show_plan(request), json=json, output=output)
 
 
 @plan.command("apply", epilog=examples("memberflow plan apply prod --from members.txt --prune"))
@@ -145,8 +145,12 @@ def _print_steps(steps: tuple[Step, ...]) -> None:
         print_parts([make_table(["STEP", "CHANGE", "WHY NOW"], rows), ""])
 
 
-async def _plan(request: ChangeRequest) -> int:
-    """Returns DONE when the change would run, now or after a wait. Returns REFUSED when it would be refused."""
+async def show_plan(request: ChangeRequest) -> int:
+    """
+    Prints the checks of a change.
+
+    Returns DONE when the change would run, now or after a wait. Returns REFUSED when it would be refused.
+    """
     from dataclasses import asdict
 
     from client.ask import ask

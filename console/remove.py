@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from console.app import CHANGE, app, examples, run
-from console.options import ChangeOutput, Cluster, Force, Json, Leaving, NoWait, Preempt, RequestedBy, Timeout
+from console.options import ChangeOutput, Cluster, DryRun, Force, Json, Leaving, NoWait, Preempt, RequestedBy, Timeout
 
 
 @app.command(
@@ -15,6 +15,7 @@ def remove(
     member: Leaving,
     force: Force = False,
     preempt: Preempt = False,
+    dry_run: DryRun = False,
     no_wait: NoWait = False,
     timeout: Timeout = None,
     requested_by: RequestedBy = "",
@@ -29,9 +30,12 @@ def remove(
     """
     from client.change_request import make_request
     from console.following import Waiting, start_and_follow
+    from console.plan import show_plan
 
     request = make_request(
         "remove", cluster=cluster, member=member, force=force, preempt=preempt, requested_by=requested_by
     )
+    if dry_run:
+        run(show_plan(request), json=json, output=output)
     waiting = Waiting(no_wait=no_wait, timeout=timeout)
     run(start_and_follow(request, waiting), json=json, output=output, attach=f"memberflow watch {cluster} {member}")

@@ -6,6 +6,7 @@ from console.app import CHANGE, app, examples, run
 from console.options import (
     ChangeOutput,
     Cluster,
+    DryRun,
     EnvFile,
     Force,
     HoldBefore,
@@ -38,6 +39,7 @@ def replace(
     force: Force = False,
     preempt: Preempt = False,
     env_file: EnvFile = None,
+    dry_run: DryRun = False,
     no_wait: NoWait = False,
     until: Until = None,
     timeout: Timeout = None,
@@ -55,6 +57,7 @@ def replace(
     """
     from client.change_request import make_request
     from console.following import Waiting, start_and_follow
+    from console.plan import show_plan
 
     request = make_request(
         "replace",
@@ -69,5 +72,7 @@ def replace(
         launcher=launch,
         requested_by=requested_by,
     )
+    if dry_run:
+        run(show_plan(request), json=json, output=output)
     waiting = Waiting(no_wait=no_wait, until=until, timeout=timeout, env_file=env_file)
     run(start_and_follow(request, waiting), json=json, output=output, attach=f"memberflow watch {cluster} {name}")
