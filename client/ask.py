@@ -6,10 +6,12 @@ import asyncio
 import hashlib
 from contextlib import suppress
 from datetime import timedelta
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from pydantic import BaseModel
-from temporalio.client import Client, WorkflowFailureError
+from temporalio.api.common.v1 import WorkflowExecution
+from temporalio.api.workflowservice.v1 import DeleteWorkflowExecutionRequest
+from temporalio.client import Client, WorkflowFailureError, WorkflowHandle
 from temporalio.common import WorkflowIDConflictPolicy
 from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCError
@@ -31,7 +33,9 @@ async def ask(
     client: Client, settings: Settings, workflow: str, result_type: type[A], request: BaseModel | None = None
 ) -> A:
     """
-    Runs a question's workflow. Callers that ask the same question at the same time share one workflow.
+    Runs a question's workflow, and deletes it: Temporal's list of workflows is for changes.
+
+    Callers that ask the same question at the same time share one workflow.
 
     Raises CommandError when there is no answer, with OUT_OF_REACH when a worker is missing.
     """
@@ -46,6 +50,17 @@ async def ask(
         result_type=result_type,
     )
     try:
+        answer: A = await _answer(handle, settings)
+    except CommandError:
+        await _delete(client, handle)
+        raise
+    # A caller that is interrupted comes to neither, and leaves the question to others that ask the same.
+    await _delete(client, handle)
+    return answer
+
+
+async def _answer(handle: WorkflowHandle[Any, A], settings: Settings) -> A:
+    try:
         answer: A = await asyncio.wait_for(handle.result(), _PATIENCE)
         return answer
     except WorkflowFailureError as failure:
@@ -55,6 +70,14 @@ async def ask(
             await handle.terminate("no worker answered in time")
         hint = f"it may have died: start another with `memberflow worker`, for the task queue {settings.task_queue!r}"
         raise CommandError(OUT_OF_REACH, f"no worker answered within {_PATIENCE:.0f} s", hint) from None
+
+
+async def _delete(client: Client, handle: WorkflowHandle[Any, Any]) -> None:
+    """Without the right to delete, the question stays until the namespace's retention ends."""
+    run = WorkflowExecution(workflow_id=handle.id, run_id=handle.result_run_id or "")
+    request = DeleteWorkflowExecutionRequest(namespace=client.namespace, workflow_execution=run)
+    with suppress(RPCError):
+        await client.workflow_service.delete_workflow_execution(request)
 
 
 def _why_failed(failure: WorkflowFailureError) -> CommandError:

@@ -111,6 +111,18 @@ def _cancelled(lab, cluster):
     return row if row["outcome"] == "cancelled" else None
 
 
+def test_questions_leave_no_row_in_the_list_of_workflows(lab):
+    """Answered or failed, they are deleted: the list in Temporal's UI is for changes."""
+    cluster = lab.cluster()
+    lab.write_clusters_file()
+    assert lab.run("status", cluster.name).code == 0
+    assert lab.run("doctor").code == 0
+    assert lab.run("plan", "remove", cluster.name, cluster.members[0].name).code == 5
+    assert lab.run("status", "unknown").code == 2
+    query = "WorkflowId STARTS_WITH 'memberflow:ask:'"
+    eventually(lambda: lab.temporal("workflow", "list", "--query", query) in ([], None), "the list to be empty")
+
+
 def test_questions_that_stay_open_fail_alone(lab):
     """Without the right to list workflows or to describe a task queue, `status` shows etcd and says what is missing."""
     cluster = lab.cluster()
