@@ -62,10 +62,10 @@ def test_changes_are_filtered(lab, held):
     def listed(*args):
         return [each["member"] for each in lab.run("changes", cluster, *args, "--json").answer["changes"]]
 
-    eventually(lambda: listed("--outcome", "cancelled") == [name], "the ended change to be listed")
-    assert listed("--verb", "join", "--since", "1h") == [name]
-    assert listed("--verb", "remove") == []
-    assert listed("--outcome", "promoted", "--outcome", "held") == []
+    eventually(lambda: name in listed("--outcome", "cancelled"), "the ended change to be listed")
+    assert name in listed("--verb", "join", "--since", "1h")
+    assert name not in listed("--verb", "remove")
+    assert name not in listed("--outcome", "promoted", "--outcome", "held")
     assert listed("--since", "1ms") == []
     unknown = lab.run("changes", cluster, "--outcome", "lost")
     assert (unknown.code, "promoted" in unknown.stderr) == (2, True), unknown
