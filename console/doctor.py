@@ -148,7 +148,9 @@ async def _clusters(client: Client, settings: Settings) -> AsyncIterator[Row]:
 
     from client.ask import ask
     from client.command_errors import command_error
+    from client.turns_check import wrong_turns
     from messages.answers import ClusterList
+    from messages.requests import turns_id
 
     try:
         known = await ask(client, settings, "ListClusters", ClusterList)
@@ -159,6 +161,9 @@ async def _clusters(client: Client, settings: Settings) -> AsyncIterator[Row]:
         yield _failed("clusters", CommandError(USAGE, known.problem, "correct the clusters file of the worker"))
     for cluster in known.clusters:
         yield _cluster(cluster)
+        if wrong := await wrong_turns(client, settings, cluster.cluster):
+            hint = f"`temporal workflow terminate --workflow-id {turns_id(cluster.cluster)}`: changes start it anew"
+            yield _failed(f"turns of {cluster.cluster}", CommandError(FAILED, wrong, hint))
         for warning in cluster.warnings:
             yield Row(f"cluster {cluster.cluster}", warning, "warn")
 
