@@ -9,6 +9,7 @@ import pytest
 from provisioning import EXAMPLES, run
 
 from support.checks.puts import Puts
+from support.parts.lab import ends
 
 ANSIBLE = EXAMPLES / "ansible"
 
@@ -108,6 +109,8 @@ def test_a_play_replaces_all_members_under_load(ansible, host, lab):
     assert len(cluster.rows()) == 3
     puts.check()
 
+    for old in cluster.members[:3]:
+        ends(old)
     # As an operator does after it: the endpoints of the clusters file have all left.
     cluster.members[:] = new
     cluster.named = [member.advertised for member in new]

@@ -307,7 +307,7 @@ async def begin_apply(one: Scene, *numbers: int) -> WorkflowHandle[Any, Any]:
 
 
 async def applied(scene: Set) -> None:
-    """Joins, a replacement and a removal, the leader last."""
+    """Two replacements, the leader last. Then a removal, and then nothing is left."""
     one = scene("applied", policy=LOOSE)
     await one.save(await begin_apply(one, 2, 4, 5), "apply-applied", "applied")
     await one.save(await begin_apply(one, 2, 4), "apply-removed", "applied")
