@@ -85,7 +85,7 @@ class Acts:
         member_id = order.facts.member_id
 
         def effect(etcd: Etcd) -> bool:
-            return all(m.id != member_id for m in etcd.members())
+            return all(m.id != member_id for m in etcd.members(avoid=(member_id,)))
 
         return self._act(order, lambda etcd, _: etcd.remove(member_id, CALL_DEADLINE), effect)
 

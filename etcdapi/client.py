@@ -108,10 +108,11 @@ class EtcdClient:
         look.take(known, self._agree_on_cluster, hurry, every_list=scope.every_list)
         return look
 
-    def members(self) -> tuple[Member, ...]:
+    def members(self, avoid: Collection[str] = ()) -> tuple[Member, ...]:
         """See `Etcd.members`."""
         failures: Answers = {}
-        for url in dict.fromkeys((*self._map.readers, *self._map.voter_urls)) or self._seeds:
+        known = (*self._map.readers, *self._map.voter_urls) or self._seeds
+        for url in self._map.urls_of(known, avoid):
             answer = self._read([url], "MemberList", LIST, WATCH_DEADLINE)
             answer = reading.of_cluster(answer, self._map.cluster_id)
             if found := good(answer):

@@ -161,6 +161,21 @@ class Relay:
         call = Call(method, fault=fault.kind if fault else "", metadata=known)
         describe(call, request)
         self.calls.append(call)
+        try:
+            return await self._answer(path, request, context, call, fault)
+        finally:
+            # A caller that gives up cancels this.
+            if not call.ended:
+                self._finish(call)
+
+    async def _answer(
+        self,
+        path: str,
+        request: bytes,
+        context: grpc.aio.ServicerContext[Any, Any],
+        call: Call,
+        fault: Fault | None,
+    ) -> bytes:
         if fault and fault.arrives:
             await asyncio.to_thread(fault.arrives)
         if fault and fault.kind == "refuse":

@@ -92,8 +92,8 @@ class Etcd(Protocol):
         cluster than expected answers or, where none is expected, when endpoints belong to different clusters.
         """
 
-    def members(self) -> tuple[Member, ...]:
-        """A linearizable member list from any voter of the last look."""
+    def members(self, avoid: Collection[str] = ()) -> tuple[Member, ...]:
+        """A linearizable member list from any voter of the last look. `avoid`: members and client URLs not to ask."""
 
     def progress(self) -> dict[str, RaftProgress]:
         """

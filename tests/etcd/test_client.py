@@ -115,6 +115,23 @@ def test_learners_are_never_asked_for_the_list(lab):
     assert not cluster.relays[new.name].sent("MemberList")
 
 
+def test_a_list_is_not_read_through_a_member_to_avoid(lab):
+    """A member that is being removed is not asked for anything."""
+    cluster = lab.cluster()
+
+    def asked() -> dict[str, int]:
+        return {name: len(relay.sent("MemberList")) for name, relay in cluster.relays.items()}
+
+    with client(*cluster.endpoints()) as etcd:
+        status, before = etcd.look(), asked()
+        etcd.members()
+        [first] = [m for m in status.members if asked()[m.name] > before[m.name]]
+        before = asked()
+        etcd.members(avoid=(first.id,))
+    assert asked()[first.name] == before[first.name]
+    assert sum(asked().values()) == sum(before.values()) + 1
+
+
 def test_an_endpoint_of_another_cluster_is_an_error(lab, single):
     """By its name, and with both IDs."""
     cluster = lab.cluster()

@@ -11,6 +11,7 @@ from etcdapi.connection import Connection
 from etcdapi.relay import Fault
 from membership import errors as e
 from membership.etcd import Access
+from support.parts.lab import eventually
 
 
 def test_a_kept_connection_is_spoilt_too(lab):
@@ -44,6 +45,17 @@ def test_a_change_is_known_by_its_member(lab):
         (added.id, added.id, "FAILED_PRECONDITION"),
         (added.id, added.id, "OK"),
     ]
+
+
+def test_a_call_that_its_caller_gives_up_has_ended(lab):
+    """A call that counts as under way for ever would look like one that came later."""
+    cluster = lab.cluster()
+    relay = cluster.relays[cluster.leader().name]
+    relay.inject(Fault("Status", "delay", seconds=60))
+    with closing(EtcdClient(Access(tuple(cluster.endpoints())))) as etcd:
+        etcd.look()
+    [given_up] = [call for call in relay.calls if call.fault == "delay"]
+    eventually(lambda: given_up.ended, "the relay to hear that the caller gave up", 5)
 
 
 def test_a_fault_tells_whether_it_was_used(lab):

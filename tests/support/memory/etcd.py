@@ -324,7 +324,7 @@ class MemoryEtcd:
                 rows = [replace(row, is_learner=False) for row in rows]
             return PeerList(CLUSTER_ID, tuple(rows))
 
-    def members(self) -> tuple[Member, ...]:
+    def members(self, avoid: Collection[str] = ()) -> tuple[Member, ...]:
         with self.cluster.lock:
             if not self.cluster.has_quorum():
                 raise e.ClusterUnreachable("no linearizable read: is there a quorum?")

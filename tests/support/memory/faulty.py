@@ -63,8 +63,8 @@ class FaultyEtcd:
     ) -> ClusterStatus:
         return self._call("look", lambda: self._etcd.look(avoid, scope, hurry=hurry))
 
-    def members(self) -> tuple[Member, ...]:
-        return self._call("members", self._etcd.members)
+    def members(self, avoid: Collection[str] = ()) -> tuple[Member, ...]:
+        return self._call("members", lambda: self._etcd.members(avoid))
 
     def progress(self) -> dict[str, RaftProgress]:
         return self._etcd.progress()
