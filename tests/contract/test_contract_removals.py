@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from contextlib import suppress
+import time
+from contextlib import nullcontext, suppress
 
 import pytest
 from worlds import DEADLINE, add, add_started
 
 from membership import errors as e
+from membership.sent_calls import MOMENT, is_heard
 from support.parts.lab import eventually
 
 
@@ -48,6 +50,54 @@ def agreed(world):
 
 def led_by(world, member_id):
     return eventually(lambda: (status := agreed(world)) and status.leader == member_id and status, "a new leader")
+
+
+# ---- a receiver that freezes ----
+
+
+def test_a_frozen_receiver_keeps_its_call(world):
+    """Neither its caller's time-out nor an entry that commits at the next leader ends the call: its thaw does."""
+    receiver, target = world.etcd.look().leader, follower(world)
+    world.keep_call("MemberRemove")
+    world.freeze(receiver)
+    with pytest.raises(e.DeadlineExceeded):
+        world.etcd.remove(target.id, 2.0)
+    eventually(lambda: leads_now(world) not in ("", receiver), "another leader")
+    world.etcd.commit()
+    assert target.id in {m.id for m in world.etcd.members()}
+    world.thaw(receiver)
+    # The call comes now, or is refused. Heard for a while, the receiver has it no more.
+    since = time.monotonic()
+    eventually(lambda: heard_since(world, receiver, since), "the receiver to be heard")
+    world.etcd.commit()
+    came = target.id not in {m.id for m in world.etcd.members()}
+    world.etcd.look()
+    with pytest.raises(e.MemberNotFound) if came else nullcontext():
+        world.etcd.remove(target.id, DEADLINE)
+    assert target.id not in {m.id for m in world.etcd.members()}
+
+
+def leads_now(world):
+    """The leader's ID, empty while there is none."""
+    try:
+        return world.etcd.look().leader
+    except e.ClusterUnreachable:
+        return ""
+
+
+def heard_since(world, member_id, since):
+    """Whether the member has answered and followed the leader for as long as a call needs to be settled."""
+    status = agreed_by(world, member_id)
+    return status is not None and time.monotonic() - since >= MOMENT
+
+
+def agreed_by(world, member_id):
+    """A look in which this member follows a leader, or None."""
+    try:
+        status = world.etcd.look()
+    except e.ClusterUnreachable:
+        return None
+    return status if is_heard(member_id, status) else None
 
 
 # ---- leadership ----

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from etcdapi.client import EtcdClient
+from etcdapi.faults import Fault
 from membership.errors import Unhealthy
 from membership.etcd import Access, Etcd
 from membership.model import ClusterStatus, Member, handover
@@ -34,6 +35,12 @@ class MemoryWorld:
     def revive(self, member_id: str) -> None:
         self.cluster.revive(member_id)
 
+    def thaw(self, member_id: str) -> None:
+        self.cluster.revive(member_id)
+
+    def keep_call(self, method: str) -> None:
+        """No caller's time-out reaches a member."""
+
     def close(self) -> None:
         pass
 
@@ -63,6 +70,13 @@ class RealWorld:
 
     def revive(self, member_id: str) -> None:
         self._by_id[member_id].start()
+
+    def thaw(self, member_id: str) -> None:
+        self._by_id[member_id].thaw()
+
+    def keep_call(self, method: str) -> None:
+        """The member never learns that the caller of the next such call gave up."""
+        self._cluster.inject(Fault(method, "forget"))
 
     def close(self) -> None:
         self._client.close()
