@@ -36,6 +36,7 @@ _OPTIONS = (
 _LENGTH = re.compile(rb"(?im)^content-length: *(\d+)")
 
 T = TypeVar("T")
+Context = grpc.aio.ServicerContext[Any, Any]
 
 
 class _Loop:
@@ -153,7 +154,7 @@ class Relay:
 
     # ---- gRPC ----
 
-    async def unary(self, path: str, request: bytes, context: grpc.aio.ServicerContext[Any, Any]) -> bytes:
+    async def unary(self, path: str, request: bytes, context: Context) -> bytes:
         method = path.rsplit("/", 1)[1]
         fault = self._next_fault(method)
         # Tokens are not recorded.
@@ -168,14 +169,7 @@ class Relay:
             if not call.ended:
                 self._finish(call)
 
-    async def _answer(
-        self,
-        path: str,
-        request: bytes,
-        context: grpc.aio.ServicerContext[Any, Any],
-        call: Call,
-        fault: Fault | None,
-    ) -> bytes:
+    async def _answer(self, path: str, request: bytes, context: Context, call: Call, fault: Fault | None) -> bytes:
         if fault and fault.arrives:
             await asyncio.to_thread(fault.arrives)
         if fault and fault.kind == "refuse":
@@ -217,7 +211,7 @@ class Relay:
             return b"", error.code(), error.details() or ""
         return answer, grpc.StatusCode.OK, ""
 
-    async def stream(self, path: str, requests: Any, context: grpc.aio.ServicerContext[Any, Any]) -> Any:
+    async def stream(self, path: str, requests: Any, context: Context) -> Any:
         call: Any = self._channel.stream_stream(path)
         try:
             async for answer in call(requests, metadata=_metadata(context)):
@@ -263,7 +257,7 @@ class _Everything(grpc.GenericRpcHandler):
         return handle
 
 
-def _metadata(context: grpc.aio.ServicerContext[Any, Any]) -> list[tuple[str, str | bytes]]:
+def _metadata(context: Context) -> list[tuple[str, str | bytes]]:
     return [(k, v) for k, v in context.invocation_metadata() or () if k in ("token", "authorization", "hasleader")]
 
 
