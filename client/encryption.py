@@ -104,8 +104,14 @@ class _EncryptedFailures(DefaultFailureConverterWithEncodedAttributes):
 
 
 def _named(exception: BaseException) -> BaseException:
-    """The SDK reports an unreadable input as a nameless error, and unreadable heartbeat details as a final error."""
+    """
+    The error for Temporal. An error that was raised by name is explained by its text, so it has no stack trace.
+
+    The SDK reports an unreadable input as a nameless error, and unreadable heartbeat details as a final error.
+    """
     missing = exception.__cause__
     if isinstance(exception, ApplicationError) and isinstance(missing, MissingKey):
         return ApplicationError(str(missing), missing.hint, type=missing.name)
+    if isinstance(exception, ApplicationError) and not exception.failure:
+        exception.__traceback__ = None
     return exception

@@ -94,3 +94,18 @@ class Failure(StrEnum):
     BECAME_VOTER = "BecameVoter"
     #: The cluster could not be read after the effect, so nothing confirms it.
     UNVERIFIED = "Unverified"
+
+
+# The failures in the table of the runbook's section "A change is refused". All others are in "It failed".
+_REFUSED = {
+    *(Failure.AMBIGUOUS_MEMBER, Failure.NAME_REUSED, Failure.NAME_CONFLICT, Failure.PEER_URL_CONFLICT),
+    *(Failure.INSECURE_PEER_URL, Failure.NOT_ALLOWED, Failure.LINE_FULL, Failure.UNSUPPORTED_VERSION),
+    *(Failure.CORRUPT_ALARM, Failure.LAST_VOTER, Failure.TOO_FEW_VOTERS, Failure.QUORUM_AT_RISK),
+    *(Failure.ORDER_IMPOSSIBLE, Failure.STILL_LEADER, Failure.WRONG_CLUSTER),
+}
+
+
+def runbook(failure: str) -> str:
+    """The section of the runbook that explains a failure."""
+    section = "a-change-is-refused" if failure in _REFUSED else "it-failed"
+    return f"docs/runbook.md#{section}"

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Literal
 
+from membership.failures import runbook
 from membership.model import SyncProgress
 from membership.text import in_markdown
 from messages.turns import TurnsState
@@ -24,6 +26,18 @@ Stage = Literal[
     "apply",
     "ended",
 ]
+
+
+@dataclass(frozen=True)
+class End:
+    """How a change ended, for a person."""
+
+    outcome: str
+    #: The type under which the workflow failed. Empty: it succeeded.
+    failure: str = ""
+    #: Why it did not go through, and the next step.
+    reason: str = ""
+    hint: str = ""
 
 
 @dataclass(frozen=True)
@@ -47,6 +61,8 @@ class ChangeView:
     #: The durations of the stages that have ended.
     seconds: dict[str, float] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+    #: None while it runs.
+    end: End | None = None
 
 
 def percent_text(progress: SyncProgress) -> str:
@@ -66,7 +82,8 @@ def details(view: ChangeView, stages: tuple[Stage, ...]) -> str:
         took = view.seconds.get(stage)
         mark = f"done in {took:.1f} s" if took is not None else ""
         lines.append(f"| {stage} | {'**now**' if stage == view.stage else mark} |")
-    if view.stage not in stages:
+    lines += [f"| {stage} | took {took:.1f} s |" for stage, took in view.seconds.items() if stage not in stages]
+    if view.stage not in stages and view.stage != "ended":
         lines.append(f"| {view.stage} | **now** |")
     lines += _now(view)
     if view.warnings:
@@ -75,7 +92,7 @@ def details(view: ChangeView, stages: tuple[Stage, ...]) -> str:
 
 
 def _now(view: ChangeView) -> list[str]:
-    lines = []
+    lines = _ended(view.end) if view.end else []
     if view.held:
         lines += ["", f"**Held:** {in_markdown(view.held)}. Send the update `resume` to go on, or cancel."]
     if view.waits_for:
@@ -89,17 +106,35 @@ def _now(view: ChangeView) -> list[str]:
     return lines
 
 
-def turns_details(state: TurnsState) -> str:
+def _ended(end: End) -> list[str]:
+    failure = f" (`{in_markdown(end.failure)}`)" if end.failure else ""
+    lines = ["", f"**Ended:** {end.outcome}{failure}"]
+    if end.reason:
+        lines += ["", f"**Why:** {in_markdown(end.reason)}"]
+    if end.hint:
+        lines += ["", f"**Next:** {in_markdown(end.hint)}"]
+    if end.failure:
+        lines += ["", f"**Runbook:** `{runbook(end.failure)}`"]
+    return lines
+
+
+def turns_details(cluster: str, state: TurnsState) -> str:
     """The turns in Markdown. Workflow IDs come from the callers that started the changes, and are escaped."""
-    holder = "nobody"
+    lines = [f"### Changes of {in_markdown(cluster)}, one at a time", "", "| turn | change | |", "|---|---|---|"]
+    if state.holder:
+        since = datetime.fromtimestamp(state.granted_at, UTC)
+        held = "**held**: `memberflow resume` or `cancel` it" if state.holder_is_held else ""
+        lines.append(f"| since {since:%Y-%m-%d %H:%M:%S} UTC | {in_markdown(state.holder.workflow_id)} | {held} |")
+    for place, ticket in enumerate(state.waiting, 1):
+        may = "may cancel a held join" if ticket in state.preempting else ""
+        lines.append(f"| waits, place {place} | {in_markdown(ticket.workflow_id)} | {may} |")
+    if not (state.holder or state.waiting):
+        lines.append("| free | no change | |")
     if state.resting:
-        holder = "nobody (resting)"
-    elif state.holder:
-        holder = in_markdown(state.holder.workflow_id)
-    lines = [f"**Turn:** {holder}", "", f"**Waiting:** {len(state.waiting)}"]
-    lines += [f"1. {in_markdown(ticket.workflow_id)}" for ticket in state.waiting]
+        until = datetime.fromtimestamp(state.rest_until, UTC)
+        lines += ["", f"**No turn until {until:%H:%M:%S} UTC:** a call of a change that was ended may still arrive."]
     if state.orphans:
-        lines += ["", "**Learners left by changes that ended unfinished:**"]
+        lines += ["", "**Learners left by changes that ended unfinished** (the next change removes them first):"]
         for left in state.orphans:
             lines.append(f"- {in_markdown(left.member_id)}, added by {in_markdown(left.ticket.workflow_id)}")
     return "\n".join(lines)

@@ -15,7 +15,7 @@ with workflow.unsafe.imports_passed_through():
     from membership.lasting import judge_again
     from membership.model import ClusterStatus, SyncProgress
     from membership.policy import Policy
-    from messages.views import ChangeView, Stage, details
+    from messages.views import ChangeView, End, Stage, details
 
 
 class Board:
@@ -57,6 +57,12 @@ class Board:
         self.view = replace(self.view, held=why)
         self._show()
         self._upsert()
+
+    def end(self, end: End) -> None:
+        """The change has ended so."""
+        self.view = replace(self.view, end=end)
+        self.enter("ended")
+        self._show()
 
     def note(self, progress: SyncProgress) -> None:
         self.view = replace(self.view, progress=progress, waits_for=progress.reason)

@@ -33,7 +33,7 @@ with workflow.unsafe.imports_passed_through():
     from messages.outcomes import Outcome, OutcomeKind
     from messages.requests import ChangeRequest
     from messages.turns import Ticket
-    from messages.views import Stage
+    from messages.views import End, Stage
     from workflows.stop import Stop, StopKind
 
 R = TypeVar("R", bound=ChangeRequest)
@@ -134,16 +134,15 @@ class Change(Generic[R]):
             return left
         if left:
             self.board.judge_warnings(left, self.cluster.facts.policy)
-        self.board.enter("ended")
         if stop.kind == "cancelled":
-            self._count("cancelled", stop.error)
+            self._end("cancelled", stop)
             raise asyncio.CancelledError
         kind: OutcomeKind = "failed"
         if self.rolled_back and not self.unsettled.calls:
             kind = "rolled-back"
         elif stop.kind == "refused" and not self.cluster.has_sent:
             kind = "refused"
-        self._count(kind, stop.error)
+        self._end(kind, stop)
         unsettled = self.unsettled.reasons if self.unsettled.calls else ()
         raise failure(stop, outcome(kind, self.request, self.board, left, stop, unsettled=unsettled))
 
@@ -210,13 +209,13 @@ class Change(Generic[R]):
 
     def end(self, kind: OutcomeKind, status: ClusterStatus, *, verified: bool | None = None) -> Outcome:
         self.board.judge_warnings(status, self.cluster.facts.policy)
-        self.board.enter("ended")
-        self._count(kind)
+        self._end(kind)
         return outcome(kind, self.request, self.board, status, verified=verified)
 
-    def _count(self, kind: OutcomeKind, failure: str = "") -> None:
-        """Counts the end. A caller chooses the name of a cluster that the clusters file does not have."""
-        count_end(self.cluster.known_name, self.request.verb, kind, failure)
+    def _end(self, kind: OutcomeKind, stop: Stop | None = None) -> None:
+        """Shows and counts the end. A caller chooses the name of a cluster that the clusters file does not have."""
+        self.board.end(End(kind, stop.error, stop.reason, stop.hint) if stop else End(kind))
+        count_end(self.cluster.known_name, self.request.verb, kind, stop.error if stop else "")
 
     def _check(self, before: Beforehand) -> tuple[Check, ...]:
         """The checks of this look. Raises Stop for a refusal."""

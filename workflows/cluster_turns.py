@@ -187,6 +187,7 @@ class ClusterTurns:
     async def _learn(self, ticket: Ticket, word: Word | None) -> None:
         was_held = self._line.state.holder_is_held
         self._line.learn(ticket, word, workflow.time())
+        self._show()
         state = self._line.state
         if ticket in self._line.turned_away:
             self._line.turned_away.discard(ticket)
@@ -208,7 +209,7 @@ class ClusterTurns:
             await asyncio.gather(*(_signal(ticket, "ahead_in_line", self._line.ahead_of(ticket)) for ticket in new))
 
     def _show(self) -> None:
-        workflow.set_current_details(turns_details(self._line.state))
+        workflow.set_current_details(turns_details(self._cluster, self._line.state))
 
 
 async def _signal(ticket: Ticket, name: str, *arguments: Ticket | Ahead) -> bool:

@@ -8,6 +8,7 @@ from temporalio.exceptions import ApplicationError
 from workflows.board import Board
 
 with workflow.unsafe.imports_passed_through():
+    from membership.failures import runbook
     from membership.model import ClusterStatus
     from messages.outcomes import Outcome, OutcomeKind
     from messages.requests import ChangeRequest
@@ -47,5 +48,11 @@ def outcome(
 
 
 def failure(stop: Stop, end: Outcome) -> ApplicationError:
-    """The error that ends the workflow as Failed, with the outcome as the failure's details."""
-    return ApplicationError(stop.reason, end, type=stop.error, non_retryable=True)
+    """
+    The error that ends the workflow as Failed, with the outcome as the failure's details.
+
+    Temporal's UI begins with its message, so that says the next step, too.
+    """
+    hint = f"\nNext: {stop.hint}" if stop.hint else ""
+    text = f"{stop.reason}{hint}\nRunbook: {runbook(stop.error)}"
+    return ApplicationError(text, end, type=stop.error, non_retryable=True)

@@ -7,11 +7,12 @@ import re
 import tomllib
 from pathlib import Path
 
+import pytest
 from typer.main import get_command
 
 from cli import app
 from client import exit_codes as codes
-from membership.failures import Failure
+from membership.failures import Failure, runbook
 from support.parts.etcd_versions import MINORS, exact
 from tools.versions.courses import MIXES, TOO_OLD
 from tools.write_reference import render
@@ -133,6 +134,15 @@ def explained(text):
             filled = {title for title, cell in zip(titles, row, strict=True) if cell}
             if {"why", "do"} <= filled:
                 yield from re.findall(r"`(\w+)`", row[0])
+
+
+@pytest.mark.parametrize("failure", Failure)
+def test_the_runbook_explains_a_failure_in_the_section_that_the_failure_names(failure):
+    """Temporal's UI and the failure itself lead there."""
+    path, _, anchor = runbook(failure).partition("#")
+    title = anchor.replace("-", " ").capitalize()
+    (section,) = re.findall(rf"^## {title}\n(.*?)^## ", (ROOT / path).read_text(), re.MULTILINE | re.DOTALL)
+    assert f"`{failure}`" in section
 
 
 def test_the_runbook_explains_every_failure():

@@ -72,6 +72,6 @@ def test_the_current_details_of_the_turns_show_hostile_ids():
     ticket = Ticket(hostile, "run")
     held = TurnsState(holder=ticket, waiting=(ticket,))
     left = TurnsState(learners=(AddedLearner(hostile, ticket),))
-    shown = turns_details(held) + turns_details(left)
-    assert shown.count(in_markdown(hostile)) == 4
+    shown = turns_details(hostile, held) + turns_details(hostile, left)
+    assert shown.count(in_markdown(hostile)) == 6
     assert hostile not in shown
