@@ -1,0 +1,199 @@
+"""A caller and a cluster with TLS throughout: who joins it is decided by the worker's clusters file."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from temporalio import workflow
+from temporalio.client import Client, WorkflowFailureError
+from temporalio.common import RetryPolicy
+from temporalio.worker import UnsandboxedWorkflowRunner, Worker
+
+from client.sight import see
+from clusters import ClustersFile
+from etcdapi.client import EtcdClient
+from etcdapi.discovery import Discovery
+from launchers.docker_launcher import DockerLauncher
+from messages.answers import ClusterList
+from messages.outcomes import Outcome
+from messages.requests import JoinRequest, RemoveRequest, change_id
+from support.memory.scenes import until
+from support.parts.secure_cluster import SecureCluster
+from temporal_workers import make_workers, running
+
+NAME = "secure"
+
+
+@dataclass
+class Forged:
+    """An activity that an attacker wants to be run on the worker's queue, with this order."""
+
+    activity: str
+    queue: str
+    order: dict[str, Any]
+
+
+@workflow.defn(name="JoinMember")
+class ForgedJoin:
+    """A workflow of this service's type, with the attacker's code."""
+
+    @workflow.run
+    async def run(self, forged: Forged) -> Any:
+        info = workflow.info()
+        ticket = {"workflow_id": info.workflow_id, "run_id": info.run_id}
+        return await workflow.execute_activity(
+            forged.activity,
+            {**forged.order, "ticket": ticket},
+            task_queue=forged.queue,
+            start_to_close_timeout=timedelta(seconds=20),
+            retry_policy=RetryPolicy(maximum_attempts=1),
+        )
+
+
+class Secure:
+    """The cluster, a worker that serves it, and an attacker who may start workflows."""
+
+    def __init__(self, client: Client, cluster: SecureCluster, folder) -> None:
+        self.client = client
+        self.cluster = cluster
+        self.file = folder / "clusters.toml"
+        self.queue, self.attackers_queue = f"secure-{uuid4()}", f"attacker-{uuid4()}"
+
+    def allow(self, **keys: Any) -> None:
+        """Writes the clusters file with this `allow` table."""
+        access = self.cluster.access
+        files = {key: str(getattr(access, key)) for key in ("ca", "cert", "key")}
+        table = "".join(f"{key} = {json.dumps(value)}\n" for key, value in files.items())
+        allowed = "".join(f"{key} = {json.dumps(value)}\n" for key, value in keys.items())
+        text = (
+            f"[clusters.{NAME}]\nendpoints = {json.dumps(access.endpoints)}\n{table}[clusters.{NAME}.allow]\n{allowed}"
+        )
+        new = self.file.with_suffix(".new")
+        new.write_text(text)
+        new.replace(self.file)
+
+    async def start(self, request):
+        workflow_id = change_id(NAME, request.verb, request.subject)
+        kind = {"join": "JoinMember", "remove": "RemoveMember"}[request.verb]
+        return await self.client.start_workflow(
+            kind, request, id=workflow_id, task_queue=self.queue, result_type=Outcome
+        )
+
+    async def refusal(self, request) -> str:
+        """The failure and the reason of a change that is refused."""
+        with pytest.raises(WorkflowFailureError) as failed:
+            await asyncio.wait_for((await self.start(request)).result(), 60)
+        outcome = Outcome.model_validate(failed.value.cause.details[0])
+        assert (outcome.outcome, outcome.attempts) == ("refused", {})
+        return f"{failed.value.cause.type}: {outcome.reason}"
+
+    async def forged_add(self, peer_url: str) -> dict[str, Any]:
+        """The report of an add that an attacker's own workflow asks of the worker."""
+        facts = {"cluster": NAME, "cluster_id": self.cluster.look().cluster_id, "policy": {}, "name": "etcd-9"}
+        order = {"step": "add", "facts": {**facts, "peer_urls": [peer_url]}}
+        handle = await self.client.start_workflow(
+            "JoinMember",
+            Forged("add_learner", self.queue, order),
+            id=change_id(NAME, "join", f"forged-{uuid4()}"),
+            task_queue=self.attackers_queue,
+        )
+        return await handle.result()
+
+
+@pytest.fixture(scope="module")
+async def secure(temporal, etcd_binary, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("secure")
+    cluster = SecureCluster(folder, etcd_binary)
+    cluster.start()
+    made = Secure(temporal, cluster, folder)
+    made.allow()
+    clusters = ClustersFile(made.file, EtcdClient, DockerLauncher, Discovery().find, [made.queue], made.queue)
+    attacker = Worker(
+        temporal,
+        task_queue=made.attackers_queue,
+        workflows=[ForgedJoin],
+        workflow_runner=UnsandboxedWorkflowRunner(),
+    )
+    async with running([*make_workers(temporal, clusters, made.queue, [made.queue]), attacker]):
+        yield made
+    cluster.stop()
+
+
+def join(peer_url: str, name: str = "etcd-9") -> JoinRequest:
+    return JoinRequest(cluster=NAME, name=name, peer_urls=(peer_url,))
+
+
+async def test_a_peer_url_without_tls_gets_nothing(secure):
+    """Neither in a change nor by a forged act: a server without a certificate received the whole raft log."""
+    secure.allow()
+    with closing(socket.create_server(("127.0.0.1", 0))) as receiver:
+        receiver.setblocking(False)
+        url = f"http://127.0.0.1:{receiver.getsockname()[1]}"
+        told = await secure.refusal(join(url))
+        assert told.startswith("InsecurePeerURL: "), told
+        report = await secure.forged_add(url)
+        assert (report["sent"], "is not https" in report["reason"]) == (False, True), report
+        assert len(secure.cluster.look().members) == 3
+        with pytest.raises(BlockingIOError):
+            receiver.accept()
+
+
+async def test_peer_urls_that_are_not_allowed(secure):
+    """The same for an address that the file does not list, under the voters' own scheme."""
+    secure.allow(peer_urls=["https://10.0.0.0/24:2380"])
+    for url in ("https://10.0.1.1:2380", "https://10.0.0.1:2381", "https://evil.example:2380"):
+        assert (await secure.refusal(join(url))).startswith(f"NotAllowed: peer URL {url} is not allowed")
+        report = await secure.forged_add(url)
+        assert (report["sent"], report["error"]) == (False, "NotAllowed"), report
+    assert len(secure.cluster.look().members) == 3
+
+
+async def test_kinds_and_flags_that_are_not_allowed(secure):
+    """A caller gets what the table lists and nothing else."""
+    secure.allow(verbs=["remove"], force=False, preempt=False, launchers=[])
+    assert (await secure.refusal(join("https://10.0.0.1:2380"))).startswith("NotAllowed: a join of a member")
+    for flag in ("force", "preempt"):
+        request = RemoveRequest(cluster=NAME, member="etcd-3", **{flag: True})
+        assert (await secure.refusal(request)).startswith(f"NotAllowed: --{flag}")
+    secure.allow(launchers=[])
+    launched = JoinRequest(cluster=NAME, name="etcd-9", peer_urls=("https://10.0.0.1:2380",), launcher="docker")
+    assert (await secure.refusal(launched)).startswith("NotAllowed: launcher docker")
+    assert len(secure.cluster.look().members) == 3
+
+
+async def test_what_the_worker_says_of_its_certificates(secure):
+    """`doctor` asks for it: the days that are left, the warning 30 days ahead, and a key that others may read."""
+    secure.allow()
+    key = secure.cluster.access.key
+    key.chmod(0o644)
+    listed = await secure.client.execute_workflow(
+        "ListClusters", id=f"ask-{uuid4()}", task_queue=secure.queue, result_type=ClusterList
+    )
+    key.chmod(0o600)
+    [found] = listed.clusters
+    assert (found.problem, round(found.certificate_days)) == ("", 20)
+    assert any("CN=client" in warning and "expires soon" in warning for warning in found.warnings), found
+    assert any("other users may read it (mode 0644)" in warning for warning in found.warnings), found
+
+
+async def test_a_member_that_is_allowed(secure):
+    """With a certificate and at a listed address it joins: the refusals above are not for another reason."""
+    new = secure.cluster.new_member("etcd-4")
+    secure.allow(peer_urls=[f"https://127.0.0.0/8:{new.peer_port}"])
+    change = await secure.start(join(new.peer_url, "etcd-4"))
+
+    async def handover():
+        return (await see(secure.client, change)).handover
+
+    new.start((await until(handover, "the handover", 60)).env())
+    secure.cluster.members.append(new)
+    outcome = await change.result()
+    assert (outcome.outcome, outcome.verified) == ("promoted", True)

@@ -1,0 +1,68 @@
+"""A cluster that is TLS throughout: its members and its clients prove who they are."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import trustme
+
+from etcdapi.client import EtcdClient
+from local.etcd_cluster import LocalMember, kill_all
+from membership.errors import ClusterUnreachable
+from membership.etcd import Access
+from membership.model import ClusterStatus
+from support.parts.command import eventually
+
+
+class SecureCluster:
+    """Three voters. `access` has a client certificate that is valid for `days`."""
+
+    def __init__(self, folder: Path, binary: Path, days: float = 20) -> None:
+        self._folder = folder
+        self._binary = binary
+        authority = trustme.CA(organization_name="etcd")
+        authority.cert_pem.write_to_path(folder / "ca.crt")
+        for name, valid in (("member", 1000.0), ("client", days)):
+            until = datetime.now(UTC) + timedelta(days=valid)
+            issued = authority.issue_cert("127.0.0.1", common_name=name, not_after=until)
+            issued.cert_chain_pems[0].write_to_path(folder / f"{name}.crt")
+            issued.private_key_pem.write_to_path(folder / f"{name}.key")
+            (folder / f"{name}.key").chmod(0o600)
+        self.members = [self.new_member(f"etcd-{number}") for number in (1, 2, 3)]
+        files = {"ca": folder / "ca.crt", "cert": folder / "client.crt", "key": folder / "client.key"}
+        self.access = Access(tuple(m.client_url for m in self.members), **files)
+
+    def new_member(self, name: str) -> LocalMember:
+        """A member with certificates, which is not started."""
+        member = LocalMember(name, self._binary, self._folder / name, scheme="https")
+        member.peer = f"https://127.0.0.1:{member.peer_port}"
+        files = {"cert-file": "member.crt", "key-file": "member.key", "trusted-ca-file": "ca.crt"}
+        flags = [f"--{kind}{key}={self._folder}/{file}" for key, file in files.items() for kind in ("", "peer-")]
+        secured = ["--client-cert-auth", "--peer-client-cert-auth", f"--listen-peer-urls={member.peer}"]
+        member.flags = (*flags, *secured)
+        return member
+
+    def start(self) -> None:
+        """Starts the voters, and waits until they serve."""
+        voters = ",".join(f"{m.name}={m.peer_url}" for m in self.members)
+        for member in self.members:
+            member.start({"ETCD_INITIAL_CLUSTER": voters, "ETCD_INITIAL_ADVERTISE_PEER_URLS": member.peer_url})
+        eventually(lambda: len(self.look().statuses) == 3, "three voters that serve")
+
+    def look(self) -> ClusterStatus:
+        """One look with the client's certificate."""
+
+        def looked() -> ClusterStatus | None:
+            client = EtcdClient(self.access)
+            try:
+                return client.look()
+            except ClusterUnreachable:
+                return None
+            finally:
+                client.close()
+
+        return eventually(looked, "a look at the secure cluster")
+
+    def stop(self) -> None:
+        kill_all(self.members)
