@@ -15,7 +15,7 @@ from temporalio.service import RPCError
 from activities.clusters_file import ClusterProfile, Clusters
 from activities.counters import counted_look
 from activities.earlier_changes import read_record
-from activities.early_ends import named_failures
+from activities.early_ends import end_if_unwanted, named_failures
 from activities.heartbeat import beating
 from activities.temporal import PATIENT_DEADLINE, Temporal
 from membership.checks import Check
@@ -27,7 +27,7 @@ from membership.errors import (
     WrongCluster,
 )
 from membership.etcd import Etcd
-from membership.model import ClusterStatus
+from membership.model import ClusterStatus, SyncProgress
 from membership.record import NO_RECORD, Record
 from messages.answers import Reachability
 from messages.orders import Beforehand, LookOrder
@@ -36,7 +36,10 @@ from messages.turns import TurnsState
 
 # Seconds between two looks of one activity.
 PAUSE = 0.1
+_LONGEST_PAUSE = 5.0
 LOOK_BEAT = timedelta(seconds=1)
+# No repetition of a look helps against these.
+_HOPELESS = (*NO_ACCESS, InvalidConfiguration, WrongCluster)
 
 
 class Looks:
@@ -82,18 +85,41 @@ class Looks:
 
     @activity.defn(no_thread_cancel_exception=True)
     def look_beforehand(self, look: LookOrder) -> Beforehand:
-        """One look, and the turns: a change must know from the beginning which learners were left behind."""
-        with named_failures(final=(*NO_ACCESS, InvalidConfiguration, WrongCluster)), beating(LOOK_BEAT):
-            etcd = self._connect(look)
-            status = self._look(etcd, look)
-            self._clusters.saw(look.cluster, status.cluster_id)
-            return Beforehand(status, self._turns(look), self._record(look), _access(etcd))
+        """
+        One look, and the turns: a change must know from the beginning which learners were left behind.
+
+        A look with patience begins anew in this same attempt, and its last error is final. Another attempt, after a
+        worker died or was missing, has the whole patience again.
+        """
+        with named_failures(final=(MemberflowError,) if look.patience else _HOPELESS):
+            status = self._look_patiently(look)
+            with beating(LOOK_BEAT):
+                self._clusters.saw(look.cluster, status.cluster_id)
+                return Beforehand(status, self._turns(look), self._record(look), _access(self._connect(look)))
 
     @activity.defn(no_thread_cancel_exception=True)
     def check_access(self, look: LookOrder) -> Check | None:
         """A refusal where this worker's credentials may not change the cluster's members."""
         with named_failures(), beating(LOOK_BEAT):
             return _access(self._connect(look))
+
+    def _look_patiently(self, look: LookOrder) -> ClusterStatus:
+        """A look that succeeds within the look's patience. The heartbeat says why it has not succeeded yet."""
+        deadline, pause, reason = time.monotonic() + look.patience, PAUSE, SyncProgress("")
+        while True:
+            try:
+                with beating(LOOK_BEAT, reason), counted_look(look.cluster):
+                    return self._connect(look).look(look.avoid, look.scope)
+            except _HOPELESS:
+                raise
+            except MemberflowError as error:
+                if time.monotonic() + pause >= deadline:
+                    raise
+                reason = SyncProgress(f"a look fails: {error}")
+            activity.heartbeat(reason)
+            activity.wait_for_cancelled_sync(pause)
+            end_if_unwanted("the first look")
+            pause = min(_LONGEST_PAUSE, pause * 1.4)
 
     def _turns(self, look: LookOrder) -> TurnsState:
         """The turns at this moment. An unanswered question must not refuse a change: it asks for its turn again."""

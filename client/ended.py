@@ -13,7 +13,7 @@ from temporalio.client import Client, WorkflowExecutionStatus, WorkflowFailureEr
 from temporalio.exceptions import ApplicationError
 
 from client.change_request import Handle
-from client.exit_codes import DONE, FAILED, OUT_OF_REACH, REFUSED, USAGE, CommandError
+from client.exit_codes import DONE, FAILED, REFUSED, USAGE, CommandError
 from membership.failures import Failure
 from messages.apply import ApplyOutcome, ApplyView
 from messages.outcomes import Outcome, OutcomeKind
@@ -43,7 +43,7 @@ class Ended:
         if self.error in CONFIGURATION:
             return USAGE
         if self.outcome.outcome == "refused":
-            return OUT_OF_REACH if self.error == Failure.NO_WORKER else REFUSED
+            return REFUSED
         return DONE if self.outcome.outcome in GOOD else FAILED
 
 

@@ -46,7 +46,7 @@ class Failure(StrEnum):
     ORDER_IMPOSSIBLE = "OrderImpossible"
     #: The member that leaves still leads. Leadership is moved first.
     STILL_LEADER = "StillLeader"
-    #: No worker took the work in time.
+    #: No worker took a look in time, for a question such as `memberflow plan`. A change waits for a worker.
     NO_WORKER = "NoWorker"
 
     # ---- failed: the change had begun ----

@@ -13,7 +13,7 @@ from temporalio.exceptions import CancelledError as Cancelled
 
 from workflows.apply_board import ApplyBoard
 from workflows.interruptions import Interruptions
-from workflows.timeouts import ASK, FIRST_LOOK, LOOK, WATCH, start
+from workflows.timeouts import ASK, FIRST_LOOK, FIRST_LOOK_PATIENCE, LOOK, WATCH, start
 
 with workflow.unsafe.imports_passed_through():
     from activities.clusters_file import ClusterProfile
@@ -139,8 +139,10 @@ class Applying:
     async def _compare_once(self) -> Comparison:
         """The first look fails after a while. Later looks are repeated by Temporal until they succeed."""
         assert self._profile
-        limits, queue = (LOOK if self._look.cluster_id else FIRST_LOOK), self._profile.task_queue
-        question, why = Compare(self._look, self.request), f"compare {self.request.cluster} with the list"
+        is_first, queue = not self._look.cluster_id, self._profile.task_queue
+        limits, patience = (FIRST_LOOK, FIRST_LOOK_PATIENCE) if is_first else (LOOK, 0.0)
+        question = Compare(replace(self._look, patience=patience), self.request)
+        why = f"compare {self.request.cluster} with the list"
         self.board.waits_for(f"a look at {self.request.cluster}")
         try:
             comparison = await self.interruptions.interruptible(

@@ -12,7 +12,7 @@ from temporalio.exceptions import TimeoutError as TemporalTimeout
 
 from workflows.board import Board
 from workflows.interruptions import Interruptions
-from workflows.timeouts import ACT, ASK, FIRST_LOOK, LONG_WAIT, LOOK, LOOK_AGAIN, WAIT, start
+from workflows.timeouts import ACT, ASK, FIRST_LOOK, FIRST_LOOK_PATIENCE, LONG_WAIT, LOOK, LOOK_AGAIN, WAIT, start
 
 with workflow.unsafe.imports_passed_through():
     from activities.acts import Acts
@@ -105,11 +105,16 @@ class Cluster:
         self._board.use_search_attributes(self._profile.search_attributes)
 
     async def first_look(self, kind: StopKind, leaving: str) -> Beforehand:
-        """The first look fails after a while, as a Stop of this kind. Later looks go on trying."""
+        """
+        The first look fails after a while, as a Stop of this kind. Later looks go on trying.
+
+        No look fails because a worker is missing.
+        """
         look = LookOrder(
             self.name,
             member=self._member,
             change=workflow.info().workflow_id,
+            patience=FIRST_LOOK_PATIENCE,
             leaving=leaving,
             cluster_id=self._id,
             voter_urls=self._voter_urls,

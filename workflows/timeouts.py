@@ -29,11 +29,11 @@ LOOK = workflow.ActivityConfig(
 )
 # Seconds that a look after an act spends on an election before Temporal's retries begin.
 LOOK_AGAIN = 5.0
-# The first look must fail while a person is still watching: soonest when no worker serves the cluster's queue.
+# Seconds for which a worker tries the first look. It must fail while a person is still watching. A missing worker is
+# no failure: the look waits for one.
+FIRST_LOOK_PATIENCE = 60.0
 FIRST_LOOK = workflow.ActivityConfig(
-    start_to_close_timeout=timedelta(seconds=15),
-    schedule_to_close_timeout=timedelta(seconds=60),
-    schedule_to_start_timeout=timedelta(seconds=20),
+    start_to_close_timeout=timedelta(seconds=FIRST_LOOK_PATIENCE + 20),
     heartbeat_timeout=timedelta(seconds=5),
     retry_policy=_PATIENT,
 )

@@ -22,6 +22,7 @@ class Own:
         self.file = folder / "clusters.toml"
         self.write(self.cluster)
         self._folder = folder
+        self._site: WorkerProcess | None = None
         self.worker = self._worker()
 
     def write(self, *clusters: str, more: str = "") -> None:
@@ -29,20 +30,27 @@ class Own:
         endpoints = json.dumps(self.real.endpoints())
         self.file.write_text("".join(f"[clusters.{name}]\nendpoints = {endpoints}\n{more}\n" for name in clusters))
 
-    def _worker(self) -> WorkerProcess:
+    def _worker(self, *args: str) -> WorkerProcess:
         env = {"MEMBERFLOW_TASK_QUEUE": self.queue}
-        return WorkerProcess(self._folder, self.lab.server.address, self.file, env)
+        return WorkerProcess(self._folder, self.lab.server.address, self.file, env, *args)
 
     def start(self) -> None:
         self.worker = self._worker()
         self.worker.start()
         eventually(lambda: "worker runs" in self.worker.log_text(), "the worker to run")
 
+    def serve(self, queue: str) -> None:
+        """Starts a worker that polls the cluster's own task queue."""
+        self._site = self._worker("--serve", queue)
+        self._site.start()
+
     def kill(self) -> None:
         self.worker.kill()
 
     def stop(self) -> None:
         self.worker.stop()
+        if self._site:
+            self._site.stop()
 
     def command(self, *args: str) -> Command:
         return self.lab.command(*args, env=self.env)
