@@ -108,7 +108,7 @@ class Cluster:
         """
         The first look fails after a while, as a Stop of this kind. Later looks go on trying.
 
-        No look fails because a worker is missing.
+        No look fails because a worker is missing, or lacks the key of its payloads: Temporal gives it to the next.
         """
         look = LookOrder(
             self.name,
@@ -119,25 +119,15 @@ class Cluster:
             cluster_id=self._id,
             voter_urls=self._voter_urls,
         )
-        before = None
-        while before is None:
-            before = await self._try_first_look(look, kind)
-        self._id = before.status.cluster_id
-        self._saw(before.status)
-        return before
-
-    async def _try_first_look(self, look: LookOrder, kind: StopKind) -> Beforehand | None:
-        """None where the workers that took the look lack the key of its payloads: another worker may have it."""
         try:
-            return await self._interruptions.interruptible(
+            before = await self._interruptions.interruptible(
                 lambda: self.start(Looks.look_beforehand, look, FIRST_LOOK, "first look at the cluster")
             )
         except ActivityError as error:
-            stop = stop_of(error, kind)
-            if stop.error != MissingKey.__name__:
-                raise stop from error
-            self._board.waits_for(f"a worker that has the key: {stop.reason}")
-            return None
+            raise stop_of(error, kind) from error
+        self._id = before.status.cluster_id
+        self._saw(before.status)
+        return before
 
     # ---- looks ----
 

@@ -109,16 +109,16 @@ async def joined(temporal, memory, starts_after: float, syncs_for: float) -> tup
 
 async def test_history_does_not_grow_with_the_wait(temporal, memory):
     """
-    At most 110 events, and hardly more when start and sync take ten minutes (by the watch's clock).
+    At most 125 events, and hardly more when start and sync take ten minutes (by the watch's clock).
 
-    One more note tells why the member has not started. The turns don't hear of it at all.
+    A few notes tell why the member has not started. The turns don't hear of them at all.
     """
     (quick, claims), (slow, more) = await asyncio.gather(
         joined(temporal, memory, 1, 0.07), joined(temporal, memory, 19, 19)
     )
     assert more == claims
-    assert max(quick, slow) <= 110
-    assert abs(slow - quick) <= 12 + HANDED_ON + A_NOTE, (quick, slow)
+    assert max(quick, slow) <= 125
+    assert abs(slow - quick) <= 12 + HANDED_ON + 3 * A_NOTE, (quick, slow)
 
 
 @pytest.mark.parametrize("file", HISTORIES, ids=lambda file: file.stem)
