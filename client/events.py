@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
+from datetime import UTC
 from typing import Any
 
 from temporalio.api.common.v1 import Payload
@@ -55,11 +56,11 @@ class _Telling:
 
     async def events(self, history: AsyncIterator[HistoryEvent]) -> AsyncIterator[Event]:
         async for event in history:
-            time = event.event_time.ToDatetime().timestamp()
-            self._begin = self._begin or time
+            time = event.event_time.ToDatetime(UTC)
+            self._begin = self._begin or time.timestamp()
             if told := await self._tell(event):
-                at = event.event_time.ToDatetime().astimezone().isoformat(timespec="milliseconds")
-                yield Event(at, round(time - self._begin, 3), *told)
+                at = time.astimezone().isoformat(timespec="milliseconds")
+                yield Event(at, round(time.timestamp() - self._begin, 3), *told)
 
     async def _tell(self, event: HistoryEvent) -> tuple[str, str] | None:
         """The event and its result in words. None for bookkeeping."""
