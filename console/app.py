@@ -57,7 +57,7 @@ class _Grouped(TyperGroup):
 
 
 def _with_default_cluster(ctx: Any, command: Any, args: list[str]) -> list[str]:
-    """The arguments, with the default cluster in front when one argument is missing."""
+    """The arguments, with the default cluster in front when one argument is missing and they do not begin with it."""
     from settings import default_cluster
 
     default = default_cluster()
@@ -65,7 +65,11 @@ def _with_default_cluster(ctx: Any, command: Any, args: list[str]) -> list[str]:
     if not default or names[:1] != ["cluster"] or {"-h", "--help"} & set(args):
         return args
     with suppress(TyperException):
-        given, _, _ = command.make_parser(ctx).parse_args(list(args))
+        # A group's own context would end the options at the first argument.
+        own = typer.Context(command, parent=ctx)
+        given, _, _ = command.make_parser(own).parse_args(list(args))
+        if given.get("cluster") == default:
+            return args
         if any(given.get(name) is None for name in names):
             return [default, *args]
     return args
