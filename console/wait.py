@@ -13,7 +13,7 @@ from console.options import ChangeOutput, Cluster, Json, Timeout
 if TYPE_CHECKING:
     from temporalio.client import Client
 
-# Seconds. Temporal lists a change some time after its start, so an empty list is read twice.
+# Seconds. Temporal's list shows the start and the end of a change some time later.
 _LISTED_WITHIN = 2.0
 
 
@@ -27,6 +27,7 @@ def wait(cluster: Cluster, timeout: Timeout = None, output: ChangeOutput = None,
 
 async def _wait(cluster: str, timeout: timedelta | None) -> int:
     from client.exit_codes import DONE, STILL_RUNNING
+    from client.open_changes import running_changes
     from console.session import connected
     from console.status import check_cluster
     from console.terminal.output import busy, print_answer, say
@@ -34,22 +35,20 @@ async def _wait(cluster: str, timeout: timedelta | None) -> int:
     check_cluster(cluster)
     client, _ = await connected()
     async with busy(f"looking for changes of {cluster}"):
-        running = await _running(client, cluster)
+        running = await running_changes(client, cluster) or await _listed_later(client, cluster)
     deadline = monotonic() + (float("inf") if timeout is None else timeout.total_seconds())
     while running and monotonic() < deadline:
         say(f"waiting for {', '.join(running)}")
         await _until_ended(client, running, deadline - monotonic())
-        running = await _running(client, cluster)
+        running = await _listed_later(client, cluster)
     if not print_answer({"cluster": cluster, "running": running}, names=running):
         say(f"still running: {', '.join(running)}" if running else f"no change of {cluster} runs")
     return STILL_RUNNING if running else DONE
 
 
-async def _running(client: Client, cluster: str) -> list[str]:
+async def _listed_later(client: Client, cluster: str) -> list[str]:
     from client.open_changes import running_changes
 
-    if running := await running_changes(client, cluster):
-        return running
     await asyncio.sleep(_LISTED_WITHIN)
     return await running_changes(client, cluster)
 
