@@ -96,8 +96,8 @@ async def _detach(command: UpCommand) -> int:
     child = Child([*command.program, *command.arguments()], log)
     running = await _until_up(folder, child)
     if running is None:
-        said = log.read_text(errors="replace")[begin:].strip().removeprefix("memberflow: ")
-        raise CommandError(child.exit_code() or FAILED, said)
+        said = log.read_bytes()[begin:].decode(errors="replace").strip().removeprefix("memberflow: ")
+        raise CommandError(child.exit_code() or FAILED, said or f"`memberflow up` does not answer. Its log: {log}")
     _tell(running)
     say("stop it with `memberflow down`")
     return 0
