@@ -143,12 +143,12 @@ class _Telling:
         return f"sent once to member {report.get('sent_to')}: {answer}, {effect}"
 
     async def _failure(self, failure: Failure) -> str:
-        """The innermost failure, after its name."""
+        """The innermost failure, after its name. The next lines of its message are advice for Temporal's UI."""
         error: BaseException = await self._client.data_converter.decode_failure(failure)
         while error.__cause__:
             error = error.__cause__
         kind = error.type or "" if isinstance(error, ApplicationError) else ""
-        return with_name(kind, getattr(error, "message", str(error)))
+        return with_name(kind, getattr(error, "message", str(error)).partition("\n")[0])
 
     async def _value(self, payloads: Sequence[Payload]) -> Any:
         """The first payload. None when there is none."""
