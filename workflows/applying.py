@@ -215,7 +215,9 @@ class Applying:
             self.board.ends(end)
             hint = "; ".join(filter(None, (end.hint if end else "", again)))
             refused = end is not None and end.outcome == "refused"
-            return Stop("refused" if refused else "failed", cause.type, f"{running.what}: {cause.message}", hint)
+            # The message has the hint in it, for Temporal's UI.
+            why = (end and end.reason) or cause.message
+            return Stop("refused" if refused else "failed", cause.type, f"{running.what}: {why}", hint)
         how = "was cancelled by another client" if isinstance(cause, Cancelled) else "was ended from outside"
         self.board.ends(None)
         return Stop("failed", Failure.STEP_ENDED, f"{running.what}: {running.workflow_id} {how}", again)
