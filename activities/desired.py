@@ -79,13 +79,19 @@ class Following:
 
     @activity.defn
     async def wait_until_closed(self, workflow_id: str) -> None:
-        """Returns when no change of this workflow ID runs."""
+        """Returns when no change of this workflow ID runs. A change that was deleted does not run."""
         async with moves_on_at_shutdown():
-            while True:
-                run = await self._client.get_workflow_handle(workflow_id).describe()
-                if run.status is not WorkflowExecutionStatus.RUNNING:
-                    return
-                await until_closed(self._client.get_workflow_handle(workflow_id, run_id=run.run_id))
+            try:
+                while run_id := await self._running_run(workflow_id):
+                    await until_closed(self._client.get_workflow_handle(workflow_id, run_id=run_id))
+            except RPCError as error:
+                if error.status is not RPCStatusCode.NOT_FOUND:
+                    raise
+
+    async def _running_run(self, workflow_id: str) -> str | None:
+        """The run of the change that runs. None where it has ended."""
+        run = await self._client.get_workflow_handle(workflow_id).describe()
+        return run.run_id if run.status is WorkflowExecutionStatus.RUNNING else None
 
     @activity.defn
     async def wait_for_handover(self, change: Ticket) -> Handover:
