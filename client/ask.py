@@ -14,8 +14,9 @@ from temporalio.api.workflowservice.v1 import DeleteWorkflowExecutionRequest
 from temporalio.client import Client, WorkflowFailureError, WorkflowHandle
 from temporalio.common import WorkflowIDConflictPolicy
 from temporalio.exceptions import ApplicationError
-from temporalio.service import RPCError
+from temporalio.service import RPCError, RPCStatusCode
 
+from client.command_errors import is_no_namespace
 from client.ended import CONFIGURATION, with_name
 from client.exit_codes import FAILED, OUT_OF_REACH, USAGE, CommandError
 from membership.failures import Failure
@@ -39,6 +40,18 @@ async def ask(
 
     Raises CommandError when there is no answer, with OUT_OF_REACH when a worker is missing.
     """
+    try:
+        return await _ask_once(client, settings, workflow, result_type, request)
+    except RPCError as error:
+        if error.status is not RPCStatusCode.NOT_FOUND or is_no_namespace(error):
+            raise
+        # Another caller that shared the question had its answer first, and has deleted it.
+        return await _ask_once(client, settings, workflow, result_type, request)
+
+
+async def _ask_once(
+    client: Client, settings: Settings, workflow: str, result_type: type[A], request: BaseModel | None
+) -> A:
     name = f"{workflow}:{hashlib.sha256(request.model_dump_json().encode()).hexdigest()[:16]}" if request else workflow
     handle = await client.start_workflow(
         workflow,
