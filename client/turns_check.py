@@ -1,4 +1,4 @@
-"""Checks that the workflow at the ID of a cluster's turns is the one that grants them."""
+"""Checks that only ClusterTurns has the workflow ID of a cluster's turns."""
 
 from __future__ import annotations
 

@@ -120,7 +120,7 @@ class Etcd(Protocol):
 
     def check_access(self) -> None:
         """
-        Raises one of NO_ACCESS when the clusters file names nobody who may change members.
+        Raises one of NO_ACCESS when the clusters file names no user who may change members.
 
         Every other trouble is no answer, and is ignored. It costs etcd one raft entry.
         """
