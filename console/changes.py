@@ -54,7 +54,7 @@ async def _changes(cluster: str, wanted: Wanted) -> int:
     from dataclasses import asdict
 
     from client.exit_codes import DONE
-    from client.past_changes import past_changes
+    from client.past_changes import Wanted, past_changes
     from console.session import connected
     from console.status import check_cluster
     from console.terminal.output import answer, busy, print_answer, print_line
@@ -68,7 +68,8 @@ async def _changes(cluster: str, wanted: Wanted) -> int:
     if print_answer(shown, names=[change.workflow_id for change in found]):
         return DONE
     if not found:
-        print_line(f"no such change of {cluster} is known to Temporal")
+        sought = "change" if wanted == Wanted(wanted.limit) else "such change"
+        print_line(f"no {sought} of {cluster} is known to Temporal")
         return DONE
     wide = answer.format == "wide"
     columns = ["BEGAN", "VERB", "MEMBER", "OUTCOME", "TOOK", "BY"]

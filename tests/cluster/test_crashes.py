@@ -107,7 +107,7 @@ def test_followers_frozen_while_the_promote_is_in_flight(lab, meanwhile):
     join = cluster.join(new)
     join.start_member()
     workflow_id = cluster.workflow_id(new)
-    eventually(lambda: "the fate of promote" in lab.waits_for(workflow_id), "the barrier", 40)
+    eventually(lambda: "of promote" in lab.waits_for(workflow_id), "a look for its effect", 40)
     if meanwhile == "cancel":
         lab.cancel(workflow_id)
     if meanwhile == "clock":

@@ -33,11 +33,11 @@ class TemporalOnPostgres(DevServer):
     """One server with all its services. It is started, killed and asked as the dev server is."""
 
     postgres: Postgres = field(kw_only=True)
-    ports: dict[str, int] = field(default_factory=lambda: {name: free_port() for name in SERVICES})
-    members: dict[str, int] = field(default_factory=lambda: {name: free_port() for name in SERVICES})
+    ports: dict[str, int] = field(default_factory=lambda: {name: _storable_port() for name in SERVICES})
+    members: dict[str, int] = field(default_factory=lambda: {name: _storable_port() for name in SERVICES})
 
     def __post_init__(self) -> None:
-        self.ports["frontend"] = self.port
+        self.port = self.ports["frontend"]
 
     def create_schema(self) -> None:
         """As Temporal's page for PostgreSQL says: two databases, each with every version of its schema."""
@@ -118,6 +118,13 @@ class TemporalOnPostgres(DevServer):
                 },
             },
         }
+
+
+def _storable_port() -> int:
+    """A free port that Temporal's schema can hold: its list of servers has signed 16-bit ports."""
+    while (port := free_port()) >= 1 << 15:
+        pass
+    return port
 
 
 def version() -> str:
