@@ -6,6 +6,8 @@ import re
 
 # A link, an image, HTML, code or the end of a table's cell would begin with one of these.
 _MARKDOWN = re.compile(r"([\\`*\[\]<>|~])")
+# Temporal's UI makes one dash of two, except in code.
+_FLAG = re.compile(r"(?<![\w-])--[a-z][a-z-]*")
 
 
 def visible(text: str, *, lines: bool = False) -> str:
@@ -20,8 +22,8 @@ def visible(text: str, *, lines: bool = False) -> str:
 
 
 def in_markdown(text: str, *, lines: bool = False) -> str:
-    """`visible` text, escaped for Markdown as well: it makes no link, no image and no HTML."""
-    return _MARKDOWN.sub(r"\\\1", visible(text, lines=lines))
+    """`visible` text, escaped for Markdown as well: it makes no link, no image and no HTML. A flag becomes code."""
+    return _FLAG.sub(r"`\g<0>`", _MARKDOWN.sub(r"\\\1", visible(text, lines=lines)))
 
 
 def _escape(character: str) -> str:

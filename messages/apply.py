@@ -181,13 +181,13 @@ class ApplyOutcome(Outcome):
 
 def apply_details(view: ApplyView) -> str:
     """The apply in Markdown, for Temporal's UI. Texts from outside are escaped."""
-    lines = [f"### {in_markdown(view.what)}", "", "| change | |", "|---|---|"]
+    lines = [f"### {in_markdown(view.what)}", ""]
     for outcome in view.done:
         took = f" in {outcome.seconds['total']:.1f} s" if "total" in outcome.seconds else ""
-        lines.append(f"| {in_markdown(outcome.workflow_id)} | {outcome.outcome}{took} |")
+        lines.append(f"- {in_markdown(outcome.workflow_id)}: {outcome.outcome}{took}")
     if view.running:
-        lines.append(f"| {in_markdown(view.running.workflow_id)} | **now** |")
-    lines += [f"| {in_markdown(step.what)} | |" for step in view.left]
+        lines.append(f"- **{in_markdown(view.running.workflow_id)}: now**")
+    lines += [f"- {in_markdown(step.what)}" for step in view.left]
     if view.held:
         lines += ["", f"**Held:** {in_markdown(view.held)}. Send the update `resume` to go on, or cancel."]
     elif view.hold_asked:

@@ -76,15 +76,19 @@ def percent_text(progress: SyncProgress) -> str:
 
 
 def details(view: ChangeView, stages: tuple[Stage, ...]) -> str:
-    """The change in Markdown, with every stage of it. Texts from outside are escaped."""
-    lines = [f"### {in_markdown(view.what)}", "", "| stage | |", "|---|---|"]
+    """
+    The change in Markdown, with every stage of it. Texts from outside are escaped.
+
+    A list, since Temporal's UI sets the columns of a table without a space between them.
+    """
+    lines = [f"### {in_markdown(view.what)}", ""]
     for stage in stages:
         took = view.seconds.get(stage)
-        mark = f"done in {took:.1f} s" if took is not None else ""
-        lines.append(f"| {stage} | {'**now**' if stage == view.stage else mark} |")
-    lines += [f"| {stage} | took {took:.1f} s |" for stage, took in view.seconds.items() if stage not in stages]
+        mark = f"{stage}: done in {took:.1f} s" if took is not None else stage
+        lines.append(f"- **{stage}: now**" if stage == view.stage else f"- {mark}")
+    lines += [f"- {stage}: took {took:.1f} s" for stage, took in view.seconds.items() if stage not in stages]
     if view.stage not in stages and view.stage != "ended":
-        lines.append(f"| {view.stage} | **now** |")
+        lines.append(f"- **{view.stage}: now**")
     lines += _now(view)
     if view.warnings:
         lines += ["", "**Warnings:**", *(f"- {in_markdown(warning)}" for warning in view.warnings)]
@@ -98,7 +102,7 @@ def _now(view: ChangeView) -> list[str]:
     if view.waits_for:
         lines += ["", f"**Waits for:** {in_markdown(view.waits_for)}"]
     if view.progress and (text := percent_text(view.progress)):
-        lines += ["", f"**Sync:** {text} (live in the pending activity's heartbeat)"]
+        lines += ["", f"**Sync:** {text} (*Pending Activities* shows it live)"]
     if view.member_id:
         lines += ["", f"**Member ID:** {view.member_id}"]
     if view.attempts:
@@ -120,16 +124,17 @@ def _ended(end: End) -> list[str]:
 
 def turns_details(cluster: str, state: TurnsState) -> str:
     """The turns in Markdown. Workflow IDs come from the callers that started the changes, and are escaped."""
-    lines = [f"### Changes of {in_markdown(cluster)}, one at a time", "", "| turn | change | |", "|---|---|---|"]
+    lines = [f"### Changes of {in_markdown(cluster)}, one at a time", ""]
     if state.holder:
         since = datetime.fromtimestamp(state.granted_at, UTC)
-        held = "**held**: `memberflow resume` or `cancel` it" if state.holder_is_held else ""
-        lines.append(f"| since {since:%Y-%m-%d %H:%M:%S} UTC | {in_markdown(state.holder.workflow_id)} | {held} |")
+        held = ". It is **held**: `memberflow resume` or `cancel` it" if state.holder_is_held else ""
+        holder = in_markdown(state.holder.workflow_id)
+        lines.append(f"- **{holder}** has had the turn since {since:%Y-%m-%d %H:%M:%S} UTC{held}")
     for place, ticket in enumerate(state.waiting, 1):
-        may = "may cancel a held join" if ticket in state.preempting else ""
-        lines.append(f"| waits, place {place} | {in_markdown(ticket.workflow_id)} | {may} |")
+        may = ", and may cancel a held join" if ticket in state.preempting else ""
+        lines.append(f"- {in_markdown(ticket.workflow_id)} waits, place {place}{may}")
     if not (state.holder or state.waiting):
-        lines.append("| free | no change | |")
+        lines.append("No change has the turn or waits for it.")
     if state.resting:
         until = datetime.fromtimestamp(state.rest_until, UTC)
         lines += ["", f"**No turn until {until:%H:%M:%S} UTC:** a call of a change that was ended may still arrive."]

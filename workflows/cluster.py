@@ -178,8 +178,9 @@ class Cluster:
             try:
                 return await self._wait(activity, order, WAIT, why)
             except ActivityError as error:
-                order = replace(order, so_far=_so_far(error))
-                return await self._wait(activity, order, LONG_WAIT, why)
+                so_far = _so_far(error)
+                order = replace(order, so_far=so_far)
+                return await self._wait(activity, order, LONG_WAIT, f"long wait: {so_far.reason}")
         except ActivityError as error:
             stop = stop_of(error, "failed")
             stop.kind = "clock" if stop.error in _CLOCKS else "failed"

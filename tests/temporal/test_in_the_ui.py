@@ -52,6 +52,20 @@ async def test_a_cancel_shows_its_reason(scene):
     assert "**Why:** cancelled by a test" in await details(waiting)
 
 
+async def test_the_second_bar_of_a_long_wait_says_its_reason(scene):
+    """It begins a minute later, when the reason of the first is old."""
+    made = scene(3)
+    join = await made.join("etcd-9")
+    await waits(join, "sync")
+
+    async def second_bar():
+        scheduled = [e async for e in join.fetch_history_events() if e.user_metadata.HasField("summary")]
+        return [e for e in scheduled if b"etcd-9: long wait: " in e.user_metadata.summary.data]
+
+    [bar] = await until(second_bar, "the second bar")
+    assert b"has not started" in bar.user_metadata.summary.data
+
+
 async def test_the_turns_show_the_holder_and_the_line(scene, temporal):
     """Since when, by name, and which change comes next."""
     made = scene(3)
@@ -65,5 +79,5 @@ async def test_the_turns_show_the_holder_and_the_line(scene, temporal):
         return shown if "waits, place 1" in shown else ""
 
     shown = await until(in_line, "the removal to be in line")
-    assert f"UTC | {first.id} |" in shown
-    assert f"| waits, place 1 | {second.id} |" in shown
+    assert f"- **{first.id}** has had the turn since " in shown
+    assert f"- {second.id} waits, place 1" in shown

@@ -167,14 +167,14 @@ async def test_in_the_ui_a_join_reads_without_opening_a_payload(lab, temporal):
     await asyncio.to_thread(eventually, lambda: "**Waits for:** member" in details(), "the details of the wait")
     described = await handle.describe()
     assert f"{new.name} joins {cluster.name}" == await described.static_summary()
-    assert "| sync | **now** |" in details()
+    assert "- **sync: now**" in details()
     metadata = lab.metadata(workflow_id)["definition"]
     for kind in ("queryDefinitions", "signalDefinitions", "updateDefinitions"):
         for handler in metadata[kind]:
             assert handler.get("description") or handler["name"].startswith("__"), handler
     await asyncio.to_thread(join.start_member)
     assert (await asyncio.to_thread(join.wait)).code == 0
-    assert "| verify | done" in details()
+    assert "- verify: done" in details()
     summaries = [
         (await temporal.data_converter.decode([event.user_metadata.summary]))[0]
         async for event in handle.fetch_history_events()

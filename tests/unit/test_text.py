@@ -48,6 +48,7 @@ def test_nothing_that_is_shown_is_obeyed(text):
         ("<img src=x>", "\\<img src=x\\>"),
         ("a|b`c`", "a\\|b\\`c\\`"),
         ("\\[x]", "\\\\\\[x\\]"),
+        ("etcd--1: add (--force skips it)", "etcd--1: add (`--force` skips it)"),
         ("etcd_1 waits_for https://10.0.0.1:2380", "etcd_1 waits_for https://10.0.0.1:2380"),
     ],
 )
