@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from temporalio.client import Client, WorkflowExecution, WorkflowExecutionDescription
 from temporalio.common import MetricMeter, SearchAttributeKey
-from temporalio.service import RPCError
+from temporalio.service import RPCError, RPCStatusCode
 
 from activities.temporal import Temporal
 from client.pending import heartbeat
@@ -94,7 +94,12 @@ class Changes:
         if turns.holder is None:
             self._idle.forget(cluster)
             return None
-        description = await self._client.get_workflow_handle(turns.holder.workflow_id).describe()
+        try:
+            description = await self._client.get_workflow_handle(turns.holder.workflow_id).describe()
+        except RPCError as error:
+            if error.status is not RPCStatusCode.NOT_FOUND:
+                raise
+            return None  # Temporal has forgotten it, and the turns do not know yet
         progress, _ = await heartbeat(self._client, description)
         idle = self._idle.seconds(cluster, description, progress)
         held = turns.holder_is_held or description.typed_search_attributes.get(_STAGE) == "held"

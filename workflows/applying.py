@@ -16,6 +16,8 @@ from workflows.interruptions import Interruptions
 from workflows.timeouts import ASK, FIRST_LOOK, FIRST_LOOK_PATIENCE, LOOK, WATCH, start
 
 with workflow.unsafe.imports_passed_through():
+    from pydantic import ValidationError
+
     from activities.clusters_file import ClusterProfile
     from activities.desired import Desired, Following
     from activities.looks import Looks
@@ -211,7 +213,7 @@ class Applying:
             return Stop("cancelled", Failure.CANCELLED, f"cancelled with the change {running.workflow_id}")
         again = "run the same command again: it goes on from there"
         if isinstance(cause, ApplicationError) and cause.type:
-            end = Outcome.model_validate(cause.details[0]) if cause.details else None
+            end = _outcome_in(cause)
             self.board.ends(end)
             hint = "; ".join(filter(None, (end.hint if end else "", again)))
             refused = end is not None and end.outcome == "refused"
@@ -221,6 +223,14 @@ class Applying:
         how = "was cancelled by another client" if isinstance(cause, Cancelled) else "was ended from outside"
         self.board.ends(None)
         return Stop("failed", Failure.STEP_ENDED, f"{running.what}: {running.workflow_id} {how}", again)
+
+
+def _outcome_in(error: ApplicationError) -> Outcome | None:
+    """The outcome of a failed change. None when a newer worker sent one that this version cannot read."""
+    try:
+        return Outcome.model_validate(error.details[0]) if error.details else None
+    except ValidationError:
+        return None
 
 
 async def _start_child(change: ChangeRequest, workflow_id: str) -> workflow.ChildWorkflowHandle[ChangeRequest, Outcome]:

@@ -86,10 +86,12 @@ class ProvisionMember:
     async def _handover(self, memberflow: Any, new: NewMember, join: asyncio.Task[Any]) -> dict[str, str] | None:
         """The values to start the machine with. None when the join ended first."""
         question = {"cluster": new.cluster, "name": new.name}
+        pause = 1.0
         while not join.done():
             if handover := await memberflow.execute_operation(Memberflow.handover, question):
                 return handover
-            await workflow.wait([join], timeout=2)
+            await workflow.wait([join], timeout=pause)
+            pause = min(pause * 1.2, 60)  # a history holds some days of such questions
         return None
 
 
