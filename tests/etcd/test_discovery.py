@@ -140,6 +140,6 @@ def test_the_last_good_answer_stays_in_use(nameserver, always_anew, caplog):
     for _ in range(2):
         assert found.find("example.com", tls=False) == ("http://a.example.com:2379",)
     [record] = caplog.records
-    assert record.message.endswith("; the last good answer is used: http://a.example.com:2379")
+    assert record.message.endswith(", and the last good answer is used: http://a.example.com:2379")
     nameserver.records[PLAIN] = ["0 0 2379 b.example.com."]
     assert found.find("example.com", tls=False) == ("http://b.example.com:2379",)
