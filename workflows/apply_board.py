@@ -6,7 +6,8 @@ from dataclasses import replace
 from typing import Any
 
 from temporalio import workflow
-from temporalio.common import SearchAttributeKey
+
+from workflows.search_attributes import upsert
 
 with workflow.unsafe.imports_passed_through():
     from membership.desired import Step
@@ -78,14 +79,6 @@ class ApplyBoard:
         workflow.set_current_details(apply_details(self.view))
 
     def _upsert(self) -> None:
-        """Only attributes that the namespace has, and none at start: their absence must not break an apply."""
         stage = "held" if self.view.held else self.view.stage
         member = self.view.running.member if self.view.running else ""
-        values = {"EtcdCluster": self._cluster, "EtcdMember": member, "EtcdStage": stage}
-        updates = [
-            SearchAttributeKey.for_keyword(name).value_set(value)
-            for name, value in values.items()
-            if name in self._search_attributes
-        ]
-        if updates:
-            workflow.upsert_search_attributes(updates)
+        upsert(self._search_attributes, cluster=self._cluster, member=member, stage=stage)

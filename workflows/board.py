@@ -6,9 +6,9 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from temporalio import workflow
-from temporalio.common import SearchAttributeKey
 
 from workflows.counters import record_stage
+from workflows.search_attributes import upsert
 
 with workflow.unsafe.imports_passed_through():
     from membership.checks import Check
@@ -97,13 +97,5 @@ class Board:
         workflow.set_current_details(details(self.view, self._stages))
 
     def _upsert(self) -> None:
-        """Only attributes that the namespace has, and none at start: their absence must not break a change."""
         stage = "held" if self.view.held else self.view.stage
-        values = {"EtcdCluster": self._cluster, "EtcdMember": self._member, "EtcdStage": stage}
-        updates = [
-            SearchAttributeKey.for_keyword(name).value_set(value)
-            for name, value in values.items()
-            if name in self._search_attributes
-        ]
-        if updates:
-            workflow.upsert_search_attributes(updates)
+        upsert(self._search_attributes, cluster=self._cluster, member=self._member, stage=stage)
