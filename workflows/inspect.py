@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from temporalio import workflow
 from temporalio.common import RawValue
-from temporalio.exceptions import ActivityError, ApplicationError
+from temporalio.exceptions import ActivityError
 
 from workflows.arguments import NOTHING, parse
 from workflows.timeouts import ASK, GLANCE, start
@@ -26,7 +26,7 @@ with workflow.unsafe.imports_passed_through():
     from messages.orders import LookOrder
     from messages.requests import InspectRequest, removed_by
     from messages.turns import TurnsState
-    from workflows.stop import stop_of
+    from workflows.stop import stop_of, why_unanswered
 
 
 @workflow.defn
@@ -45,8 +45,7 @@ class InspectCluster:
             state = await turns
             return Inspection(name, status, state, _endpoint_warnings(profile, status, state))
         except ActivityError as error:
-            stop = stop_of(error, "failed")
-            raise ApplicationError(stop.reason, stop.hint, type=stop.error, non_retryable=True) from error
+            raise why_unanswered(error) from error
 
 
 def _endpoint_warnings(profile: ClusterProfile, status: ClusterStatus, turns: TurnsState) -> tuple[str, ...]:

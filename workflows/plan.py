@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from temporalio import workflow
 from temporalio.common import RawValue
-from temporalio.exceptions import ActivityError, ApplicationError
+from temporalio.exceptions import ActivityError
 
 from workflows.arguments import NOTHING, parse
 from workflows.timeouts import ASK, GLANCE, start
@@ -30,7 +30,7 @@ with workflow.unsafe.imports_passed_through():
     from messages.orders import Beforehand, LookOrder
     from messages.requests import ChangeRequest, JoinRequest, PlanRequest, RemoveRequest, ReplaceRequest, change_id
     from messages.turns import AddedLearner, TurnsState
-    from workflows.stop import stop_of
+    from workflows.stop import why_unanswered
 
 
 @workflow.defn
@@ -51,8 +51,7 @@ class PlanChange:
             facts = Facts(request.cluster, before.status.cluster_id, profile.policy, request.subject)
             facts = replace(facts, began_with=await _began_with(before.status, request))
         except ActivityError as error:
-            stop = stop_of(error, "failed")
-            raise ApplicationError(stop.reason, stop.hint, type=stop.error, non_retryable=True) from error
+            raise why_unanswered(error) from error
         orphans = orphans_beside(request, before)
         leaving = find_member(before.status, request.leaving) if request.leaving else None
         checks = (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from temporalio import workflow
 from temporalio.common import RawValue
-from temporalio.exceptions import ActivityError, ApplicationError
+from temporalio.exceptions import ActivityError
 
 from workflows.arguments import NOTHING, parse
 from workflows.timeouts import ASK, GLANCE, start
@@ -19,7 +19,7 @@ with workflow.unsafe.imports_passed_through():
     from messages.apply import ApplyPlan, ApplyRequest, Compare
     from messages.orders import LookOrder
     from messages.requests import apply_id
-    from workflows.stop import stop_of
+    from workflows.stop import why_unanswered
 
 
 @workflow.defn
@@ -35,8 +35,7 @@ class PlanApply:
             compare = Compare(LookOrder(name, scope=Scope(uptimes=True), change=apply_id(name)), request)
             comparison = await start(Desired.compare_members, compare, GLANCE, f"look at {name}", profile.task_queue)
         except ActivityError as error:
-            stop = stop_of(error, "failed")
-            raise ApplicationError(stop.reason, stop.hint, type=stop.error, non_retryable=True) from error
+            raise why_unanswered(error) from error
         steps: tuple[Step, ...] = comparison.steps
         wait = [Check("now", "wait", comparison.waits_for)] if comparison.waits_for else []
         return ApplyPlan(name, steps, (*comparison.checks, *wait))

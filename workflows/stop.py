@@ -38,3 +38,9 @@ def stop_of(error: ActivityError, kind: StopKind) -> Stop:
         hint = str(cause.details[0]) if cause.details else ""
         return Stop(kind, cause.type or Failure.ACTIVITY_FAILED, cause.message, hint)
     return Stop(kind, type(cause).__name__, str(cause))
+
+
+def why_unanswered(error: ActivityError) -> ApplicationError:
+    """The end of a question whose activity failed. Its caller reads the name, the reason and the hint."""
+    stop = stop_of(error, "failed")
+    return ApplicationError(stop.reason, stop.hint, type=stop.error, non_retryable=True)
