@@ -12,6 +12,7 @@ from console.options import Json, Output
 from console.terminal.output import print_answer, say
 
 if TYPE_CHECKING:
+    from local.processes import Child
     from local.state_folder import Running, StateFolder
     from local.up_command import UpCommand
 
@@ -118,18 +119,16 @@ async def _attach(command: UpCommand, folder: StateFolder) -> int:
     return DONE
 
 
-async def _until_up(folder: StateFolder, child: object = None) -> Running | None:
+async def _until_up(folder: StateFolder, child: Child | None = None) -> Running | None:
     """The running processes, once they answer. None when the process has ended, or is silent for two minutes."""
     import asyncio
     import time
-
-    from local.processes import Child
 
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline:
         if running := folder.running():
             return running
-        ended = child.exit_code() is not None if isinstance(child, Child) else folder.watcher() is None
+        ended = child.exit_code() is not None if child else folder.watcher() is None
         if ended:
             return None
         await asyncio.sleep(0.1)
