@@ -32,6 +32,8 @@ from membership.model import ClusterStatus, Member
 # Seconds. A linearizable list without quorum would hang for etcd's own 7.
 STATUS_DEADLINE = 2.0
 LIST_DEADLINE = 2.0
+# Of each question of a look that rests on the last one. A member that is silent must leave time for the full look.
+EFFECT_DEADLINE = 1.0
 # The effect of an act is in the lists. The verification of a new voter waits for its own word.
 NEWCOMER_DEADLINE = 0.5
 # A cluster has a handful of members. A list of thousands is a lie, and not worth that many connections.
@@ -116,10 +118,12 @@ class Look:
         Returns whether all of them answered and the leader still leads. If not, this look shows too little.
         """
         self._asked_all = False
-        answers = self._ask([last.leader_url], "Status", STATUS, STATUS_DEADLINE)
+        answers = self._ask([last.leader_url], "Status", STATUS, EFFECT_DEADLINE)
+        if not good(answers):
+            return False
         self.cluster_id = agree(answers)
         self._note(answers)
-        self._read_lists(last.readers)
+        self._read_lists(last.readers, EFFECT_DEADLINE)
         if self._unread or not last.voters <= self._list_givers():
             return False
         self._read_lists(self._ask_newcomers([*last.readers, *last.voter_urls], NEWCOMER_DEADLINE))
@@ -176,8 +180,8 @@ class Look:
         """The IDs of the members whose lists were read."""
         return {reading.hex_id(a.header.member_id) for a in self._lists.values()}
 
-    def _read_lists(self, urls: Iterable[str]) -> None:
-        lists = reading.of_cluster(self._ask(urls, "MemberList", LIST, LIST_DEADLINE), self.cluster_id)
+    def _read_lists(self, urls: Iterable[str], deadline: float = LIST_DEADLINE) -> None:
+        lists = reading.of_cluster(self._ask(urls, "MemberList", LIST, deadline), self.cluster_id)
         self._lists |= good(lists)
         self._unread |= {url: error for url, error in lists.items() if isinstance(error, MemberflowError)}
 

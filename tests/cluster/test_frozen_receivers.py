@@ -28,9 +28,6 @@ RUNS = int(os.environ.get("RUNS", "1"))
 # Seconds: the call's deadline, and the looks after it.
 GONE_ON = 16.0
 
-# Seconds. Looks beside a frozen leader take long: each asks it first, and some follow each other until one succeeds.
-SLOW_LOOKS = 120
-
 
 @dataclass(frozen=True)
 class Row:
@@ -50,10 +47,10 @@ TABLE = [
     Row("MemberAdd", False, "promoted", "joined"),
     Row("MemberAdd", True, "cancelled", "same"),
     Row("MemberPromote", False, "promoted", "joined"),
-    # etcd may refuse the late promote, since it asks the leader of then.
+    # A member that was just thawed may refuse the late call: its links to the others are too young, or it has no leader.
     Row("MemberPromote", True, "promoted or cancelled", "joined"),
     Row("MemberRemove", False, "removed", "gone"),
-    Row("MemberRemove", True, "removed", "gone"),
+    Row("MemberRemove", True, "removed or cancelled", "gone"),
     Row("MoveLeader", False, "removed", "gone"),
     Row("MoveLeader", True, "cancelled", "same"),
 ]
@@ -124,7 +121,7 @@ def after_a_frozen_call(lab: Lab, row: Row) -> tuple[Cluster, Before, Ended]:
     receiver, frozen = freeze_with(row, cluster, workflow_of(row, cluster, subject))
     change = start(row, cluster, subject)
     eventually(frozen.is_set, f"{row.method} to come", 60)
-    eventually(partial(has_gone_on, lab, row, change, time.monotonic()), "the change to go on", SLOW_LOOKS)
+    eventually(partial(has_gone_on, lab, row, change, time.monotonic()), "the change to go on", 60)
     receiver.thaw()
     thawed = time.monotonic()
     change.go_on()
@@ -146,9 +143,9 @@ def test_a_receiver_that_freezes(lab, row, run):
     assert not end.answer.get("unsettled"), end
     after = eventually(lambda: cluster.roles() and cluster.leader() and cluster.roles(), "the members")
     member_id = end.answer.get("member_id", "")
-    if row.members == "joined" and outcome != "cancelled":
-        assert after == {**before.roles, member_id: "voter"}
-    elif row.members == "gone":
-        assert after == {i: role for i, role in before.roles.items() if i != member_id}
-    else:
+    if outcome == "cancelled" or row.members == "same":
         assert after == before.roles
+    elif row.members == "joined":
+        assert after == {**before.roles, member_id: "voter"}
+    else:
+        assert after == {i: role for i, role in before.roles.items() if i != member_id}

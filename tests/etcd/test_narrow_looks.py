@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from contextlib import ExitStack
+from threading import Event
 
 import pytest
 from reach import Seeming, client
@@ -25,6 +26,13 @@ class Cluster:
         self.lists = dict.fromkeys(self.servers, self.rows)
         self.leaders = dict.fromkeys(self.servers, LEADER)
         self.learns = False
+        self.frozen: Event | None = None
+
+    def freeze_leader(self):
+        """The leader answers nothing any more, and the second voter leads."""
+        self.frozen = Event()
+        self.leaders = dict.fromkeys(self.servers, 2)
+        return self.frozen
 
     def row(self, number, **more):
         urls = {"peerURLs": [f"http://10.0.0.{number}:2380"], "clientURLs": [self.servers[number].url]}
@@ -46,6 +54,8 @@ class Cluster:
 
     def _answers(self, number):
         def answer(method, _):
+            if self.frozen and number == LEADER:
+                self.frozen.wait(20)
             header = rpc_pb2.ResponseHeader(cluster_id=CLUSTER, member_id=number)
             if method == "Status":
                 learns = number == NEW and self.learns
@@ -142,6 +152,16 @@ def test_an_effect_that_is_half_seen_is_looked_for_everywhere(cluster, trouble):
     assert status.asked_all
     assert status.leader == str(cluster.leaders[LEADER])
     assert [m.id for m in status.down_voters] == ([] if trouble == "another leads" else ["3"])
+
+
+def test_a_leader_that_freezes_leaves_time_for_the_whole_look(cluster):
+    """A hung question of the narrow look does not use up the deadline of the look that follows it."""
+    with client(*cluster.urls) as etcd:
+        etcd.look(scope=MEMBERS)
+        thaw = cluster.freeze_leader()
+        status = etcd.look(scope=EFFECT)
+        thaw.set()
+    assert (status.leader, len(status.readers), [m.id for m in status.down_voters]) == ("2", 2, ["1"])
 
 
 def test_the_first_look_of_a_worker_is_whole(cluster):
