@@ -46,6 +46,8 @@ class Turn:
         self._member = member
         self._ticket = ticket
         self._state = TurnsState()
+        #: Its place in line, for a person.
+        self._place = ""
         self._holder_is_held = False
         self._is_full = False
         self._may_preempt: Callable[[], Awaitable[bool]] | None = None
@@ -70,7 +72,7 @@ class Turn:
     def note_line(self, ahead: Ahead) -> None:
         """The changes ahead of this one, as ClusterTurns said once."""
         if self.claim.state == "waits" and not self.is_new:
-            self._board.waits_for(_told(ahead))
+            self._show_place(_told(ahead))
 
     # ---- in line ----
 
@@ -103,14 +105,19 @@ class Turn:
 
     async def _ask(self) -> None:
         """Asks once. ClusterTurns answers by a signal, even before this ends."""
-        self._board.waits_for("its turn")
+        self._show_place("its turn")
         asking = TurnRequest(self._cluster, self._ticket)
         ask = start(Turns.ask_turn, asking, ASK, self._named(f"ask for the turn to change {self._cluster}"))
         await workflow.wait_condition(lambda: ask.done() or self.is_new)
         if ask.done():
             ask.result()
 
+    def _show_place(self, place: str) -> None:
+        self._place = place
+        self._board.waits_for(place)
+
     async def _wait_for_news(self) -> None:
+        self._board.waits_for(self._place)
         try:
             await workflow.wait_condition(
                 lambda: self.is_new or self._interruptions.pending or self._holder_is_held or self._is_full,
@@ -148,11 +155,9 @@ class Turn:
 
     async def _preempt(self) -> None:
         """Whether the member is dead is judged at this moment, and not when the change began to wait."""
-        waits_for = self._board.view.waits_for
         if self._may_preempt and await self._may_preempt():
             asking = TurnRequest(self._cluster, self._ticket)
             await start(Turns.preempt, asking, ASK, self._named("cancel the held join that has the turn"))
-        self._board.waits_for(waits_for)
 
     # ---- with the turn ----
 

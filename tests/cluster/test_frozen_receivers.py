@@ -47,7 +47,7 @@ TABLE = [
     Row("MemberAdd", False, "promoted", "joined"),
     Row("MemberAdd", True, "cancelled", "same"),
     Row("MemberPromote", False, "promoted", "joined"),
-    # A member that was just thawed may refuse the late call: its links to the others are too young, or it has no leader.
+    # A member that was just thawed may refuse the late call: its links are too young, or it has no leader.
     Row("MemberPromote", True, "promoted or cancelled", "joined"),
     Row("MemberRemove", False, "removed", "gone"),
     Row("MemberRemove", True, "removed or cancelled", "gone"),

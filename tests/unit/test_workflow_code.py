@@ -12,8 +12,13 @@ from workflow_code import keep_workflow_code
 
 @pytest.fixture
 def fresh(monkeypatch):
-    """Imports a module anew, as the sandbox does. The process has its own modules again afterwards."""
-    monkeypatch.setattr(sys, "meta_path", list(sys.meta_path))
+    """
+    Imports a module anew, as the sandbox does. The process has its own modules again afterwards.
+
+    A worker that ran in this process before has no effect here.
+    """
+    others = [finder for finder in sys.meta_path if type(finder).__module__ != "workflow_code"]
+    monkeypatch.setattr(sys, "meta_path", others)
 
     def imported(name):
         monkeypatch.delitem(sys.modules, name, raising=False)
