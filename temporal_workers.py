@@ -12,6 +12,7 @@ from temporalio.client import Client
 from temporalio.common import VersioningBehavior
 from temporalio.worker import Worker, WorkerDeploymentConfig, WorkerDeploymentVersion
 
+from activities.callers import OwnCallers
 from activities.clusters_file import Clusters
 from activities.register import Activities, short_activities, waits, watches
 from activities.temporal import Temporal
@@ -95,7 +96,7 @@ def _worker(
         activities=activities,
         nexus_service_handlers=services,
         activity_executor=ThreadPoolExecutor(places),
-        interceptors=[BindActivity(), OneArgument()],
+        interceptors=[BindActivity(), OwnCallers(), OneArgument()],
         max_concurrent_activities=places,
         max_cached_workflows=_KEPT_WORKFLOWS,
         # A killed worker's change goes on within seconds of its restart.

@@ -9,7 +9,7 @@ clusters file. Its payload counts only where that asks for less.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -22,7 +22,7 @@ from membership.allow import HINT, Asked
 from membership.errors import MemberflowError
 from membership.etcd import MEMBERS
 from membership.judgements import StepName
-from membership.names import check_name, check_peer_url
+from membership.names import MOST_PEER_URLS, check_name, check_peer_url
 from membership.verdicts import Facts, Refuse
 from messages.launching import Launch
 from messages.orders import LaunchOrder, StepOrder
@@ -88,9 +88,7 @@ class Trust:
         facts = order.facts
         _check_name(facts.name)
         _check_member_id(facts.member_id)
-        for url in facts.peer_urls:
-            _check_peer_url(url)
-        facts = self._limited(facts, verb)
+        facts = self._limited(replace(facts, peer_urls=_checked_urls(facts.peer_urls)), verb)
         if act.step != "rollback":
             # A rollback is always allowed, whatever the file says by now.
             urls = facts.peer_urls if verb in _NEWCOMERS else ()
@@ -100,7 +98,8 @@ class Trust:
     def launch(self, order: LaunchOrder) -> None:
         """Raises NotTrusted or NotAllowed where this member must not be started."""
         verb = self.question(order)
-        self._check_allowed(order.cluster, Asked(verb, launcher=order.launcher))
+        urls = _advertised(order.launch)
+        self._check_allowed(order.cluster, Asked(verb, urls, launcher=order.launcher))
 
     def question(self, order: LaunchOrder) -> str:
         """The kind of the change that asks about its own launch. Raises NotTrusted for every other caller."""
@@ -189,8 +188,12 @@ def _check_launch(launch: Launch) -> None:
             raise NotTrusted(f"{key!r} is not a value of a handover")
     if launch.environment and launch.environment.get("ETCD_NAME") != launch.name:
         raise NotTrusted(f"the handover is for another member than {launch.name}")
-    for url in filter(None, launch.environment.get("ETCD_INITIAL_ADVERTISE_PEER_URLS", "").split(",")):
-        _check_peer_url(url)
+    _advertised(launch)
+
+
+def _advertised(launch: Launch) -> tuple[str, ...]:
+    """The peer URLs of the handover. Raises NotTrusted for others than a request may have."""
+    return _checked_urls(filter(None, launch.environment.get("ETCD_INITIAL_ADVERTISE_PEER_URLS", "").split(",")))
 
 
 def _check_name(name: str) -> None:
@@ -200,11 +203,15 @@ def _check_name(name: str) -> None:
         raise NotTrusted(str(error)) from None
 
 
-def _check_peer_url(url: str) -> None:
+def _checked_urls(urls: Iterable[str]) -> tuple[str, ...]:
+    """The peer URLs in their one spelling, as in a request. Raises NotTrusted for others, and for too many."""
     try:
-        check_peer_url(url)
+        checked = tuple(check_peer_url(url) for url in urls)
     except ValueError as error:
         raise NotTrusted(str(error)) from None
+    if len(checked) > MOST_PEER_URLS:
+        raise NotTrusted(f"{len(checked)} peer URLs are too many: a member has {MOST_PEER_URLS} at most")
+    return checked
 
 
 def _check_member_id(member_id: str) -> None:

@@ -13,6 +13,8 @@ from pydantic import AfterValidator
 # A workflow ID is made of two names and etcd writes a name into every line of its log.
 LONGEST_NAME = 128
 _LONGEST_HOST = 253
+#: Of one member.
+MOST_PEER_URLS = 16
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _LABEL = r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"

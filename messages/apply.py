@@ -10,7 +10,7 @@ from pydantic import Field, field_validator
 
 from membership.checks import Check
 from membership.desired import Step
-from membership.names import Name
+from membership.names import MOST_PEER_URLS, Name
 from membership.text import in_markdown
 from messages.orders import LookOrder
 from messages.outcomes import Outcome
@@ -34,7 +34,7 @@ class WantedMember(Sent):
     """A member of the list."""
 
     name: Name = Field(description="name of the member (its ETCD_NAME)")
-    peer_urls: PeerUrls = Field(min_length=1, max_length=16, description="peer URLs of the member")
+    peer_urls: PeerUrls = Field(min_length=1, max_length=MOST_PEER_URLS, description="peer URLs of the member")
     launcher: Name | None = Field(None, description="launcher in the workers' clusters file that starts a new member")
 
     def __str__(self) -> str:
@@ -89,6 +89,10 @@ class Compare:
 
     look: LookOrder
     request: ApplyRequest
+
+    @property
+    def cluster(self) -> str:
+        return self.request.cluster
 
 
 @dataclass(frozen=True)

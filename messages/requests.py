@@ -16,7 +16,7 @@ from pydantic import (
 )
 
 from membership.allow import Asked
-from membership.names import Name, PeerUrl, is_name
+from membership.names import MOST_PEER_URLS, Name, PeerUrl, is_name
 
 Verb = Literal["join", "remove", "replace"]
 
@@ -87,7 +87,9 @@ class ChangeRequest(Request):
 class _Newcomer(ChangeRequest):
     name: Name = Field(description="name of the new member (its ETCD_NAME)")
     peer_urls: PeerUrls = Field(
-        min_length=1, max_length=16, description="peer URLs of the new member, as in --initial-advertise-peer-urls"
+        min_length=1,
+        max_length=MOST_PEER_URLS,
+        description="peer URLs of the new member, as in --initial-advertise-peer-urls",
     )
     hold_before: Literal["promote"] | None = Field(None, description="wait for `resume` before this step")
     launcher: Name | None = Field(None, description="launcher in the workers' clusters file that starts the new member")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -9,7 +10,7 @@ from uuid import uuid4
 
 import pytest
 from temporalio import workflow
-from temporalio.client import Client, WorkflowFailureError
+from temporalio.client import ActivityFailureError, Client, WorkflowFailureError
 from temporalio.common import RetryPolicy
 from temporalio.exceptions import ApplicationError
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
@@ -125,12 +126,42 @@ async def test_acts_run_in_changes_alone(stranger):
     order = stranger.order(target)
     assert "NotTrusted: remove_member is not for Evil" in await stranger.ask("Evil", "remove_member", order)
     told = await stranger.ask("RemoveMember", "remove_member", order, f"mine-{uuid4()}")
-    assert "is not the workflow ID of a remove" in told
+    assert "is no RemoveMember of it" in told
     theirs = {"workflow_id": change_id(stranger.cluster.name, "remove", "etcd-1"), "run_id": "r"}
     assert "the ticket belongs to" in await stranger.ask("RemoveMember", "remove_member", {**order, "ticket": theirs})
     own = change_id(stranger.cluster.name, "remove", "x")
     another = {**order, "ticket": {"workflow_id": own, "run_id": str(uuid4())}}
     assert "the ticket belongs to another run" in await stranger.ask("RemoveMember", "remove_member", another, own)
+
+
+async def test_no_activity_runs_by_itself(stranger, temporal):
+    """Temporal lets a caller start an activity without any workflow."""
+    target = stranger.cluster.id_of(follower(stranger.cluster))
+    order = {**stranger.order(target), "ticket": {"workflow_id": "x", "run_id": "y"}}
+    for activity, payload in (("remove_member", order), ("read_profile", stranger.cluster.name)):
+        with pytest.raises(ActivityFailureError) as refused:
+            await temporal.execute_activity(
+                activity,
+                payload,
+                id=f"alone-{uuid4()}",
+                task_queue=TASK_QUEUE,
+                start_to_close_timeout=timedelta(seconds=20),
+            )
+        assert f"{activity} is not for an activity without a workflow" in str(refused.value.cause)
+
+
+async def test_a_look_goes_nowhere_else(stranger):
+    """A payload with URLs of voters would have the worker connect to any host and port, and tell what it found."""
+    with socket.create_server(("127.0.0.1", 0)) as elsewhere:
+        elsewhere.setblocking(False)
+        urls = [f"http://127.0.0.1:{elsewhere.getsockname()[1]}"]
+        look = {"cluster": stranger.cluster.name, "cluster_id": stranger.cluster_id, "voter_urls": urls}
+        told = await stranger.ask("Evil", "check_status", look)
+        assert told == "NotTrusted: check_status is not for Evil"
+        told = await stranger.ask("RemoveMember", "check_status", {**look, "cluster": "another"})
+        assert "NotTrusted: check_status is about cluster 'another', and" in told
+        with pytest.raises(BlockingIOError):
+            elsewhere.accept()
 
 
 async def test_a_removal_is_judged_as_a_removal(stranger):

@@ -178,6 +178,8 @@ def test_what_the_file_does_not_allow_is_not_done(activity, verb, facts, allow):
         {"name": "x" * 200},
         {"peer_urls": ("http://a,b:2380",)},
         {"peer_urls": ("http://0.0.0.0:2380",)},
+        {"peer_urls": ("http://root:secret@etcd-4:2380",)},
+        {"peer_urls": tuple(f"http://etcd-4:{port}" for port in range(1, 18))},
         {"member_id": "../a1"},
         {"member_id": "A1"},
     ],
@@ -186,6 +188,13 @@ def test_names_in_an_order_are_checked_as_in_a_request(facts):
     """They go to etcd, to a log and to a handover all the same."""
     environment = inside("add_learner", "join")
     assert refusal(environment, "act", order(environment, **facts)).name == "NotTrusted"
+
+
+def test_an_act_sends_a_url_in_its_one_spelling():
+    """The judgements compare text, and etcd is sent the text that was judged."""
+    environment = inside("add_learner", "join")
+    odd = order(environment, peer_urls=("\x01HTTP://ETCD-4:02380/",))
+    assert asked(environment, "act", odd).facts.peer_urls == ("http://etcd-4:2380",)
 
 
 # ---- launches ----
@@ -220,6 +229,14 @@ def test_a_launcher_that_is_not_allowed_starts_nothing():
     assert refusal(inside("launch_member"), "launch", launch(), file=file).name == "NotAllowed"
     assert asked(inside("describe_launched"), "question", launch(), file=file) == "join"
     asked(inside("launch_member"), "launch", replace(launch(), launcher="podman"), file=file)
+
+
+def test_a_member_at_another_address_than_allowed_is_not_launched():
+    """A forged order would start the launcher's image for a cluster of the caller's own."""
+    allowed, other = (File(allow=Allow(peer_urls=(f"http://{host}:2380",))) for host in ("etcd-4", "etcd-5"))
+    asked(inside("launch_member"), "launch", launch(), file=allowed)
+    refused = refusal(inside("launch_member"), "launch", launch(), file=other)
+    assert (refused.name, "peer URL http://etcd-4:2380 is not allowed" in str(refused)) == ("NotAllowed", True)
 
 
 def test_the_container_of_a_voter_is_not_stopped():
