@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Self
+from typing import Annotated, Self
 
-from pydantic import Field, field_validator
+from pydantic import FailFast, Field, field_validator
 
 from membership.checks import Check
 from membership.desired import Step
@@ -45,7 +45,7 @@ class WantedMember(Sent):
 class ApplyRequest(Request):
     """The members that a cluster shall have. Joins, replacements and removals bring it there, one after the other."""
 
-    members: tuple[WantedMember, ...] = Field(
+    members: Annotated[tuple[WantedMember, ...], FailFast()] = Field(
         min_length=1, max_length=MOST_MEMBERS, description="the members, in the order in which new ones join"
     )
     prune: bool = Field(default=False, description="members that are not in the list leave")

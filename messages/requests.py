@@ -9,6 +9,7 @@ from pydantic import (
     AfterValidator,
     BaseModel,
     ConfigDict,
+    FailFast,
     Field,
     SerializerFunctionWrapHandler,
     model_serializer,
@@ -46,7 +47,8 @@ def _distinct(urls: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(urls))
 
 
-PeerUrls = Annotated[tuple[PeerUrl, ...], AfterValidator(_distinct)]
+# A list ends at its first error: a caller may send some hundred thousand of them.
+PeerUrls = Annotated[tuple[PeerUrl, ...], FailFast(), AfterValidator(_distinct)]
 
 
 class Request(Sent):

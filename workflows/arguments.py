@@ -23,6 +23,9 @@ with workflow.unsafe.imports_passed_through():
 M = TypeVar("M", bound=BaseModel)
 
 
+# The longest list of an apply has some 200,000. Workflow code that reads megabytes holds up the other changes.
+_MOST_BYTES = 256 * 1024
+
 #: No argument was sent.
 NOTHING = RawValue(Payload())
 
@@ -36,6 +39,8 @@ def parse(model: type[M], argument: RawValue) -> M:
     """
     if argument is NOTHING:
         raise invalid(f"one argument is required: a {model.__name__} as a JSON object")
+    if (size := len(argument.payload.data)) > _MOST_BYTES:
+        raise invalid(f"the argument has {size} bytes, and a request has {_MOST_BYTES} at most")
     try:
         value: Any = workflow.payload_converter().from_payload(argument.payload)
     except Exception as error:  # noqa: BLE001  (whatever a converter raises for a payload that it can't read)

@@ -50,6 +50,8 @@ def raw(data: bytes, encoding: bytes = b"json/plain") -> RawValue:
         ([raw(b"\xff\x00", b"binary/plain")], ""),
         ([raw(b"x", b"")], "not readable as JSON"),
         ([raw(b"{}", b"json/protobuf")], "not readable as JSON"),
+        ([{**GOOD, "peer_urls": ["x"] * 400_000}], "and a request has 262144 at most"),
+        ([{**GOOD, **{f"{n}\n": 1 for n in range(20_000)}}], "4\\n: unknown key; and 19995 more"),
     ],
 )
 async def test_a_malformed_request_fails_by_name(temporal, memory, arguments, told):

@@ -316,3 +316,20 @@ def test_handover_names_everybody():
         "ETCD_INITIAL_CLUSTER_STATE": "existing",
         "ETCD_INITIAL_ADVERTISE_PEER_URLS": "http://c:1",
     }
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"peer_urls": ["x"] * 400_000}, "peer_urls[0]: 'x' has the scheme"),
+        ({f"k{n}": 1 for n in range(1000)}, "k4: unknown key; and 995 more"),
+        ({"\x1b" * 100_000: 1}, "\\x1b…: unknown key"),
+    ],
+)
+def test_an_error_is_short(changes, told):
+    """Whatever came: Temporal refuses a failure of megabytes, and its worker would try again for ever."""
+    with pytest.raises(ValidationError) as caught:
+        JoinRequest.model_validate({"cluster": "prod", "name": "etcd-4", "peer_urls": ["http://a:1"], **changes})
+    text = explain(caught.value)
+    assert told in text
+    assert (len(text) < 1000, text.isprintable()) == (True, True)
