@@ -49,14 +49,15 @@ class CheckFiles:
 class FileWatch:
     """Logs the state of the files of the served clusters: at the start, and each warning when it comes."""
 
-    def __init__(self, clusters: Clusters, serves: Collection[str]) -> None:
+    def __init__(self, clusters: Clusters, serves: Collection[str], every: timedelta = _EVERY) -> None:
         self._clusters = clusters
         self._serves = serves
+        self._every = every
         self._warned: dict[str, frozenset[str]] = {}
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Looks at once, and then every hour, for as long as the block runs."""
+        """Looks at once and then every hour, for as long as the block runs, whatever a look may raise."""
         looks = asyncio.create_task(self._look_again_and_again())
         try:
             yield
@@ -65,8 +66,11 @@ class FileWatch:
 
     async def _look_again_and_again(self) -> None:
         while True:
-            await asyncio.to_thread(self.look)
-            await asyncio.sleep(_EVERY.total_seconds())
+            try:
+                await asyncio.to_thread(self.look)
+            except Exception:  # noqa: BLE001  (the next look may succeed)
+                _log.exception("the certificate files could not be looked at, and are looked at again later")
+            await asyncio.sleep(self._every.total_seconds())
 
     def look(self) -> None:
         """One look at the files of all served clusters. It blocks as long as a file does."""

@@ -8,7 +8,7 @@ import ipaddress
 from collections.abc import Collection
 from dataclasses import dataclass
 from http import HTTPStatus
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from urllib.parse import urlsplit
 
 from google.protobuf import json_format
@@ -16,12 +16,11 @@ from temporalio.api.common.v1 import Payloads
 
 from client.encryption import Encryption
 from client.exit_codes import USAGE, CommandError
+from client.limited_server import LimitedServer
 from membership.missing_key import MissingKey
 
 # A page of Temporal's UI shows a few hundred payloads of some kB.
 _MOST_BYTES = 16 * 2**20
-# Seconds in which a request must have come, and its answer must have gone.
-_PATIENCE = 15.0
 _ALLOWED_HEADERS = "Authorization, Caller-Type, Content-Type, X-Namespace"
 
 
@@ -44,7 +43,7 @@ class Admission:
         return ""
 
 
-def listen(host: str, port: int, codec: Encryption, admission: Admission) -> ThreadingHTTPServer:
+def listen(host: str, port: int, codec: Encryption, admission: Admission) -> LimitedServer:
     """
     A server that listens. `serve_forever` makes it answer.
 
@@ -55,7 +54,7 @@ def listen(host: str, port: int, codec: Encryption, admission: Admission) -> Thr
         raise CommandError(USAGE, message, "give --token-file, or listen on 127.0.0.1")
     handler = type("_CodecHandler", (_Handler,), {"codec": codec, "admission": admission})
     try:
-        return ThreadingHTTPServer((host, port), handler)
+        return LimitedServer((host, port), handler)
     except OSError as error:
         raise CommandError(USAGE, f"cannot listen on {host} port {port}: {error.strerror}", "choose another") from None
 
@@ -78,7 +77,6 @@ def _is_loopback(host: str) -> bool:
 class _Handler(BaseHTTPRequestHandler):
     codec: Encryption
     admission: Admission
-    timeout = _PATIENCE
     server_version, sys_version = "memberflow-codec", ""
 
     def do_OPTIONS(self) -> None:
@@ -112,7 +110,9 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _body(self) -> bytes | None:
         length = self.headers.get("Content-Length", "")
-        return self.rfile.read(int(length)) if length.isdecimal() and int(length) <= _MOST_BYTES else None
+        if not length.isdecimal() or len(length) > len(str(_MOST_BYTES)) or int(length) > _MOST_BYTES:
+            return None
+        return self.rfile.read(int(length))
 
     def _answer(self, status: HTTPStatus, text: str = "") -> None:
         body = text.encode()

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import socket
-from collections.abc import Callable, Coroutine, Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from http.server import BaseHTTPRequestHandler
 from threading import Thread
 
+from client.limited_server import LimitedServer
 from membership.errors import InvalidConfiguration
 
 #: The answer to a path: the text, and whether all is well. Runs on the worker's event loop.
@@ -16,11 +16,10 @@ Answer = Callable[[], Coroutine[None, None, tuple[str, bool]]]
 
 # Seconds. Prometheus and kubelet give up later, and an event loop that is blocked for so long does not work.
 _ANSWERS_WITHIN = 8.0
-_READS_WITHIN = 5.0
 
 
-@contextmanager
-def serving(address: tuple[str, int], answers: dict[str, Answer]) -> Iterator[None]:
+@asynccontextmanager
+async def serving(address: tuple[str, int], answers: dict[str, Answer]) -> AsyncIterator[None]:
     """
     Answers HTTP requests until the block ends. Each answer is made on the event loop of this call.
 
@@ -29,7 +28,6 @@ def serving(address: tuple[str, int], answers: dict[str, Answer]) -> Iterator[No
     loop = asyncio.get_running_loop()
 
     class Handler(BaseHTTPRequestHandler):
-        timeout = _READS_WITHIN
         server_version, sys_version = "memberflow", ""
 
         def do_GET(self) -> None:
@@ -60,19 +58,15 @@ def serving(address: tuple[str, int], answers: dict[str, Answer]) -> Iterator[No
         try:
             yield
         finally:
-            server.shutdown()
-            thread.join()
+            # The server looks for this twice a second, and the worker's acts are still under way.
+            await asyncio.to_thread(server.shutdown)
 
 
 @contextmanager
-def _listening(address: tuple[str, int], handler: type[BaseHTTPRequestHandler]) -> Iterator[ThreadingHTTPServer]:
-    class Server(ThreadingHTTPServer):
-        daemon_threads = True
-
+def _listening(address: tuple[str, int], handler: type[BaseHTTPRequestHandler]) -> Iterator[LimitedServer]:
     host, port = address
     try:
-        Server.address_family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
-        server = Server(address, handler)
+        server = LimitedServer(address, handler)
     except OSError as error:
         why = error.strerror or str(error)
         raise InvalidConfiguration(

@@ -8,30 +8,22 @@ measured when Prometheus asks. It listens on the loopback interface, and the wor
 from __future__ import annotations
 
 import asyncio
-import logging
 import socket
-import time
 import urllib.request
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 from temporalio.client import Client
 from temporalio.runtime import PrometheusConfig
-from temporalio.service import RPCError
 
 from clusters import ClustersFile
-from membership.errors import MemberflowError
 from monitoring.changes import Changes
 from monitoring.clusters import ServedClusters
 from monitoring.endpoint import serving
 from monitoring.gauges import Gauge
+from monitoring.measurements import PATIENCE, Measurements
 from monitoring.readiness import why_not_ready
 
-_log = logging.getLogger("memberflow.metrics")
-
-# Seconds. Gauges are not measured more often. An answer does not wait longer for them: it then has the last values.
-_EVERY = 5.0
-_PATIENCE = 4.0
 _STAGE_BUCKETS = (0.1, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3600, 14400)
 
 _OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
@@ -65,15 +57,13 @@ class Metrics:
         self._changes = Changes(client, meter)
         self._served = ServedClusters(clusters, serves, meter)
         self._ready = Gauge(meter, "memberflow_ready", "1: connected to Temporal and polling. 0: not.")
-        self._measured = float("-inf")
-        self._measuring: asyncio.Task[None] | None = None
+        self._measurements = Measurements(
+            self._measure_ready, self._measure_changes, lambda: asyncio.to_thread(self._served.measure)
+        )
 
     async def text(self) -> tuple[str, bool]:
         """All metrics. The gauges are at most some seconds old, where Temporal and etcd answer in time."""
-        if self._measuring is None and time.monotonic() - self._measured >= _EVERY:
-            self._measuring = asyncio.create_task(self._measure())
-        if self._measuring:
-            await asyncio.wait({self._measuring}, timeout=_PATIENCE)
+        await self._measurements.refresh()
         return await asyncio.to_thread(self._exported), True
 
     async def is_healthy(self) -> tuple[str, bool]:
@@ -84,19 +74,14 @@ class Metrics:
         why = await why_not_ready(self._client, self._serves)
         return f"{why or 'ok'}\n", not why
 
-    async def _measure(self) -> None:
-        try:
-            self._ready.show({(): float(not await why_not_ready(self._client, self._serves))})
-            names = await asyncio.to_thread(self._clusters.names)
-            await asyncio.gather(self._changes.measure(names), asyncio.to_thread(self._served.measure))
-        except (RPCError, MemberflowError, TimeoutError) as error:
-            _log.warning("the metrics could not be measured: %s", error)
-        finally:
-            self._measured = time.monotonic()
-            self._measuring = None
+    async def _measure_ready(self) -> None:
+        self._ready.show({(): float(not await why_not_ready(self._client, self._serves))})
+
+    async def _measure_changes(self) -> None:
+        await self._changes.measure(await asyncio.to_thread(self._clusters.names))
 
     def _exported(self) -> str:
-        with _OPENER.open(self._url, timeout=_PATIENCE) as answer:
+        with _OPENER.open(self._url, timeout=PATIENCE) as answer:
             return str(answer.read().decode())
 
 
@@ -114,5 +99,5 @@ async def shown(
         return
     metrics = Metrics(client, clusters, serves, exporter)
     paths = {"/metrics": metrics.text, "/healthz": metrics.is_healthy, "/readyz": metrics.is_ready}
-    with serving(address, paths):
+    async with serving(address, paths):
         yield

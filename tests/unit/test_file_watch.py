@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -74,3 +76,19 @@ def test_a_warning_is_logged_once(clusters, caplog):
     Client.state = cert(29, "CN=c expires soon, on 2030-06-30")
     watch.look()
     assert len(caplog.records) == 1, "a renewed certificate that runs out again is told again"
+
+
+async def test_a_look_that_fails_does_not_end_the_watch(caplog):
+    """Whatever it raises: the next certificate may expire years later."""
+    looked = asyncio.Semaphore(0)
+    loop = asyncio.get_running_loop()
+
+    class Broken:
+        def names(self):
+            loop.call_soon_threadsafe(looked.release)
+            raise OSError("the mount is gone")
+
+    async with FileWatch(Broken(), ["memberflow"], every=timedelta(milliseconds=1)).running():
+        for _ in range(3):
+            await asyncio.wait_for(looked.acquire(), 10)
+    assert "the certificate files could not be looked at" in caplog.text
