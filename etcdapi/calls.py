@@ -19,6 +19,7 @@ from membership.errors import (
     InvalidAuthToken,
     InvalidConfiguration,
     MemberflowError,
+    UnknownEtcdError,
     Unreachable,
     Untrusted,
     UserEmpty,
@@ -27,6 +28,9 @@ from membership.etcd import Access
 
 # A new token reaches the other members through raft: within milliseconds, but after the answer.
 TOKEN_SPREAD = (0.02, 0.1, 0.3)
+
+# An answer to a read. A member takes some 200 bytes in the list, and Temporal takes no result of megabytes.
+MOST_BYTES = 64 * 1024
 
 _TOKEN_REFUSED = (InvalidAuthToken, UserEmpty)
 
@@ -170,7 +174,11 @@ class Calls:
         if isinstance(future, MemberflowError):
             return future
         try:
-            return future.result()
+            answer = future.result()
+            size = answer.ByteSize()
+            if size > MOST_BYTES:
+                return UnknownEtcdError(f"the answer has {size} bytes, more than any of etcd's", endpoint=url)
+            return answer
         except grpc.RpcError as error:
             named = from_rpc(error, url)
             wants_token = isinstance(named, _TOKEN_REFUSED) and self._access.username is not None

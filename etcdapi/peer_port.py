@@ -69,7 +69,7 @@ class _Question:
     def ask(self, url: str) -> None:
         try:
             self._answers.put(self._get(url))
-        except (OSError, HTTPException, ValueError, KeyError, TypeError, AttributeError) as error:
+        except (OSError, HTTPException, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             known = isinstance(error, (OSError, HTTPException))
             self._answers.put(f"{url}: {reason_of(error) if known else 'this is no answer of etcd'}")
 
@@ -105,7 +105,7 @@ class _Question:
 
 
 def parse_peer_list(cluster_id: str, body: bytes) -> PeerList:
-    """Raises ValueError, KeyError, TypeError or AttributeError when the answer is not etcd's."""
+    """Raises ValueError, KeyError, TypeError, AttributeError or RecursionError when the answer is not etcd's."""
     members = [_member(row) for row in json.loads(body)]
     return PeerList(f"{int(cluster_id, 16):x}", tuple(sorted(members, key=lambda m: int(m.id, 16))))
 

@@ -75,10 +75,12 @@ class Seeming(grpc.GenericRpcHandler):
     `asked` holds what came: the method, and the token with it.
     """
 
-    def __init__(self, answers: Callable[[str, str], Any]) -> None:
+    def __init__(self, answers: Callable[[str, str], Any], *, compressed: bool = False) -> None:
         self.asked: list[tuple[str, str]] = []
         self._answers = answers
-        self._server = grpc.server(ThreadPoolExecutor(4), handlers=(self,))
+        packing = grpc.Compression.Gzip if compressed else None
+        options = (("grpc.max_send_message_length", -1),)
+        self._server = grpc.server(ThreadPoolExecutor(4), handlers=(self,), compression=packing, options=options)
         self.url = f"http://127.0.0.1:{self._server.add_insecure_port('127.0.0.1:0')}"
         self._server.start()
 
@@ -102,7 +104,7 @@ class Seeming(grpc.GenericRpcHandler):
         return grpc.unary_unary_rpc_method_handler(answer)
 
 
-def seeming_voter(cluster_id: int, member_id: int, **more: Any) -> Seeming:
+def seeming_voter(cluster_id: int, member_id: int, *, compressed: bool = False, **more: Any) -> Seeming:
     """A server that answers as the one voter of a cluster; `more` are answers to further methods."""
     header = rpc_pb2.ResponseHeader(cluster_id=cluster_id, member_id=member_id)
     row = rpc_pb2.Member(ID=member_id, name=f"etcd-{member_id:x}")
@@ -111,7 +113,7 @@ def seeming_voter(cluster_id: int, member_id: int, **more: Any) -> Seeming:
         "MemberList": rpc_pb2.MemberListResponse(header=header, members=[row]),
         **more,
     }
-    return Seeming(lambda method, _: answers.get(method, "not here"))
+    return Seeming(lambda method, _: answers.get(method, "not here"), compressed=compressed)
 
 
 def lenient(authenticates: Any) -> Seeming:

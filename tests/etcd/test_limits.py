@@ -13,6 +13,7 @@ from reach import Seeming, client, seeming_voter
 from etcdapi import connection, http
 from etcdapi.connection import Connection
 from etcdapi.http import MOST_BYTES, AnswerTooLarge, HttpEndpoint
+from etcdapi.raft import parse_view, uptime_of
 from etcdapi.stubs import rpc_pb2
 from membership import errors as e
 from membership.etcd import Access
@@ -167,6 +168,56 @@ def test_a_message_that_is_too_large_is_an_error():
     with client(server.url) as etcd, pytest.raises(e.ClusterUnreachable, match="larger than max"):
         etcd.look()
     server.close()
+
+
+def test_a_packed_message_that_is_too_large_is_an_error():
+    """Forty megabytes of one letter travel as some kB, so the limit counts what they become."""
+    row = rpc_pb2.Member(ID=1, name="x" * 40_000_000)
+    server = seeming_voter(0xA, 1, MemberList=rpc_pb2.MemberListResponse(members=[row]), compressed=True)
+    with client(server.url) as etcd, pytest.raises(e.ClusterUnreachable, match="larger than max"):
+        etcd.look()
+    server.close()
+
+
+@pytest.mark.parametrize("of", ["Status", "MemberList"])
+def test_a_long_answer_is_no_answer(of):
+    """The look of a change is kept by Temporal, which takes two megabytes: one member would end all changes."""
+    header = rpc_pb2.ResponseHeader(cluster_id=0xA, member_id=1)
+    long = {
+        "Status": rpc_pb2.StatusResponse(header=header, version="\x01" * 65_537, leader=1, raftTerm=2),
+        "MemberList": rpc_pb2.MemberListResponse(header=header, members=[rpc_pb2.Member(ID=1, name="x" * 65_537)]),
+    }
+    server = seeming_voter(0xA, 1, **{of: long[of]})
+    with client(server.url) as etcd, pytest.raises(e.ClusterUnreachable, match="bytes, more than any of etcd's"):
+        etcd.look()
+    server.close()
+
+
+@pytest.mark.parametrize(
+    "pieces",
+    [
+        [HEAD + b"X: " + b"y" * 100_000 + b"\r\n\r\n"],
+        [HEAD, *[b"X: y\r\n"] * 100_000],
+        [HEAD + b"Content-Encoding: gzip\r\nContent-Length: 4\r\n\r\n\x1f\x8b\x08\x00"],
+        [HEAD + b"Content-Length: -5\r\n\r\n{}"],
+        [HEAD + b"Transfer-Encoding: chunked\r\n\r\nffffffffffffffff\r\nx"],
+        [HEAD + b"Content-Length: 100000\r\n\r\n" + b"[" * 100_000],
+        [b"HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:1/debug/vars\r\nContent-Length: 0\r\n\r\n"],
+    ],
+    ids=["long header", "many headers", "packed", "negative", "endless chunk", "deep", "redirect"],
+)
+def test_a_page_of_another_shape_is_none(pieces):
+    """Of `/debug/vars` and `/metrics`: such a page is no evidence, and no other error than these comes of it."""
+    liar = Liar(*pieces)
+    started = time.monotonic()
+    with closing(Connection(f"http://127.0.0.1:{liar.port}", Access(()))) as one:
+        with suppress(e.Unreachable):
+            assert parse_view(one.get("/debug/vars").body) is None
+        with suppress(e.Unreachable, ValueError):
+            answer = one.get("/metrics")
+            assert uptime_of(answer.body, answer.headers.get("Date", "")) is None
+    assert time.monotonic() - started < 3
+    liar.close()
 
 
 def test_a_look_has_one_deadline(monkeypatch):

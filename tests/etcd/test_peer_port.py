@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import ssl
 import time
+import zlib
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 
@@ -94,8 +95,27 @@ def test_the_list_of_a_peer_port(serve):
         {"body": b'{"id": 7}'},
         {"body": b'[{"id": "x"}]'},
         {"body": b"[" + b" " * SIZE_LIMIT + b"]"},
+        {"body": b"[" * 100_000},
+        {"body": json.dumps([{"id": "9" * 5000}]).encode()},
+        {"body": zlib.compress(BODY), "headers": (("X-Etcd-Cluster-ID", "c"), ("Content-Encoding", "deflate"))},
+        {"headers": tuple((f"X-{n}", "y") for n in range(1000))},
+        {"headers": (("X-Etcd-Cluster-ID", "c" * 100_000),)},
     ],
-    ids=["not found", "redirect", "no cluster", "bad cluster", "no JSON", "no list", "no ID", "too long"],
+    ids=[
+        "not found",
+        "redirect",
+        "no cluster",
+        "bad cluster",
+        "no JSON",
+        "no list",
+        "no ID",
+        "too long",
+        "deep",
+        "long ID",
+        "packed",
+        "many headers",
+        "long header",
+    ],
 )
 def test_other_answers_are_none(serve, reply):
     """Nor is a redirect followed."""
