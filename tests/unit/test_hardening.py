@@ -153,3 +153,22 @@ def test_everything_that_is_installed_has_a_hash():
         pinned = [line for line in lines if line and not line.startswith("#")]
         assert pinned, tool
         assert all(re.match(r"[\w.-]+==\S+ .*--hash=sha256:[0-9a-f]{64}", line) for line in pinned), tool
+
+
+def images():
+    """Every image of others that a file in deploy/ names."""
+    dockerfile = (DEPLOY / "Dockerfile").read_text()
+    default = dict(re.findall(r"^ARG (\w+)=(\S+)", dockerfile, re.MULTILINE))
+    for name in re.findall(r"^FROM (\S+)|--from=(\S+)", dockerfile, re.MULTILINE):
+        image = "".join(name)
+        yield re.sub(r"\$\{(\w+)\}", lambda found: default[found[1]], image)
+    for path in [*DEPLOY.rglob("*.y*ml"), *DEPLOY.rglob("*.tf")]:
+        yield from re.findall(r"^\s*-?\s*image\s*[:=]\s*\"?([^\s\"]+)", path.read_text(), re.MULTILINE)
+
+
+def test_every_image_of_others_is_pinned_by_digest():
+    """A tag can be moved to another image at any time. Our own image has no digest before it is built."""
+    named = [image for image in images() if image != "build" and not re.fullmatch(r"memberflow(:[\d.]+)?", image)]
+    assert len(named) >= 4
+    for image in named:
+        assert re.fullmatch(r"[\w./-]+:[\w.-]+@sha256:[0-9a-f]{64}", image), image
