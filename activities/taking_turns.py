@@ -111,7 +111,7 @@ class Turns:
     @activity.defn
     async def ask_change(self, question: ChangeQuestion) -> Word | None:
         """
-        Asks Temporal for the status of the change, and the change itself for its turn and its learners.
+        Asks Temporal for the status of the change, and the change itself for its turn, its learners and its calls.
 
         None where there is no such change: not of this cluster, of another type, or not the ticket's first run.
         """
@@ -122,7 +122,7 @@ class Turns:
             return None
         status = (run.status or WorkflowExecutionStatus.TERMINATED).name
         closed_at = run.close_time.timestamp() if run.close_time else None
-        if status == "COMPLETED" and not question.gone_matters:
+        if status == "COMPLETED" and not question.claim_matters:
             return Word(status, closed_at)
         claim = await self._claim_if_any(run)
         limit = await asyncio.to_thread(self._max_waiting, cluster) if claim and claim.state == "waits" else None

@@ -148,12 +148,18 @@ def _parts(overview: Overview) -> list[Part]:
 
 
 def _problems(overview: Overview) -> list[Part]:
+    from messages.learners import still_to_come, with_late_learners
+    from messages.views import tell_late
+
     inspection = overview.inspection
+    turns = with_late_learners(inspection.turns, inspection.status)
     silent = [member for member in overview.members if member.id not in inspection.status.statuses]
     learners = {member.id for member in inspection.status.learners}
     lines: list[Part] = [f"{member.name or member.id}: {inspection.status.why_silent(member.id)}" for member in silent]
-    orphans = [orphan for orphan in inspection.turns.orphans if orphan.member_id in learners]
+    orphans = [orphan for orphan in turns.orphans if orphan.member_id in learners]
     lines += [f"learner {orphan.member_id} was left behind by {orphan.ticket.workflow_id}" for orphan in orphans]
+    late = still_to_come(turns, inspection.status)
+    lines += [f"{tell_late(call)}: its effect may still come" for call in late]
     lines += inspection.warnings
     lines += [f"member lists differ: {line}" for line in inspection.status.dissent]
     return [*lines, overview.problem] if overview.problem else lines

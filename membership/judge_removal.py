@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from membership.failures import Failure
 from membership.model import ClusterStatus, Member
 from membership.verdicts import (
@@ -27,7 +29,9 @@ def judge_removal(status: ClusterStatus, facts: Facts) -> Verdict:
         return Done()
     if not_seen := half_seen(status):
         return not_seen
-    if not target.is_learner and (refused := _judge_safety(status, target, facts)):
+    if not target.is_learner and (
+        refused := _judge_safety(status, target, facts) or _judge_later(status, target, facts)
+    ):
         return refused
     if status.leader == target.id:
         return Refuse(Failure.STILL_LEADER, f"member {target.label} leads, so leadership is moved first")
@@ -56,6 +60,22 @@ def _judge_safety(status: ClusterStatus, target: Member, facts: Facts) -> Refuse
             "replace the member, or join another member first (--force skips this check)",
         )
     return _judge_spare(status, target, facts) if status.leader else None
+
+
+def _judge_later(status: ClusterStatus, target: Member, facts: Facts) -> Refuse | None:
+    """The cluster must be safe enough also when the removals that ended changes sent come after this one."""
+    going = [m for m in status.voters if m.id in facts.may_go and m.id != target.id]
+    if not going:
+        return None
+    began_with = facts.began_with and (facts.began_with[0] - len(going), facts.began_with[1])
+    fewer = status.without(*(m.id for m in going))
+    refused = _judge_safety(fewer, target, replace(facts, began_with=began_with))
+    if refused is None:
+        return None
+    names = ", ".join(m.label for m in going)
+    reason = f"an ended change sent the removal of {names}, which may still come; after that {refused.reason}"
+    hint = "thaw, restart or remove the member that was sent it. The next change then sees whether it came"
+    return Refuse(refused.error, reason, hint)
 
 
 def _judge_spare(status: ClusterStatus, target: Member, facts: Facts) -> Refuse | None:

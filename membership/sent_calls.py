@@ -146,5 +146,12 @@ def may_still_come(call: SentCall, who: tuple[Voter, ...], status: ClusterStatus
     return f"{subject} {_CALLS[call.act]} and {state}: its effect may still come"
 
 
+def tell_call(call: SentCall) -> str:
+    """The call and its subject, for a person."""
+    if call.act == "add":
+        return f"{_CALLS[call.act]} of a member at {', '.join(call.peer_urls)}"
+    return f"{_CALLS[call.act]} {'from' if call.act == 'move leader' else 'of'} member {call.member_id}"
+
+
 def _ids(voters: Collection[Voter]) -> set[str]:
     return {v.id for v in voters}

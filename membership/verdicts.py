@@ -70,6 +70,8 @@ class Facts:
     #: Voters and spare that a replace began with. Its removal is judged by its final size, not by the size between
     #: the halves.
     began_with: tuple[int, int] | None = None
+    #: Of a removal: the IDs of members whose removal by an ended change may still come.
+    may_go: tuple[str, ...] = ()
     #: The ID and the client URLs of a member whose removal was sent: it is not asked for anything.
     avoid: tuple[str, ...] = ()
 

@@ -1,15 +1,23 @@
-"""The turns of a cluster: the change that may act on it now, the changes that wait, and the learners they added."""
+"""
+The turns of a cluster: the change that may act on it now, and the changes that wait.
+
+They also know the learners that changes added, and the calls of ended changes whose effect may still come.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Literal
 
+from membership.sent_calls import SentCall
+
 # Seconds. An act sends its call within the first limit or never. That call ends within the second.
 SEND_WITHIN = 8.0
 CALL_DEADLINE = 10.0
 # After so many seconds, no act of a change that is gone can still reach etcd.
 ACT_DEADLINE = SEND_WITHIN + CALL_DEADLINE
+# So many late calls are remembered at most, the latest: they must fit into a payload.
+REMEMBER_AT_MOST = 50
 
 
 @dataclass(frozen=True)
@@ -38,6 +46,15 @@ class AddedLearner:
     ticket: Ticket
 
 
+@dataclass(frozen=True)
+class LateCall:
+    """A call whose effect may still come after the end of the change that sent it."""
+
+    call: SentCall
+    #: The change that sent it.
+    ticket: Ticket
+
+
 # "apart": the change neither has the turn nor asks for it. "ended": it closes in a moment.
 ClaimState = Literal["apart", "waits", "holds", "ended"]
 
@@ -61,6 +78,12 @@ class Claim:
     succeeded: bool = False
     #: It was in line before and let others go first. A full line has room for it.
     returns: bool = False
+    #: Its own calls whose effect may still come. They count when the change has ended.
+    late: tuple[SentCall, ...] = ()
+    #: Late calls of earlier changes that can do nothing any more, as the change saw.
+    settled: tuple[LateCall, ...] = ()
+    #: The learners that these calls brought.
+    brought: tuple[AddedLearner, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -113,8 +136,8 @@ class ChangeQuestion:
     """A question of ClusterTurns about the change that has this ticket."""
 
     ticket: Ticket
-    #: Whether the `gone` learners matter of a change that has completed.
-    gone_matters: bool = False
+    #: Whether the claim of a change that has completed matters: by it, learners may be gone and late calls settled.
+    claim_matters: bool = False
 
 
 @dataclass(frozen=True)
@@ -139,6 +162,8 @@ class TurnsState:
     holder_is_held: bool = False
     #: The waiting changes that may cancel a held join.
     preempting: tuple[Ticket, ...] = ()
+    #: Calls of ended changes whose effect may still come.
+    late: tuple[LateCall, ...] = ()
     #: Only where ClusterTurns continues as new: tickets that were named to it, and not asked yet.
     unasked: tuple[Ticket, ...] = ()
 

@@ -8,8 +8,9 @@ from typing import Literal
 
 from membership.failures import runbook
 from membership.model import SyncProgress
+from membership.sent_calls import tell_call
 from membership.text import in_markdown
-from messages.turns import TurnsState
+from messages.turns import LateCall, TurnsState
 
 Stage = Literal[
     "preflight",
@@ -142,4 +143,12 @@ def turns_details(cluster: str, state: TurnsState) -> str:
         lines += ["", "**Learners left by changes that ended unfinished** (the next change removes them first):"]
         for left in state.orphans:
             lines.append(f"- {in_markdown(left.member_id)}, added by {in_markdown(left.ticket.workflow_id)}")
+    if state.late:
+        lines += ["", "**Calls of ended changes that may still take effect** (the next change looks at them first):"]
+        lines += [f"- {in_markdown(tell_late(late))}" for late in state.late]
     return "\n".join(lines)
+
+
+def tell_late(late: LateCall) -> str:
+    """A call of an ended change, for a person."""
+    return f"{tell_call(late.call)}, sent by {late.ticket.workflow_id}"

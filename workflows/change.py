@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from functools import partial
 from typing import Generic, TypeVar
 
@@ -12,6 +13,7 @@ from temporalio import workflow
 from workflows.board import Board
 from workflows.cluster import Cluster
 from workflows.counters import count_end
+from workflows.earlier import settle_earlier
 from workflows.ends import failure, outcome
 from workflows.interruptions import Interruptions
 from workflows.turn import Turn
@@ -32,7 +34,7 @@ with workflow.unsafe.imports_passed_through():
     from messages.orders import Beforehand
     from messages.outcomes import Outcome, OutcomeKind
     from messages.requests import ChangeRequest
-    from messages.turns import Ticket
+    from messages.turns import Claim, Ticket
     from messages.views import End, Stage
     from workflows.stop import Stop, StopKind
 
@@ -95,6 +97,11 @@ class Change(Generic[R]):
 
     def explain(self, stop: Stop) -> None:
         """Adds to the reason which part of the change stands, where that is not plain."""
+
+    @property
+    def claim(self) -> Claim:
+        """The change's place in the turns, and its calls whose effect may still come."""
+        return replace(self.turn.claim, late=self.unsettled.late)
 
     # ---- the whole change ----
 
@@ -191,7 +198,7 @@ class Change(Generic[R]):
             if not await self.turn.confirm():
                 await self.turn.take()
             elif young := self._young_look:
-                return young
+                return await self._settle_earlier(young)
         return await self.look("look with the turn")
 
     @property
@@ -199,13 +206,16 @@ class Change(Generic[R]):
         return self._free_look if workflow.time() - self._looked_at < _YOUNG else None
 
     async def look(self, why: str, scope: Scope = MEMBERS) -> ClusterStatus:
-        """One look. With a new turn it also shows the learners that earlier changes left behind."""
+        """One look. With a new turn it also shows the learners and settles the calls that ended changes left."""
         while self.turn.is_new:
             before = await self.cluster.look_with_turns(why)
             if self.turn.learn(before.turns):
-                return before.status
+                return await self._settle_earlier(before.status)
             await self.turn.take()
-        return await self.cluster.look(why, scope)
+        return await self._settle_earlier(await self.cluster.look(why, scope))
+
+    async def _settle_earlier(self, status: ClusterStatus) -> ClusterStatus:
+        return await settle_earlier(self.board, self.cluster, self.turn, status)
 
     def end(self, kind: OutcomeKind, status: ClusterStatus, *, verified: bool | None = None) -> Outcome:
         self.board.judge_warnings(status, self.cluster.facts.policy)

@@ -196,10 +196,19 @@ class Cluster:
         )
 
     async def settled(self, calls: tuple[SentCall, ...], timeout: float, avoid: tuple[str, ...]) -> Settlement:
-        """Waits for calls to be settled, for `timeout` seconds. Nothing interrupts it."""
+        """Waits for calls of this change to be settled, for `timeout` seconds. Nothing interrupts it."""
+        return await self._settling(calls, timeout, avoid)
+
+    async def settled_earlier(self, calls: tuple[SentCall, ...], timeout: float) -> Settlement:
+        """Waits for calls of ended changes to be settled, for `timeout` seconds."""
+        return await self._interruptions.interruptible(lambda: self._settling(calls, timeout))
+
+    def _settling(
+        self, calls: tuple[SentCall, ...], timeout: float, avoid: tuple[str, ...] = ()
+    ) -> workflow.ActivityHandle[Settlement]:
         order = SettleOrder(self.name, self.facts.cluster_id, calls, timeout, self._member, avoid, self._voter_urls)
         queue, why = waits_queue(self.profile.task_queue), f"{self._member}: wait until the sent calls are settled"
-        return await start(Settling.wait_until_settled, order, WAIT, why, queue)
+        return start(Settling.wait_until_settled, order, WAIT, why, queue)
 
     # ---- acts ----
 

@@ -33,8 +33,8 @@ class ClusterTurns:
     """
     Grants the turn to the head of the line, and leaves it there until the holder has closed.
 
-    A signal only names a change. ClusterTurns asks that change itself about its turn and its learners. It ends when
-    no change holds, none waits, and no learner of a change that ended unfinished is known.
+    A signal only names a change. ClusterTurns asks that change itself about its turn, its learners and its calls. It
+    ends when no change holds, none waits, and no ended change has left a learner or a call that may still take effect.
     """
 
     @workflow.init
@@ -178,8 +178,7 @@ class ClusterTurns:
         try:
             while ticket in self._to_ask:
                 self._to_ask.discard(ticket)
-                others = any(x.ticket != ticket for x in self._line.state.learners)
-                question = ChangeQuestion(ticket, gone_matters=others)
+                question = ChangeQuestion(ticket, claim_matters=self._line.may_learn_from(ticket))
                 await self._learn(ticket, await start(Turns.ask_change, question, ASK, f"ask {ticket.workflow_id}"))
         finally:
             del self._asks[ticket]

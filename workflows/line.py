@@ -7,7 +7,17 @@ from dataclasses import replace
 from temporalio import workflow
 
 with workflow.unsafe.imports_passed_through():
-    from messages.turns import ACT_DEADLINE, AddedLearner, Ahead, Claim, Ticket, TurnsState, Word
+    from messages.turns import (
+        ACT_DEADLINE,
+        REMEMBER_AT_MOST,
+        AddedLearner,
+        Ahead,
+        Claim,
+        LateCall,
+        Ticket,
+        TurnsState,
+        Word,
+    )
 
 # A change in line is told the names of so many changes ahead, and the number of the others.
 _NAMED = 10
@@ -15,7 +25,7 @@ _NAMED = 10
 
 class Line:
     """
-    The change that has the turn, the changes that wait, and the learners that they added.
+    The change that has the turn, the changes that wait, the learners that they added, and the calls that they left.
 
     A ticket that was only named (`enter`) has a place and gets no turn. Only a `Word` about its change, which
     ClusterTurns found out by itself, changes anything else.
@@ -41,7 +51,8 @@ class Line:
 
     @property
     def is_idle(self) -> bool:
-        return not (self.state.holder or self._tickets or self.state.learners or self.state.rest_until)
+        state = self.state
+        return not (state.holder or self._tickets or state.learners or state.late or state.rest_until)
 
     @property
     def head(self) -> Ticket | None:
@@ -63,6 +74,10 @@ class Line:
 
     def knows(self, ticket: Ticket) -> bool:
         return ticket == self.state.holder or ticket in self._tickets
+
+    def may_learn_from(self, ticket: Ticket) -> bool:
+        """Whether the claim of a change that has completed may end the memory of a learner or a call of another one."""
+        return bool(self.state.late) or any(x.ticket != ticket for x in self.state.learners)
 
     # ---- events ----
 
@@ -98,9 +113,12 @@ class Line:
             return
         if word.claim is not None:
             self._learn_learners(ticket, word.claim)
+            self._learn_settled(word.claim)
         if not word.is_open or (word.claim and word.claim.state == "ended"):
             if word.status == "COMPLETED" or (word.claim and word.claim.succeeded):
                 self._forget_learners(ticket)
+            elif word.claim:
+                self._learn_late(ticket, word.claim)
             self._end(ticket, word, now)
         elif word.claim is not None:
             self._place(ticket, word, word.claim)
@@ -166,6 +184,19 @@ class Line:
         kept = tuple(x for x in self.state.learners if x.member_id not in told)
         added = tuple(AddedLearner(member_id, ticket) for member_id in claim.added)
         self.state = replace(self.state, learners=kept + added)
+
+    def _learn_settled(self, claim: Claim) -> None:
+        """Late calls are forgotten when a later change saw them settled. The learners that they brought stay known."""
+        late = tuple(x for x in self.state.late if x not in claim.settled)
+        known = {*claim.gone, *(x.member_id for x in self.state.learners)}
+        brought = tuple(x for x in claim.brought if x.member_id not in known)
+        self.state = replace(self.state, late=late, learners=self.state.learners + brought)
+
+    def _learn_late(self, ticket: Ticket, claim: Claim) -> None:
+        """A change that ended without success names its calls whose effect may still come."""
+        others = tuple(x for x in self.state.late if x.ticket != ticket)
+        own = tuple(LateCall(call, ticket) for call in claim.late)
+        self.state = replace(self.state, late=(*others, *own)[-REMEMBER_AT_MOST:])
 
     def _forget_learners(self, ticket: Ticket) -> None:
         self.state = replace(self.state, learners=tuple(x for x in self.state.learners if x.ticket != ticket))

@@ -26,10 +26,11 @@ with workflow.unsafe.imports_passed_through():
     from membership.record import Record, check_identity
     from membership.verdicts import Facts
     from messages.answers import Plan
-    from messages.learners import learners_beside, orphans_beside
+    from messages.learners import learners_beside, orphans_beside, still_to_come
     from messages.orders import Beforehand, LookOrder
     from messages.requests import ChangeRequest, JoinRequest, PlanRequest, RemoveRequest, ReplaceRequest, change_id
     from messages.turns import AddedLearner, TurnsState
+    from messages.views import tell_late
     from workflows.stop import why_unanswered
 
 
@@ -63,6 +64,7 @@ class PlanChange:
             _turn(before.turns),
             *check_line(profile.allow, len(before.turns.waiting)),
             *_tell(orphans.values()),
+            *_tell_late(before),
         )
         return Plan(request.cluster, plan.verb, request.subject, checks)
 
@@ -105,6 +107,12 @@ def _tell(orphans: Iterable[AddedLearner]) -> list[Check]:
         )
         for x in orphans
     ]
+
+
+def _tell_late(before: Beforehand) -> list[Check]:
+    hint = "thaw, restart or remove the member that was sent it. Until then a removal is judged as if it still came"
+    late = still_to_come(before.turns, before.status)
+    return [Check("late call", "warn", f"{tell_late(call)}: its effect may still come", hint) for call in late]
 
 
 def _turn(turns: TurnsState) -> Check:

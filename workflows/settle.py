@@ -180,6 +180,7 @@ async def _act_and_look(
     assert step.act, f"{step.name} has no act, so it is never Ready"
     cluster, before = change.cluster, status
     change.board.waits_for("")
+    change.unsettled.begin(step.name, before)
     report = await cluster.act(step.act, step.name, step.what)
     ended = workflow.time()
     if report.answer_lost:

@@ -61,7 +61,7 @@ class Steered:
 
     @workflow.query(description="The place of the change in its cluster's turns, for ClusterTurns")
     def claim(self) -> Claim:
-        return self._change.turn.claim if self._change else Claim()
+        return self._change.claim if self._change else Claim()
 
     @workflow.signal(description="ClusterTurns gives the turn to the change that has this ticket")
     def turn_granted(self, ticket: Ticket) -> None:

@@ -19,9 +19,11 @@ with workflow.unsafe.imports_passed_through():
     from activities.taking_turns import Turns
     from membership.failures import Failure
     from membership.model import ClusterStatus
+    from membership.sent_calls import SentCall
+    from messages.learners import with_late_learners
     from messages.orders import Beforehand
     from messages.requests import turns_id
-    from messages.turns import Ahead, Claim, Ticket, TurnRequest, TurnsState
+    from messages.turns import Ahead, Claim, LateCall, Ticket, TurnRequest, TurnsState
     from workflows.stop import Stop
 
 # A change in line waits for a signal, and checks this often that ClusterTurns runs to send it.
@@ -40,6 +42,8 @@ class Turn:
         self.claim = Claim()
         #: A signal granted the turn, and ClusterTurns has not confirmed it yet. The claim still says "waits".
         self.is_new = False
+        #: Calls of ended changes that this change has not tried to settle since it got the turn.
+        self.unsettled: tuple[LateCall, ...] = ()
         self._board = board
         self._interruptions = interruptions
         self._cluster = cluster
@@ -169,7 +173,7 @@ class Turn:
 
     def learn(self, state: TurnsState) -> bool:
         """Takes the turns as they are since the turn was granted. Whether it was: a stranger can send a grant, too."""
-        self._state = state
+        self._state, self.unsettled = state, state.late
         self.is_new = False
         if state.holder != self._ticket:
             return False
@@ -178,6 +182,7 @@ class Turn:
 
     def beforehand(self, status: ClusterStatus) -> Beforehand:
         """This look, and the turns as they were when this change got its turn."""
+        self._state = with_late_learners(self._state, status)
         return Beforehand(status, self._state)
 
     def owns(self, member_id: str) -> bool:
@@ -196,6 +201,15 @@ class Turn:
         if member_id in self._known:
             added = tuple(x for x in self.claim.added if x != member_id)
             self._say(added=added, gone=(*self.claim.gone, member_id))
+
+    def note_settled(self, left: tuple[SentCall, ...], status: ClusterStatus) -> None:
+        """Has the turns forget the calls of ended changes, except those `left`, and know the learners that came."""
+        self._state = with_late_learners(self._state, status)
+        settled = tuple(x for x in self._state.late if x.call not in left)
+        brought = tuple(x for x in self._state.learners if x.ticket in {late.ticket for late in settled})
+        self._state = replace(self._state, late=tuple(x for x in self._state.late if x not in settled))
+        self.unsettled = ()
+        self._say(settled=(*self.claim.settled, *settled), brought=(*self.claim.brought, *brought))
 
     async def give_back(self) -> None:
         """Lets others go first. Only for a change that has nothing of its own in the cluster."""

@@ -40,6 +40,8 @@ class Unsettled:
     def __init__(self, board: Board, cluster: Cluster) -> None:
         #: The calls whose effect may still come.
         self.calls: tuple[SentCall, ...] = ()
+        # The call of the act that is under way.
+        self._sending: SentCall | None = None
         #: Why it may still come, for a person. Empty before they were waited for.
         self.reasons: tuple[str, ...] = ()
         self._board = board
@@ -50,12 +52,27 @@ class Unsettled:
         self._leaving: tuple[str, ...] = ()
         self._until: float | None = None
 
+    @property
+    def late(self) -> tuple[SentCall, ...]:
+        """
+        The calls that may take effect after the end of the change, for the turns.
+
+        A change that is ended from outside doesn't know what became of the act that was under way. A later change may
+        send the same call, so an effect that is seen then proves nothing about these.
+        """
+        sending = (self._sending,) if self._sending else ()
+        return tuple(replace(call, outdone=True) for call in (*self.calls, *sending))
+
+    def begin(self, step: StepName, before: ClusterStatus) -> None:
+        """An act is about to send its call."""
+        self._sending = self._call(step, before, sent_to="")
+
     def note(self, step: StepName, report: ActReport, before: ClusterStatus, *, has_effect: bool) -> None:
         """Takes the report of an act, and whether the look after it shows the effect."""
+        self._sending = None
         if report.applied == "no":
             return
-        facts = self._cluster.facts
-        call = sent_call(_ACTS[step], before, report.sent_to, facts.member_id, facts.peer_urls)
+        call = self._call(step, before, report.sent_to)
         if report.applied == "yes" and not report.answer_lost:
             # The effect is this call's, and not that of an earlier one.
             self.calls = tuple(replace(c, outdone=True) if c.is_like(call) else c for c in self.calls)
@@ -65,6 +82,10 @@ class Unsettled:
         self.calls = (*self.calls, call)
         if call.act == "remove":
             self._leaving = (*self._leaving, call.member_id, *before.endpoints_of(call.member_id))
+
+    def _call(self, step: StepName, before: ClusterStatus, sent_to: str) -> SentCall:
+        facts = self._cluster.facts
+        return sent_call(_ACTS[step], before, sent_to, facts.member_id, facts.peer_urls)
 
     @property
     def may_promote(self) -> bool:
@@ -84,8 +105,8 @@ class Unsettled:
         reasons = "; ".join(self.reasons)
         stop.reason = f"{reasons}. settle_timeout ({limit}) has passed. The change was stopping because: {stop.reason}"
         stop.hint = (
-            "thaw or restart that member, then look at the members with `memberflow status`. "
-            "Remove a learner that comes late with `memberflow remove CLUSTER ID`"
+            "thaw, restart or remove that member, then look at the members with `memberflow status`. The same join "
+            "goes on with a learner that comes late, and every other change removes it first"
         )
 
     async def settle(self) -> None:

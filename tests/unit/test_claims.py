@@ -6,8 +6,9 @@ from dataclasses import replace
 
 import pytest
 
+from membership.sent_calls import SentCall
 from messages.requests import cluster_of_turns, verb_of
-from messages.turns import ACT_DEADLINE, AddedLearner, Claim, Ticket, TurnsState, Word
+from messages.turns import ACT_DEADLINE, REMEMBER_AT_MOST, AddedLearner, Claim, LateCall, Ticket, TurnsState, Word
 from workflows.line import Line
 
 ONE, TWO, THREE = (Ticket(f"memberflow:prod:join:etcd-{n}", f"run-{n}") for n in (4, 5, 6))
@@ -161,6 +162,66 @@ def test_a_change_that_ended_well_leaves_no_learner(word):
     made = holding(added=("a",))
     made.learn(ONE, word, NOW)
     assert made.state.learners == ()
+
+
+ADD = SentCall("add", "", ("http://10.0.0.4:2380",), "1", 2, ())
+REMOVAL = SentCall("remove", "3", (), "1", 2, ())
+
+
+def left(*calls: SentCall) -> Line:
+    """The first change has ended, and these calls of it may still take effect. The second has the turn."""
+    made = holding(TWO)
+    made.learn(ONE, runs("ended", late=calls), NOW)
+    made.grant(TWO, NOW)
+    return made
+
+
+@pytest.mark.parametrize("status", ["FAILED", "CANCELED", "TERMINATED", "TIMED_OUT"])
+def test_a_call_that_may_come_late_is_remembered(status):
+    """However the change was ended, and by the next run of the turns, too."""
+    made = holding(TWO)
+    made.learn(ONE, closed(status, claim=Claim("holds", late=(REMOVAL,))), NOW)
+    made.end_rest()
+    made.drop(TWO)
+    made = Line(replace(made.state))
+    assert made.state.late == (LateCall(REMOVAL, ONE),)
+    assert not made.is_idle
+
+
+@pytest.mark.parametrize("word", [runs("holds", late=(REMOVAL,)), runs("ended", late=(REMOVAL,), succeeded=True)])
+def test_a_call_is_not_late_before_its_change_has_ended_without_success(word):
+    """A running change settles it itself, and a change that succeeded has outdone it."""
+    made = holding(TWO)
+    made.learn(ONE, word, NOW)
+    assert made.state.late == ()
+
+
+def test_a_change_that_sees_a_late_call_settled_ends_its_memory():
+    """The claim of that change counts also when it has completed."""
+    made = left(REMOVAL)
+    assert made.may_learn_from(TWO)
+    made.learn(TWO, closed("COMPLETED", claim=Claim("ended", settled=(LateCall(REMOVAL, ONE),), succeeded=True)), NOW)
+    assert (made.state.late, made.is_idle) == ((), True)
+
+
+@pytest.mark.parametrize(("gone", "known"), [((), 1), (("a",), 0)])
+def test_a_learner_that_a_late_add_brought_is_left_behind(gone, known):
+    """By the change that sent the add, and until a change saw that it is a learner no more."""
+    made = left(ADD)
+    brought = AddedLearner("a", ONE)
+    for _ in range(2):
+        made.learn(TWO, runs("holds", settled=(LateCall(ADD, ONE),), brought=(brought,), gone=gone), NOW)
+    assert made.state.orphans == (brought,) * known
+    assert made.state.late == ()
+
+
+def test_not_more_late_calls_are_remembered_than_a_payload_bears():
+    """The latest of them, each once."""
+    made = holding(TWO)
+    many = tuple(replace(REMOVAL, member_id=f"{n:x}") for n in range(REMEMBER_AT_MOST + 1))
+    for _ in range(2):
+        made.learn(ONE, runs("ended", late=many), NOW)
+    assert [x.call for x in made.state.late] == list(many[1:])
 
 
 def test_a_held_join_may_be_preempted_by_those_who_asked_for_it():

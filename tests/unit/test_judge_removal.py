@@ -265,3 +265,28 @@ def test_gone(case):
     """When is a removal complete? When every list says so, and a leader answers."""
     status, expected = GONE[case]
     check(judge("gone", status, going()), expected)
+
+
+# ---- beside a removal that may still come ----
+
+
+@pytest.mark.parametrize(
+    ("policy", "more", "expected"),
+    [
+        (loose(), {}, Ready()),
+        (loose(min_voters=3), {}, "TooFewVoters|removal of etcd-4 (4), which may still come|3 voters would become 2"),
+        (loose(min_voters=3), {"force": True}, Ready()),
+        # The replace began with four voters, of which the earlier change took one.
+        (loose(min_voters=3), {"returning": 1, "began_with": (4, 1)}, Ready()),
+        (loose(min_spare=1), {}, "QuorumAtRisk|removal of etcd-4"),
+    ],
+)
+def test_the_cluster_must_bear_a_removal_that_may_still_come(policy, more, expected):
+    """The result is judged with and without the member that may go at any time."""
+    check(judge_removal(cluster(4), going(policy, may_go=("4",), **more)), expected)
+
+
+@pytest.mark.parametrize("gone", ["3", "7"])
+def test_a_removal_that_is_asked_for_again_is_judged_once(gone):
+    """Nor does it matter when a member goes that is not there any more."""
+    assert judge_removal(cluster(4), going(loose(min_voters=3), may_go=(gone,))) == Ready()

@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from membership.sent_calls import SentCall
 from membership.text import in_markdown, visible
-from messages.turns import AddedLearner, Ticket, TurnsState
+from messages.turns import AddedLearner, LateCall, Ticket, TurnsState
 from messages.views import ChangeView, details, turns_details
 
 
@@ -73,6 +74,7 @@ def test_the_current_details_of_the_turns_show_hostile_ids():
     ticket = Ticket(hostile, "run")
     held = TurnsState(holder=ticket, waiting=(ticket,))
     left = TurnsState(learners=(AddedLearner(hostile, ticket),))
-    shown = turns_details(hostile, held) + turns_details(hostile, left)
-    assert shown.count(in_markdown(hostile)) == 6
+    late = TurnsState(late=(LateCall(SentCall("add", "", (hostile,), "1", 2, ()), ticket),))
+    shown = turns_details(hostile, held) + turns_details(hostile, left) + turns_details(hostile, late)
+    assert shown.count(in_markdown(hostile)) == 9
     assert hostile not in shown

@@ -23,7 +23,7 @@ from support.memory.etcd import MemoryCluster, MemoryEtcd
 CHANGES = ("add_learner", "promote", "remove", "move_leader")
 # Seconds that a call without an answer lasts. An act watches its effect meanwhile.
 SILENCE = 1.0
-# Seconds after which a member is thawed that froze with a call: a change that doesn't wait for it has ended by then.
+# Seconds after which a member that froze with a call is thawed: a change that doesn't wait for it has ended by then.
 THAWED_AFTER = 5.0
 
 
@@ -49,6 +49,8 @@ class FaultyEtcd:
         self.unused = set(troubles)
         self.counts: Counter[str] = Counter()
         self.frozen, self.thawed = Event(), Event()
+        #: Whether a frozen receiver is thawed after a while. Else the test thaws it.
+        self.thaws = True
 
     def expecting(self, cluster_id: str, also: Collection[str] = ()) -> FaultyEtcd:
         bound = copy(self)  # its counts are shared
@@ -149,9 +151,10 @@ class FaultyEtcd:
                 cluster.revive(receiver)
             self.thawed.set()
 
-        timer = Timer(THAWED_AFTER, thaw)
-        timer.daemon = True
-        timer.start()
+        if self.thaws:
+            timer = Timer(THAWED_AFTER, thaw)
+            timer.daemon = True
+            timer.start()
         self._stay_silent()
 
     def _stay_silent(self) -> None:
