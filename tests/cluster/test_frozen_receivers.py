@@ -20,7 +20,7 @@ import pytest
 
 from etcdapi.relay import Fault
 from local.etcd_cluster import LocalMember
-from messages.requests import change_id
+from messages.requests import change_id, turns_id
 from support.checks.afterwards import Before
 from support.parts.lab import LOOSE, Cluster, Command, Ended, Lab, eventually, follower, once
 
@@ -149,3 +149,57 @@ def test_a_receiver_that_freezes(lab, row, run):
         assert after == {**before.roles, member_id: "voter"}
     else:
         assert after == {i: role for i, role in before.roles.items() if i != member_id}
+
+
+def ended_before_the_thaw(lab: Lab, row: Row) -> tuple[Cluster, LocalMember, LocalMember]:
+    """A change that is cancelled and ends while its receiver is frozen. Returns the receiver and its own member."""
+    cluster = lab.cluster()
+    cluster.policy = {**LOOSE, "settle_timeout": "1s"}
+    subject = subject_of(row, cluster)
+    receiver, _ = freeze_with(row, cluster, workflow_of(row, cluster, subject))
+    end = start(row, cluster, subject).command.wait()
+    assert (end.code, end.answer["outcome"]) == (1, "failed"), end
+    assert [receiver.name in told for told in end.answer["unsettled"]] == [True], end
+    return cluster, receiver, subject
+
+
+def tells_of_late(cluster: Cluster, call: str) -> bool:
+    """Whether `memberflow status` shows this call as one whose effect may still come."""
+    said = cluster.lab.run("status", cluster.name).stdout
+    return any(call in line and "its effect may still come" in line for line in said.splitlines())
+
+
+def test_a_learner_that_comes_after_the_end(lab):
+    """It is known as this service's, so the next change of another member removes it and does not wait for it."""
+    cluster, receiver, left = ended_before_the_thaw(lab, Row("MemberAdd", True, "failed", "same"))
+    eventually(lambda: tells_of_late(cluster, f"add of a member at {left.peer_url}"), "status to tell of the late add")
+    before = cluster.roles()
+    receiver.thaw()
+    late = eventually(lambda: set(cluster.roles()) - set(before), "the late learner").pop()
+    other = cluster.join(cluster.new_member())
+    other.start_member()
+    end = other.wait()
+    assert (end.code, end.answer["outcome"]) == (0, "promoted"), end
+    warnings = "\n".join(end.answer["warnings"])
+    assert f"learner {late}" in warnings
+    assert f"left behind by {cluster.workflow_id(left)}, was removed first" in warnings
+    assert cluster.roles() == {**before, end.answer["member_id"]: "voter"}
+
+
+def test_a_removal_that_comes_after_the_end(lab):
+    """`status` tells of it until it has come. The next change sees it settled, and the turns forget it."""
+    cluster, receiver, leaving = ended_before_the_thaw(lab, Row("MemberRemove", True, "failed", "gone"))
+    member_id, told = cluster.id_of(leaving), f"removal of member {cluster.id_of(leaving)}"
+    eventually(lambda: tells_of_late(cluster, told), "status to tell of the late removal")
+    receiver.thaw()
+    eventually(lambda: member_id not in cluster.roles(), "the late removal")
+    assert not tells_of_late(cluster, told)
+    join = cluster.join(cluster.new_member())
+    join.start_member()
+    end = join.wait()
+    assert (end.code, end.answer["outcome"]) == (0, "promoted"), end
+    assert not any("may still come" in warning for warning in end.answer["warnings"]), end
+    turns = turns_id(cluster.name)
+    eventually(
+        lambda: lab.status(turns) == "WORKFLOW_EXECUTION_STATUS_COMPLETED", "the turns to end, with nothing to remember"
+    )
