@@ -16,6 +16,7 @@ from membership.etcd import Access
 from membership.names import Name, Url, find_address, parse_url
 from membership.policy import Policy
 from messages.validation import explain
+from webhook.config import WebhookTable
 
 #: The keys of a cluster's table that name files.
 FILES = ("ca", "cert", "key", "password_file")
@@ -61,6 +62,7 @@ class ClusterTable(BaseModel):
     cluster_id: ClusterId = Field("", description="the ID that the cluster must have, in hex (default: any)")
     policy: Policy = Policy()
     allow: Allow = Allow()
+    notify: WebhookTable | None = None
 
     @model_validator(mode="after")
     def _one_way(self) -> Self:
@@ -99,6 +101,7 @@ class _File(BaseModel):
 
     clusters: dict[Name, ClusterTable] = {}
     launchers: dict[Name, LauncherConfig] = {}
+    notify: WebhookTable | None = None
 
 
 @dataclass
@@ -111,6 +114,8 @@ class Tables:
     clusters: dict[str, ClusterTable] = field(default_factory=dict)
     #: The good tables, by name.
     launchers: dict[str, LauncherConfig] = field(default_factory=dict)
+    #: The table `[notify]`, None where there is none or it is wrong.
+    notify: WebhookTable | None = None
     #: The problem of each wrong table, by its path in the file: `clusters.prod`.
     wrong: dict[str, str] = field(default_factory=dict)
 
@@ -126,13 +131,18 @@ def read_tables(text: str) -> Tables:
     except tomllib.TOMLDecodeError as error:
         raise ValueError(f"not TOML: {error}") from None
     try:
-        _File.model_validate({key: {} if isinstance(value, dict) else value for key, value in raw.items()})
+        empty = {key: {} if isinstance(value, dict) else value for key, value in raw.items() if key != "notify"}
+        _File.model_validate(empty)
     except ValidationError as error:
         raise ValueError(explain(error)) from None
     tables = Tables(tuple(raw.get("clusters", {})))
     for kind, read in (("clusters", tables.clusters), ("launchers", tables.launchers)):
         for name, table in raw.get(kind, {}).items():
             _read_table(kind, name, table, read, tables.wrong)
+    try:
+        tables.notify = _File.model_validate({"notify": raw.get("notify")}).notify
+    except ValidationError as error:
+        tables.wrong["notify"] = explain(error)
     return tables
 
 

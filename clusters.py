@@ -18,7 +18,9 @@ from membership.errors import InvalidConfiguration, UnknownCluster, UnknownLaunc
 from membership.etcd import Access, Etcd
 from membership.policy import Policy
 from messages.launching import Launcher
+from messages.notices import Receiver
 from messages.requests import TASK_QUEUE
+from webhook.receiver import WebhookReceiver
 
 _log = logging.getLogger("memberflow.clusters")
 
@@ -130,6 +132,13 @@ class ClustersFile:
                 self._clients[cluster] = (state, self._connect(access))
             return self._clients[cluster][1]
 
+    def receiver(self, cluster: str) -> Receiver | None:
+        table = self._entry(cluster).notify or self._current().notify
+        if table is None:
+            self._raise_trouble("notify")
+            return None
+        return WebhookReceiver(table.relative_to(self._path.parent))
+
     def saw(self, cluster: str, cluster_id: str) -> None:
         with self._lock:
             known = {self._ids[name]: name for name in self._tables.names if name in self._ids and name != cluster}
@@ -212,8 +221,9 @@ class ClustersFile:
         if wrong and not clusters and not self._is_good:
             raise ValueError("; ".join(wrong.values()))
         launchers = {**{n: t for n, t in last.launchers.items() if f"launchers.{n}" in wrong}, **tables.launchers}
-        self._tables = Tables(tables.names, clusters, launchers)
-        for place in [place for place in self._troubles if place.startswith(("clusters.", "launchers."))]:
+        notify = last.notify if "notify" in wrong else tables.notify
+        self._tables = Tables(tables.names, clusters, launchers, notify)
+        for place in [place for place in self._troubles if place.startswith(("clusters.", "launchers.", "notify"))]:
             if place not in wrong:
                 self._over(place)
         for place, why in wrong.items():

@@ -16,6 +16,7 @@ from activities.callers import OwnCallers
 from activities.clusters_file import Clusters
 from activities.register import Activities, short_activities, waits, watches
 from activities.temporal import Temporal
+from client.told_end import read_end
 from logs import BindActivity
 from messages.queues import waits_queue, watches_queue
 from messages.turns import ACT_DEADLINE
@@ -62,9 +63,8 @@ def make_workers(
         services: Sequence[object] = ()
         if queue == workflow_queue:
             workflows, services = [*WORKFLOWS, turns_of(deployment)], nexus
-            workers.append(
-                _worker(client, watches_queue(queue), watches(clusters, temporal), _WATCH_PLACES, deployment)
-            )
+            watching = watches(clusters, temporal, read_end)
+            workers.append(_worker(client, watches_queue(queue), watching, _WATCH_PLACES, deployment))
         workers.append(_worker(client, queue, short, _SHORT_PLACES, deployment, workflows, services))
         waiting = waits(clusters, temporal, places=places, **limits)
         workers.append(_worker(client, waits_queue(queue), waiting, places, deployment))

@@ -15,6 +15,7 @@ from temporalio.exceptions import ApplicationError
 from temporalio.worker import ActivityInboundInterceptor, ExecuteActivityInput, Interceptor
 
 from activities.trust import NotTrusted
+from messages.notices import NOTIFY_TYPE
 from messages.requests import APPLY_TYPE, WORKFLOW_TYPES, apply_id, verb_of
 
 _CHANGES = frozenset(WORKFLOW_TYPES.values())
@@ -38,6 +39,7 @@ CALLERS: Mapping[str, frozenset[str]] = {
     "read_profile": _CHANGES | _PLANS | _APPLY | _QUESTIONS | {"PlanApply"},
     **dict.fromkeys(("look_beforehand", "began_with"), _CHANGES | _PLANS),
     "check_status": _CHANGES | _QUESTIONS,
+    "send_end": frozenset({NOTIFY_TYPE}),
     **dict.fromkeys(("list_clusters", "check_access", "check_files"), _QUESTIONS),
 }
 

@@ -9,6 +9,7 @@ from membership.allow import Allow
 from membership.etcd import Etcd
 from membership.policy import Policy
 from messages.launching import Launcher
+from messages.notices import Receiver
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,8 @@ class ClusterProfile:
     allow: Allow = field(default_factory=Allow)
     #: The client URLs that the clusters file has of the cluster.
     endpoints: tuple[str, ...] = ()
+    #: Whether a receiver hears how changes of the cluster end.
+    notifies: bool = False
 
 
 class Clusters(Protocol):
@@ -48,6 +51,9 @@ class Clusters(Protocol):
 
     def launcher(self, name: str) -> Launcher:
         """The launcher of `[launchers.NAME]`. Raises UnknownLauncher or InvalidConfiguration."""
+
+    def receiver(self, cluster: str) -> Receiver | None:
+        """The receiver that hears how changes end, None where the file has none. Raises InvalidConfiguration."""
 
     def problem(self, cluster: str) -> str:
         """The error in the cluster's table or files, and since when, empty when there is none."""

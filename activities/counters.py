@@ -28,6 +28,14 @@ def counted_look(cluster: str) -> Iterator[None]:
         counter.add(1, {"cluster": cluster, "result": result})
 
 
+def count_notice(cluster: str, result: str) -> None:
+    """Counts an attempt to tell how a change ended: `delivered`, or the name of the error."""
+    counter = activity.metric_meter().create_counter(
+        "memberflow_notices", "Attempts to tell a receiver how a change ended, by result."
+    )
+    counter.add(1, {"cluster": cluster, "result": result})
+
+
 def count_act(cluster: str, report: ActReport) -> None:
     """Counts an act. Its result is `applied`, `answer-lost`, or the name of the error."""
     result = report.error or ("answer-lost" if report.answer_lost else "applied")

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterable
+from datetime import timedelta
 from typing import Any
 
 from temporalio import activity
@@ -13,6 +13,7 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from activities.clusters_file import Clusters
 from activities.early_ends import moves_on_at_shutdown, named_failures
+from activities.heartbeat import beating_while
 from activities.looks import Looks
 from activities.taking_turns import until_closed
 from activities.temporal import Temporal
@@ -27,8 +28,8 @@ from membership.verdicts import unsettled
 from messages.apply import ApplyRequest, Compare, Comparison
 from messages.turns import Ticket
 
-# Seconds between two heartbeats of a wait.
-_BEAT = 20.0
+# Between two heartbeats of a wait.
+_BEAT = timedelta(seconds=20)
 
 
 class Desired:
@@ -101,13 +102,7 @@ class Following:
         Raises an ApplicationError of type NotAdded when the change ended without one.
         """
         async with moves_on_at_shutdown():
-            asking = asyncio.ensure_future(self._handover(change))
-            try:
-                while not (await asyncio.wait({asking}, timeout=_BEAT))[0]:
-                    activity.heartbeat()
-                return await asking
-            finally:
-                asking.cancel()
+            return await beating_while(self._handover(change), _BEAT)
 
     async def _handover(self, change: Ticket) -> Handover:
         handle = self._client.get_workflow_handle(change.workflow_id, run_id=change.run_id)

@@ -58,7 +58,15 @@ class Looks:
             task_queue = await asyncio.to_thread(self._clusters.task_queue, cluster)
             allow = await asyncio.to_thread(self._clusters.allow, cluster)
             endpoints = await asyncio.to_thread(self._clusters.endpoints, cluster)
-        return ClusterProfile(policy, task_queue, await self._search_attributes(), allow, endpoints)
+            notifies = await asyncio.to_thread(self._notifies, cluster)
+        return ClusterProfile(policy, task_queue, await self._search_attributes(), allow, endpoints, notifies)
+
+    def _notifies(self, cluster: str) -> bool:
+        """An error in the receiver's table stops no change: its message waits until the table is corrected."""
+        try:
+            return self._clusters.receiver(cluster) is not None
+        except InvalidConfiguration:
+            return True
 
     @activity.defn
     async def list_clusters(self, _: None = None) -> list[Reachability]:
@@ -73,9 +81,19 @@ class Looks:
         problem = self._clusters.problem(name)
         try:
             queue, endpoints = self._clusters.task_queue(name), self._clusters.endpoints(name)
-            return Reachability(name, queue, problem=problem, endpoints=endpoints)
+            receiver, receiver_problem = self._receiver(name)
+            found = Reachability(name, queue, problem=problem, endpoints=endpoints)
+            return replace(found, receiver=receiver, receiver_problem=receiver_problem)
         except InvalidConfiguration as error:
             return Reachability(name, "", problem=f"{error.name}: {problem or error}")
+
+    def _receiver(self, name: str) -> tuple[str, str]:
+        """The receiver of a cluster's messages, and its problem."""
+        try:
+            receiver = self._clusters.receiver(name)
+        except InvalidConfiguration as error:
+            return "unknown", str(error)
+        return (receiver.origin, receiver.problem()) if receiver else ("", "")
 
     @activity.defn(no_thread_cancel_exception=True)
     def check_status(self, look: LookOrder) -> ClusterStatus:

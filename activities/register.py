@@ -12,6 +12,7 @@ from activities.desired import Desired, Following
 from activities.earlier_changes import EarlierChanges
 from activities.launch import Launching
 from activities.looks import Looks
+from activities.notices import Notices, ReadEnd
 from activities.settling import Settling
 from activities.snapshot import Snapshots
 from activities.taking_turns import Turns
@@ -50,7 +51,14 @@ def waits(clusters: Clusters, temporal: Temporal, **limits: Any) -> Activities:
     ]
 
 
-def watches(clusters: Clusters, temporal: Temporal) -> Activities:
-    """The watches of other changes. They run on the event loop, so a thousand of them cost little."""
+def watches(clusters: Clusters, temporal: Temporal, read_end: ReadEnd) -> Activities:
+    """
+    The watches of other changes. They run on the event loop, so a thousand of them cost little.
+
+    `read_end` reads how a closed change ended.
+    """
     following = Following(temporal)
-    return [Turns(temporal, clusters).watch_holder, following.wait_until_closed, following.wait_for_handover]
+    return [
+        *(Turns(temporal, clusters).watch_holder, following.wait_until_closed, following.wait_for_handover),
+        Notices(clusters, temporal, read_end).send_end,
+    ]

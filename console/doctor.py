@@ -161,11 +161,21 @@ async def _clusters(client: Client, settings: Settings) -> AsyncIterator[Row]:
         yield _failed("clusters", CommandError(USAGE, known.problem, "correct the clusters file of the worker"))
     for cluster in known.clusters:
         yield _cluster(cluster)
+        if cluster.receiver:
+            yield _receiver(cluster)
         if wrong := await wrong_turns(client, settings, cluster.cluster):
             hint = f"`temporal workflow terminate --workflow-id {turns_id(cluster.cluster)}`: changes start it anew"
             yield _failed(f"turns of {cluster.cluster}", CommandError(FAILED, wrong, hint))
         for warning in cluster.warnings:
             yield Row(f"cluster {cluster.cluster}", warning, "warn")
+
+
+def _receiver(cluster: Reachability) -> Row:
+    check = f"webhook of {cluster.cluster}"
+    if not cluster.receiver_problem:
+        return Row(check, f"{cluster.receiver} hears how changes end")
+    hint = "correct [notify] in the clusters file of the workers. Messages wait for a day"
+    return Row(check, cluster.receiver_problem, "warn", hint)
 
 
 def _cluster(cluster: Reachability) -> Row:

@@ -43,6 +43,10 @@ class Reachability:
     warnings: tuple[str, ...] = ()
     #: Days until the first of the worker's certificates for it expires. None where it has none.
     certificate_days: float | None = None
+    #: Scheme, host and port of the receiver that hears how its changes end. Empty: none does.
+    receiver: str = ""
+    #: Why that receiver cannot be used, or a risk in its files. Empty: neither.
+    receiver_problem: str = ""
 
 
 @dataclass(frozen=True)

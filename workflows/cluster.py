@@ -80,6 +80,11 @@ class Cluster:
         return self.name if self._profile else UNKNOWN
 
     @property
+    def notifies(self) -> bool:
+        """Whether a receiver hears how changes of the cluster end."""
+        return self._profile is not None and self._profile.notifies
+
+    @property
     def profile(self) -> ClusterProfile:
         assert self._profile is not None, "read by the preflight, before anything else"
         return self._profile

@@ -7,6 +7,7 @@ from workflows.cluster_turns import ClusterTurns
 from workflows.deployed import DeployedTurns
 from workflows.inspect import InspectCluster, ListClusters
 from workflows.join import JoinMember
+from workflows.notify import NotifyEnd
 from workflows.plan import PlanChange
 from workflows.plan_apply import PlanApply
 from workflows.remove import RemoveMember
@@ -14,7 +15,7 @@ from workflows.replace import ReplaceMember
 
 WORKFLOWS: tuple[type, ...] = (
     *(JoinMember, RemoveMember, ReplaceMember, ApplyMembers),
-    *(InspectCluster, ListClusters, PlanChange, PlanApply),
+    *(InspectCluster, ListClusters, PlanChange, PlanApply, NotifyEnd),
 )
 
 

@@ -18,10 +18,11 @@ with workflow.unsafe.imports_passed_through():
     from membership.sent_calls import SentCall
     from messages.answers import Reachability
     from messages.apply import Comparison
+    from messages.notices import Notified
     from messages.orders import Beforehand
     from messages.turns import TurnsState
 
 RESULTS: tuple[type, ...] = (
     *(ClusterProfile, Check, Course, ClusterStatus, Record, SentCall),
-    *(Reachability, Comparison, Beforehand, TurnsState),
+    *(Reachability, Comparison, Notified, Beforehand, TurnsState),
 )

@@ -10,6 +10,7 @@ from temporalio.exceptions import ApplicationError
 
 from workflows.arguments import invalid
 from workflows.change import Change
+from workflows.notify import tell_of_end
 from workflows.timeouts import ASK, start
 
 with workflow.unsafe.imports_passed_through():
@@ -153,9 +154,20 @@ async def _to_end(change: Change[Any]) -> Outcome:
     try:
         outcome = await change.run()
     except (ApplicationError, asyncio.CancelledError):
-        await change.turn.end(succeeded=False)
-        await workflow.wait_condition(workflow.all_handlers_finished)
+        await _close(change, succeeded=False)
         raise
-    await change.turn.end(succeeded=True)
-    await workflow.wait_condition(workflow.all_handlers_finished)
+    await _close(change, succeeded=True)
     return outcome
+
+
+async def _close(change: Change[Any], *, succeeded: bool) -> None:
+    """Others go on at once. The message about the end is on its way when the change closes, and is never waited for."""
+    telling = asyncio.create_task(_tell(change))
+    await change.turn.end(succeeded=succeeded)
+    await telling
+    await workflow.wait_condition(workflow.all_handlers_finished)
+
+
+async def _tell(change: Change[Any]) -> None:
+    if change.cluster.notifies:
+        await tell_of_end(change.cluster.name, f"tells how this ended: {change.request.summary}")

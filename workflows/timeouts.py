@@ -75,6 +75,13 @@ SURVEY = workflow.ActivityConfig(
 )
 # Short questions to Temporal.
 ASK = workflow.ActivityConfig(start_to_close_timeout=timedelta(seconds=10), retry_policy=_PATIENT)
+# A message to a receiver that may be down for a day. The wait between two attempts grows to ten minutes.
+NOTICE = workflow.ActivityConfig(
+    start_to_close_timeout=timedelta(minutes=5),
+    schedule_to_close_timeout=timedelta(hours=24),
+    heartbeat_timeout=timedelta(seconds=10),
+    retry_policy=RetryPolicy(initial_interval=timedelta(seconds=1), maximum_interval=timedelta(minutes=10)),
+)
 # A look for a person who waits for the answer: no worker at the site, or no cluster, is an answer too.
 GLANCE = workflow.ActivityConfig(
     start_to_close_timeout=timedelta(seconds=10),

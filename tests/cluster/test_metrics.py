@@ -20,6 +20,7 @@ from local.processes import free_port
 from local.temporal_server import DevServer
 from logs import KEYS
 from settings import quiet_runtime
+from support.parts.inbox import Inbox, secret_file
 from support.parts.lab import Lab, eventually
 from support.parts.scrape import scrape
 
@@ -60,6 +61,8 @@ def seen(metered, tmp_path_factory):
     ca = tmp_path_factory.mktemp("ca") / "ca.crt"
     trustme.CA().cert_pem.write_to_path(str(ca))
     lab.launchers = f'[clusters.away]\nendpoints = ["https://127.0.0.1:{free_port()}"]\nca = "{ca}"\n'
+    inbox = Inbox()
+    lab.launchers += f'[notify]\nurl = "{inbox.url}"\nsecret_file = "{secret_file(ca.parent)}"\n'
     cluster = lab.cluster()
 
     def until(name, metric, expected, **labels):
@@ -83,7 +86,9 @@ def seen(metered, tmp_path_factory):
     assert lab.run("resume", cluster.name, join.new.name).code == 0
     assert join.wait().code == 0
     assert behind.wait(60).code == 0
+    until("after", "memberflow_notices_total", 3, result="delivered")
     until("after", "memberflow_members", 0, role="learner")
+    inbox.close()
     return seen | {"cluster": cluster.name}
 
 

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import base64
-import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from etcdapi.stubs import rpc_pb2, rpc_pb2_grpc
 from messages.requests import change_id, turns_id
-from support.parts.lab import LOOSE, Cluster, Lab
+from support.checks.histories import history
+from support.parts.lab import LOOSE, Cluster
 
 PASSWORD = "correct-horse-battery-staple"
 WRONG = "wrong-horse-battery-staple"
@@ -86,25 +84,6 @@ def test_the_password_stays_with_the_worker(lab, tmp_path):
     for place in (*said, *kept, logged, *files(lab.folder / cluster.name)):
         assert PASSWORD not in place
         assert WRONG not in place
-
-
-def history(lab: Lab, workflow_id: str) -> Iterator[str]:
-    """A workflow's history as the Temporal CLI prints it, and each of its payloads."""
-    shown = lab.temporal("workflow", "show", "--workflow-id", workflow_id)
-    yield json.dumps(shown)
-    yield from payloads(shown)
-
-
-def payloads(node: Any) -> Iterator[str]:
-    match node:
-        case {"data": str(data)}:
-            yield base64.b64decode(data).decode(errors="replace")
-        case dict():
-            for value in node.values():
-                yield from payloads(value)
-        case list():
-            for value in node:
-                yield from payloads(value)
 
 
 def files(folder: Path) -> Iterator[str]:

@@ -22,6 +22,7 @@ from launchers.config import LauncherConfig
 from membership.allow import Allow
 from membership.duration import format_duration
 from membership.policy import Policy
+from webhook.config import WebhookTable
 
 ROOT = Path(__file__).parents[2]
 REFERENCE = ROOT / "docs" / "reference.md"
@@ -35,9 +36,10 @@ def render(text: str) -> str:
     tables = {
         "commands": commands,
         "outcome": outcome,
-        "cluster": lambda: keys(ClusterTable, skip=("policy", "allow")),
+        "cluster": lambda: keys(ClusterTable, skip=("policy", "allow", "notify")),
         "policy": lambda: keys(Policy),
         "allow": lambda: keys(Allow),
+        "notify": lambda: keys(WebhookTable),
         "launcher": lambda: keys(LauncherConfig),
         "failures": failures,
     }

@@ -26,7 +26,7 @@ class Nothing:
 
 def registered() -> set[str]:
     """The names of the activities that a worker runs."""
-    every = [*short_activities(None, Nothing()), *waits(None, Nothing()), *watches(None, Nothing())]
+    every = [*short_activities(None, Nothing()), *waits(None, Nothing()), *watches(None, Nothing(), None)]
     return {definition.name for one in every if (definition := _Definition.from_callable(one))}
 
 
@@ -82,6 +82,7 @@ def test_every_start_of_an_activity_is_foreseen():
         "inspect.py": {"InspectCluster", "ListClusters"},
         "plan.py": {"PlanChange"},
         "plan_apply.py": {"PlanApply"},
+        "notify.py": {"NotifyEnd"},
         "apply.py": {"ApplyMembers"},
         "applying.py": {"ApplyMembers"},
     }

@@ -22,6 +22,7 @@ OURS = {
         "nexus_service",
         "settings",
         "temporal_workers",
+        "webhook",
         "worker",
         "workflow_code",
         "workflows",
@@ -36,12 +37,13 @@ RULES = {
     "etcdapi": ({"membership"}, {"temporalio", "structlog"}),
     "launchers": ({"membership", "messages"}, {"temporalio", "etcd3", "grpc"}),
     "activities": ({"membership", "messages"}, {"etcd3", "grpc", "docker"}),
+    "webhook": ({"membership", "messages"}, {"temporalio", "etcd3", "grpc"}),
     "workflows": ({"activities", "membership", "messages"}, {"etcd3", "grpc", "structlog", "os", "time", "random"}),
     "clusters.py": (
-        {"cluster_tables", "file_states", "launchers", "membership", "messages"},
+        {"cluster_tables", "file_states", "launchers", "membership", "messages", "webhook"},
         {"temporalio", "etcd3", "grpc"},
     ),
-    "cluster_tables.py": ({"launchers", "membership", "messages"}, {"temporalio", "etcd3", "grpc"}),
+    "cluster_tables.py": ({"launchers", "membership", "messages", "webhook"}, {"temporalio", "etcd3", "grpc"}),
     "file_states.py": ({"cluster_tables", "membership"}, {"temporalio", "etcd3", "grpc"}),
     "settings.py": ({"membership", "messages"}, {"etcd3", "grpc"}),
     "client": ({"membership", "messages", "settings"}, {"etcd3", "grpc", "structlog", "typer", "rich"}),
@@ -51,7 +53,7 @@ RULES = {
     "cli.py": ({"client", "console"}, {"etcd3", "grpc"}),
     "nexus_service.py": ({"client", "membership", "messages"}, {"etcd3", "grpc", "typer", "rich"}),
     "temporal_workers.py": (
-        {"activities", "logs", "messages", "settings", "workflow_code", "workflows"},
+        {"activities", "client", "logs", "messages", "settings", "workflow_code", "workflows"},
         {"etcd3", "grpc", "typer", "rich"},
     ),
     "monitoring": (

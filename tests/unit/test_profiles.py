@@ -34,6 +34,9 @@ class SlowFile:
     def endpoints(self, cluster):
         return self._slow(("http://10.0.0.1:2379",))
 
+    def receiver(self, cluster):
+        return self._slow(None)
+
     def problem(self, cluster):
         return self._slow("")
 

@@ -55,7 +55,8 @@ async def test_every_result_of_an_activity_can_be_read_in_the_sandbox():
     """Pydantic looks the names in its fields up in their module, which the sandbox must have imported."""
     temporal = Temporal(cast("Any", None))
     clusters = cast("Any", None)
-    activities = [*short_activities(clusters, temporal), *waits(clusters, temporal), *watches(clusters, temporal)]
+    watching = watches(clusters, temporal, cast("Any", None))
+    activities = [*short_activities(clusters, temporal), *waits(clusters, temporal), *watching]
     found = {each.__module__ for a in activities for each in data_classes(get_type_hints(a).get("return"))}
     assert {"membership.model", "messages.turns"} <= found
     assert not found - {each.__module__ for each in RESULTS}, "workflows/results.py must import these"

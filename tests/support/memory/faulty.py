@@ -18,6 +18,7 @@ from membership.model import ClusterStatus, Member, RaftProgress
 from membership.policy import Policy
 from membership.witness import PeerList, RaftView
 from messages.launching import Launcher
+from messages.notices import Receiver
 from support.memory.etcd import MemoryCluster, MemoryEtcd
 
 CHANGES = ("add_learner", "promote", "remove", "move_leader")
@@ -187,6 +188,7 @@ class MemoryClusters:
         self.cluster_ids: dict[str, str] = {}
         self.allows: dict[str, Allow] = {}
         self.launchers: dict[str, Launcher] = {}
+        self.receivers: dict[str, Receiver] = {}
         self.released = Event()
 
     def add(self, name: str, cluster: MemoryCluster, policy: Policy, *troubles: Trouble) -> MemoryCluster:
@@ -219,6 +221,9 @@ class MemoryClusters:
         if name not in self.launchers:
             raise e.UnknownLauncher(name)
         return self.launchers[name]
+
+    def receiver(self, cluster: str) -> Receiver | None:
+        return self.receivers.get(cluster)
 
     def problem(self, cluster: str) -> str:
         return ""

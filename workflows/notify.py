@@ -1,0 +1,52 @@
+"""NotifyEnd: the receiver in the workers' clusters file hears how a change ended."""
+
+from __future__ import annotations
+
+from temporalio import workflow
+from temporalio.common import RawValue
+from temporalio.exceptions import ActivityError, FailureError
+
+from workflows.arguments import NOTHING
+from workflows.timeouts import NOTICE, start
+
+with workflow.unsafe.imports_passed_through():
+    from activities.notices import Notices
+    from messages.notices import NOTIFY_TYPE, Notified, notice_id
+    from messages.queues import watches_queue
+    from workflows.stop import why_unanswered
+
+
+@workflow.defn(name=NOTIFY_TYPE)
+class NotifyEnd:
+    """
+    Waits until the change that started it has closed, and tells its receiver how it ended.
+
+    It has no argument, and sends nothing where no change started it. Fails when the receiver took nothing for a day.
+    """
+
+    @workflow.run
+    async def run(self, _: RawValue = NOTHING) -> Notified:
+        parent = workflow.info().parent
+        why = f"tell how {parent.workflow_id if parent else 'no change'} ended"
+        try:
+            return await start(Notices.send_end, None, NOTICE, why, watches_queue(workflow.info().task_queue))
+        except ActivityError as error:
+            raise why_unanswered(error) from error
+
+
+async def tell_of_end(cluster: str, summary: str) -> None:
+    """
+    Starts NotifyEnd for the change that ends. Returns as soon as Temporal has it: no worker needs to be there.
+
+    Its failure is no failure of the change.
+    """
+    try:
+        await workflow.start_child_workflow(
+            NOTIFY_TYPE,
+            id=notice_id(cluster, workflow.info().run_id),
+            result_type=Notified,
+            parent_close_policy=workflow.ParentClosePolicy.ABANDON,
+            static_summary=summary,
+        )
+    except FailureError as error:
+        workflow.logger.warning("no message tells how the change ended: %s", error)
