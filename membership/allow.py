@@ -57,10 +57,11 @@ def parse_pattern(text: str) -> UrlPattern:
         raise ValueError(f"{text!r} is not a pattern of peer URLs: {_EXPECTED}")
     scheme, host, port = found[1], found[2].strip("[]").lower(), 0 if found[3] == "*" else int(found[3])
     try:
+        # Port and host are judged as in a URL, without the mask of a network and without `*.`.
+        address = re.sub(r"/\d+", "", found[2]).removeprefix("*.")
+        told = parse_url(f"{scheme}://{address}:{'1' if found[3] == '*' else found[3]}")
         if "/" in host:
             return UrlPattern(scheme, ip_network(host), port)
-        # A host that is no network is judged as in a URL, without its `*.`.
-        told = parse_url(f"{scheme}://{found[2].removeprefix('*.')}:{port or 1}")
     except ValueError as error:
         raise ValueError(f"{text!r} is not a pattern of peer URLs ({error}): {_EXPECTED}") from None
     if told.ip is not None and host.startswith("*."):
