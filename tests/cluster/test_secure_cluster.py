@@ -1,10 +1,13 @@
-"""A caller and a cluster with TLS throughout: who joins it is decided by the worker's clusters file."""
+"""A caller and a cluster with TLS and auth: the worker's clusters file decides who joins, and no secret leaves it."""
 
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
+import logging
 import socket
+from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import timedelta
@@ -24,9 +27,9 @@ from etcdapi.discovery import Discovery
 from launchers.docker_launcher import DockerLauncher
 from messages.answers import ClusterList
 from messages.outcomes import Outcome
-from messages.requests import JoinRequest, RemoveRequest, change_id
+from messages.requests import JoinRequest, RemoveRequest, change_id, turns_id
 from support.memory.scenes import until
-from support.parts.secure_cluster import SecureCluster
+from support.parts.secure_cluster import PASSWORD, SecureCluster
 from temporal_workers import make_workers, running
 
 NAME = "secure"
@@ -70,7 +73,7 @@ class Secure:
     def allow(self, **keys: Any) -> None:
         """Writes the clusters file with this `allow` table."""
         access = self.cluster.access
-        files = {key: str(getattr(access, key)) for key in ("ca", "cert", "key")}
+        files = {key: str(getattr(access, key)) for key in ("ca", "cert", "key", "username", "password_file")}
         table = "".join(f"{key} = {json.dumps(value)}\n" for key, value in files.items())
         allowed = "".join(f"{key} = {json.dumps(value)}\n" for key, value in keys.items())
         text = (
@@ -124,6 +127,7 @@ async def secure(temporal, etcd_binary, tmp_path_factory):
     )
     async with running([*make_workers(temporal, clusters, made.queue, [made.queue]), attacker]):
         yield made
+    clusters.connect(NAME).close()
     cluster.stop()
 
 
@@ -184,8 +188,9 @@ async def test_what_the_worker_says_of_its_certificates(secure):
     assert any("other users may read it (mode 0644)" in warning for warning in found.warnings), found
 
 
-async def test_a_member_that_is_allowed(secure):
-    """With a certificate and at a listed address it joins: the refusals above are not for another reason."""
+async def test_a_member_that_is_allowed(secure, caplog):
+    """With a certificate and at a listed address it joins, and no history or log has a key, password or token."""
+    caplog.set_level(logging.INFO)
     new = secure.cluster.new_member("etcd-4")
     secure.allow(peer_urls=[f"https://127.0.0.0/8:{new.peer_port}"])
     change = await secure.start(join(new.peer_url, "etcd-4"))
@@ -197,3 +202,28 @@ async def test_a_member_that_is_allowed(secure):
     secure.cluster.members.append(new)
     outcome = await change.result()
     assert (outcome.outcome, outcome.verified) == ("promoted", True)
+    assert "promote_learner" in caplog.text + str(await history(secure, change.id))
+    for place in (caplog.text.encode(), *[await history(secure, i) for i in (change.id, turns_id(NAME))]):
+        for secret in secrets(secure):
+            assert secret not in place
+
+
+async def history(secure: Secure, workflow_id: str) -> bytes:
+    """All events of a workflow, as Temporal keeps them."""
+    events = secure.client.get_workflow_handle(workflow_id).fetch_history_events()
+    return b"".join([event.SerializeToString() async for event in events])
+
+
+def secrets(secure: Secure) -> Iterator[bytes]:
+    """The password, a token, and a line of the client's key: in plain, hex and base64."""
+    client = EtcdClient(secure.cluster.access)
+    client.look()
+    token = client._calls.auth.token
+    client.close()
+    assert token
+    line = secure.cluster.access.key.read_text().splitlines()[2]
+    for secret in (PASSWORD, token.text.rpartition(".")[0] or token.text, line):
+        raw = secret.encode()
+        yield from (raw, raw.hex().encode())
+        # The ends of base64 depend on what stands beside it.
+        yield from (base64.b64encode(raw[at:])[: len(raw[at:]) // 3 * 4] for at in range(3))

@@ -1,22 +1,28 @@
-"""A cluster that is TLS throughout: its members and its clients prove who they are."""
+"""A cluster with TLS throughout and with auth: members, clients and users prove who they are."""
 
 from __future__ import annotations
 
+from contextlib import closing
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import trustme
 
 from etcdapi.client import EtcdClient
+from etcdapi.connection import Connection
+from etcdapi.stubs import rpc_pb2
 from local.etcd_cluster import LocalMember, kill_all
 from membership.errors import ClusterUnreachable
 from membership.etcd import Access
 from membership.model import ClusterStatus
 from support.parts.command import eventually
 
+PASSWORD = "correct-horse-battery-staple"
+
 
 class SecureCluster:
-    """Three voters. `access` has a client certificate that is valid for `days`."""
+    """Three voters. `access` has a client certificate that is valid for `days`, and the user `root`."""
 
     def __init__(self, folder: Path, binary: Path, days: float = 20) -> None:
         self._folder = folder
@@ -31,7 +37,11 @@ class SecureCluster:
             (folder / f"{name}.key").chmod(0o600)
         self.members = [self.new_member(f"etcd-{number}") for number in (1, 2, 3)]
         files = {"ca": folder / "ca.crt", "cert": folder / "client.crt", "key": folder / "client.key"}
-        self.access = Access(tuple(m.client_url for m in self.members), **files)
+        password = folder / "root.password"
+        password.write_text(PASSWORD)
+        password.chmod(0o600)
+        self._anonymous = Access(tuple(m.client_url for m in self.members), **files)
+        self.access = replace(self._anonymous, username="root", password_file=password)
 
     def new_member(self, name: str) -> LocalMember:
         """A member with certificates, which is not started."""
@@ -48,13 +58,23 @@ class SecureCluster:
         voters = ",".join(f"{m.name}={m.peer_url}" for m in self.members)
         for member in self.members:
             member.start({"ETCD_INITIAL_CLUSTER": voters, "ETCD_INITIAL_ADVERTISE_PEER_URLS": member.peer_url})
-        eventually(lambda: len(self.look().statuses) == 3, "three voters that serve")
+        eventually(lambda: len(self._look(self._anonymous).statuses) == 3, "three voters that serve")
+        self._turn_on_auth()
+
+    def _turn_on_auth(self) -> None:
+        with closing(Connection(self.members[0].client_url, self._anonymous)) as one:
+            one.auth.UserAdd(rpc_pb2.AuthUserAddRequest(name="root", password=PASSWORD))
+            one.auth.RoleAdd(rpc_pb2.AuthRoleAddRequest(name="root"))
+            one.auth.UserGrantRole(rpc_pb2.AuthUserGrantRoleRequest(user="root", role="root"))
+            one.auth.AuthEnable(rpc_pb2.AuthEnableRequest())
 
     def look(self) -> ClusterStatus:
-        """One look with the client's certificate."""
+        """One look with the client's certificate and user."""
+        return self._look(self.access)
 
+    def _look(self, access: Access) -> ClusterStatus:
         def looked() -> ClusterStatus | None:
-            client = EtcdClient(self.access)
+            client = EtcdClient(access)
             try:
                 return client.look()
             except ClusterUnreachable:
