@@ -49,7 +49,7 @@ class Token:
 class Auth:
     """Holds the token. Threads may share it."""
 
-    def __init__(self, access: Access, use: Callable[[str], AbstractContextManager[Connection]]) -> None:
+    def __init__(self, access: Access, use: Callable[[str, float], AbstractContextManager[Connection]]) -> None:
         self._access = access
         self._use = use
         self._renewing = Lock()
@@ -153,7 +153,7 @@ class Auth:
         # Without this, a member that has no leader would hang.
         metadata = [("hasleader", "true")]
         try:
-            with self._use(url) as connection:
+            with self._use(url, AUTH_DEADLINE) as connection:
                 answer = connection.auth.Authenticate(request, timeout=AUTH_DEADLINE, metadata=metadata)
             return str(answer.token)
         except grpc.RpcError as error:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from typing import Any
 
 import grpc
@@ -32,6 +32,9 @@ TOKEN_SPREAD = (0.02, 0.1, 0.3)
 # An answer to a read. A member takes some 200 bytes in the list, and Temporal takes no result of megabytes.
 MOST_BYTES = 64 * 1024
 
+# Seconds for the check of a certificate before a stream, which itself lasts for hours.
+NAME_DEADLINE = 2.0
+
 _TOKEN_REFUSED = (InvalidAuthToken, UserEmpty)
 
 Answers = dict[str, Any | MemberflowError]
@@ -49,7 +52,7 @@ class Calls:
         self._access = access
         self._connections = Connections(access)
         self._causes = Causes(access)
-        self.auth = Auth(access, self.use)
+        self.auth = Auth(access, self._checked)
         self._tls_only = access.username is not None and all(map(_is_https, access.endpoints))
 
     def use(self, url: str) -> AbstractContextManager[Connection]:
@@ -64,6 +67,13 @@ class Calls:
                 "no connection was made: it has no TLS, and the endpoints of this cluster have it", endpoint=url
             )
         return self._connections.use(url)
+
+    @contextmanager
+    def _checked(self, url: str, within: float) -> Iterator[Connection]:
+        """As `use`, for a call that carries a secret. Raises the errors of `check_name`, too."""
+        with self.use(url) as connection:
+            self._check_name(connection, within)
+            yield connection
 
     def read(
         self, urls: Iterable[str], method: str, request: Any, deadline: float, also: Collection[str] = ()
@@ -98,8 +108,7 @@ class Calls:
         if used and used.text and not self._may_have_token(url):
             raise _untrusted(url)
         try:
-            with self.use(url) as connection:
-                self._check_name(connection, deadline)
+            with self._checked(url, deadline) as connection:
                 return self._start(connection, method, request, deadline).result()
         except grpc.RpcError as error:
             named = from_rpc(error, url)
@@ -115,7 +124,7 @@ class Calls:
         for attempt in range(2):
             used = self.auth.token
             try:
-                with self.use(url) as connection:
+                with self._checked(url, NAME_DEADLINE) as connection:
                     yield from getattr(connection.maintenance, method)(
                         request, timeout=deadline, metadata=self._token_for(url)
                     )
@@ -167,8 +176,10 @@ class Calls:
         return {url: error for url, error in errors.items() if isinstance(error, MemberflowError)}
 
     def _check_name(self, connection: Connection, within: float) -> None:
+        """Raises the error of `check_name`. A connection is checked once."""
         if not connection.name_checked:
-            connection.name_checked = check_name(connection.url, self._access, within)
+            check_name(connection.url, self._access, within)
+            connection.name_checked = True
 
     def _result(self, url: str, future: Any) -> Any | MemberflowError:
         if isinstance(future, MemberflowError):

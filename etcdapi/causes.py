@@ -56,12 +56,12 @@ def find_cause(url: str, access: Access, within: float) -> str:
         return str(error)
 
 
-def check_name(url: str, access: Access, within: float) -> bool:
+def check_name(url: str, access: Access, within: float) -> None:
     """
-    Whether the certificate of an endpoint names its host. False also when the handshake fails for another reason.
+    Checks that the certificate of an endpoint names its host. gRPC accepts a host name in the CN, no other client does.
 
-    gRPC accepts a host name in the CN, which no other client does any more. Raises Untrusted for a certificate that
-    does not name the host, and DeadlineExceeded.
+    Raises Untrusted for a certificate that does not name the host. Raises Unreachable or DeadlineExceeded where the
+    certificate cannot be seen: the endpoint is not called then, since it could show another one a moment later.
     """
     until = time.monotonic() + within
     endpoint = _endpoint(url, tls_context(access))
@@ -70,14 +70,21 @@ def check_name(url: str, access: Access, within: float) -> bool:
     except ssl.SSLCertVerificationError as error:
         if error.verify_code in _OTHER_NAME:
             raise Untrusted(_of_certificate(url, access, error, until + within), endpoint=url) from None
-        return False
+        raise _unseen(url, error) from None
     except TimeoutError:
         raise DeadlineExceeded("Deadline Exceeded", endpoint=url) from None
-    except OSError:
-        return False
+    except OSError as error:
+        raise _unseen(url, error) from None
     finally:
         endpoint.close()
-    return True
+
+
+def _unseen(url: str, error: OSError) -> Unreachable:
+    """In gRPC's words where these are clear, so that the cause is not searched for once more."""
+    why = "Connection refused" if isinstance(error, ConnectionRefusedError) else reason_of(error)
+    return Unreachable(
+        f"the TLS handshake failed: {why}" if isinstance(error, ssl.SSLError) else why, "UNAVAILABLE", url
+    )
 
 
 class Causes:

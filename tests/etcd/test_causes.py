@@ -193,6 +193,30 @@ def test_a_certificate_for_another_name(tmp_path):
     server.close()
 
 
+def test_a_certificate_that_cannot_be_seen(tmp_path):
+    """A server could hang up once, and show gRPC a certificate that no other client accepts. It is not called."""
+    ca, _, _ = common_name_only("localhost")
+    (tmp_path / "ca").write_bytes(ca)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.settimeout(5)
+        url = f"https://localhost:{server.getsockname()[1]}"
+        calls = Calls(Access((url,), ca=tmp_path / "ca"))
+
+        def hang_up():
+            connection, _ = server.accept()
+            connection.close()
+
+        hangs_up = threading.Thread(target=hang_up)
+        hangs_up.start()
+        with pytest.raises(e.Unreachable):
+            calls.send(url, "MemberPromote", rpc_pb2.MemberPromoteRequest(ID=1), 2)
+        hangs_up.join()
+        server.settimeout(0.3)
+        with pytest.raises(TimeoutError):
+            server.accept()
+        calls.close()
+
+
 def test_a_name_in_the_cn_alone_is_not_accepted(tmp_path):
     """gRPC would take it, and say the token to it; neither a read nor a change gets that far."""
     ca, cert, key = common_name_only("localhost")
@@ -200,9 +224,16 @@ def test_a_name_in_the_cn_alone_is_not_accepted(tmp_path):
     server = Shown(tmp_path, cert, key)
     text = "its certificate has no subject alternative name, and the CN 'localhost' is not accepted"
     assert told(server.url, ca=tmp_path / "ca") == f"{server.url}: {text}"
-    calls = Calls(Access((server.url,), ca=tmp_path / "ca"))
-    with pytest.raises(e.Untrusted, match="the CN 'localhost' is not accepted"):
-        calls.send(server.url, "MemberPromote", rpc_pb2.MemberPromoteRequest(ID=1), 2)
+    (tmp_path / "password").write_text("secret")
+    access = Access((server.url,), ca=tmp_path / "ca", username="root", password_file=tmp_path / "password")
+    calls = Calls(access)
+    for call in (
+        lambda: calls.send(server.url, "MemberPromote", rpc_pb2.MemberPromoteRequest(ID=1), 2),
+        lambda: list(calls.stream(server.url, "Snapshot", rpc_pb2.SnapshotRequest(), 2)),
+        calls.auth.authenticate,
+    ):
+        with pytest.raises(e.Untrusted, match="the CN 'localhost' is not accepted"):
+            call()
     calls.close()
     assert b"PRI * HTTP/2" not in server.received
     server.close()
