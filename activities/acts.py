@@ -25,7 +25,7 @@ from activities.temporal import Temporal
 from activities.trust import NotAllowed, NotTrusted, Trust
 from activities.witnessed_looks import WitnessedLooks
 from membership.errors import EtcdError, InvalidConfiguration, MemberflowError
-from membership.etcd import BEFORE_ADD, EVERYTHING, MEMBERS, Etcd, Scope
+from membership.etcd import BEFORE_ADD, BEFORE_PROMOTE, EVERYTHING, MEMBERS, Etcd, Scope
 from membership.judge_removal import transferee
 from membership.judgements import StepName, judge
 from membership.model import ClusterStatus
@@ -154,7 +154,7 @@ class Acts:
             return etcd.look(order.facts.avoid, _SCOPES.get(order.step, MEMBERS))
         facts = order.facts
         looks = WitnessedLooks(
-            facts.member_id, facts.policy.max_lag_entries, lambda: self._clusters.allow(order.cluster)
+            facts.member_id, facts.policy.max_lag_entries, lambda: self._clusters.allow(order.cluster), BEFORE_PROMOTE
         )
         return looks.look_at_once(etcd, facts.avoid)
 

@@ -19,6 +19,7 @@ from etcdapi.http import HttpAnswer
 from etcdapi.look import LIST, Look, Whereabouts, good, reasons
 from etcdapi.peer_port import ask_peer_port
 from etcdapi.raft import parse_view, uptime_of
+from etcdapi.silent_voters import Leader, hear_silent_voters
 from etcdapi.stubs import rpc_pb2
 from membership.credentials import Credentials
 from membership.errors import (
@@ -94,9 +95,11 @@ class EtcdClient:
             told = {i: replace(s, uptime=self._uptime(s.urls, until)) for i, s in status.statuses.items()}
             status = replace(status, statuses=told)
         # Only the leader knows whether a voter that does not answer is down, or out of this worker's reach.
-        wants_raft = scope.raft or (status.asked_all and any(m.id in status.silent for m in status.voters))
+        wants_raft = scope.raft or (status.asked_all and len(status.live_voters) < len(status.voters))
         view = self._raft_view(until) if wants_raft and status.leader not in avoid else None
-        return replace(status, progress=view.progress if view else {})
+        status = replace(status, progress=view.progress if view else {})
+        leader = Leader(view, lambda: self._raft_view(until), self._commit, asked=scope.silent_voters)
+        return hear_silent_voters(status, leader, until)
 
     def _take(self, avoid: Collection[str], scope: Scope, hurry: float | None, until: float) -> Look:
         if not scope.every_status and not avoid and self._map.leader_url:
@@ -135,8 +138,11 @@ class EtcdClient:
 
     def commit(self) -> None:
         """See `Etcd.commit`."""
+        self._commit(COMMIT_DEADLINE)
+
+    def _commit(self, deadline: float) -> None:
         leader, url = self._the_leader()
-        answer = self._read([url], "Alarm", _ALARMS, COMMIT_DEADLINE)[url]
+        answer = self._read([url], "Alarm", _ALARMS, max(0.0, deadline))[url]
         if isinstance(answer, MemberflowError):
             raise answer
         _must_be(leader, answer, url)

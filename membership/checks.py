@@ -9,7 +9,7 @@ from membership.judge_join import judge_version
 from membership.known_bugs import bugs_of
 from membership.model import ClusterStatus
 from membership.names import is_loopback
-from membership.verdicts import Facts, help_for_down, tell_down, version_of
+from membership.verdicts import Facts, help_to_reach, tell_down, version_of
 
 CheckVerdict = Literal["ok", "warn", "wait", "refuse"]
 
@@ -67,12 +67,13 @@ def _leader(status: ClusterStatus) -> Check:
 
 
 def _voters(status: ClusterStatus) -> Check:
-    down = status.down_voters
     evidence = f"{len(status.live_voters)} of {len(status.voters)} alive"
-    if not down:
+    silent = (*status.unreached, *status.unclear)
+    if not status.down_voters and not silent:
         return Check("voters", "ok", evidence)
-    hint = "start it again, or take it out with `memberflow replace` or `remove`"
-    return Check("voters", "warn", f"{evidence}; {tell_down(status)}", help_for_down(status, hint))
+    again = "start it again, or take it out with `memberflow replace` or `remove`" if status.down_voters else ""
+    hint = "; ".join(filter(None, (again, help_to_reach(status, silent))))
+    return Check("voters", "warn", f"{evidence}; {tell_down(status)}", hint)
 
 
 def _schemes(status: ClusterStatus) -> tuple[Check, ...]:
@@ -136,7 +137,8 @@ def _sizes(status: ClusterStatus) -> Check:
 
 
 def _links(status: ClusterStatus) -> Check:
-    young = [m.label for m in status.live_voters if 0 <= status.statuses[m.id].uptime < _YOUNG]
+    answering = [m for m in status.live_voters if m.id in status.statuses]
+    young = [m.label for m in answering if 0 <= status.statuses[m.id].uptime < _YOUNG]
     if young:
         evidence = f"up for less than {_YOUNG:.0f} s, so etcd may refuse changes: {', '.join(young)}"
         return Check("links", "wait", evidence, "nothing to do: it is over in a moment, and the change waits for it")

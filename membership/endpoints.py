@@ -43,7 +43,7 @@ def check_configured(status: ClusterStatus, endpoints: Collection[str]) -> tuple
     A running worker knows other voters, too. A worker that starts afterwards only knows the configured endpoints.
     """
     stale = [url for url in endpoints if url not in _leading_to(status, endpoints, *status.members)]
-    alive = _leading_to(status, endpoints, *status.live_voters)
+    alive = _leading_to(status, endpoints, *(m for m in status.live_voters if m.id in status.statuses))
     told = [f"configured endpoints lead to no member: {', '.join(stale)}"] if stale else []
     if endpoints and not alive:
         told.append("no configured endpoint leads to a voter that is alive, so a new worker would not find the cluster")

@@ -45,6 +45,8 @@ class Scope:
     every_list: bool = True
     #: Raft's own view of every member's log, from the leader. It is asked for, too, where a voter is silent.
     raft: bool = True
+    #: Whether silent voters live: one more raft entry is committed for them to acknowledge.
+    silent_voters: bool = True
     #: How long the members have been up, where they report it.
     uptimes: bool = False
 
@@ -54,8 +56,10 @@ EVERYTHING = Scope()
 MEMBERS = Scope(raft=False)
 #: Of an act that adds a member: the lists were compared a moment ago, and are compared again after it.
 BEFORE_ADD = Scope(every_list=False, raft=False)
-#: Of the sync and of the promote: the logs, and whether the members live.
-LOGS = Scope(every_list=False)
+#: Of the sync: the logs, and whether the learner lives.
+LOGS = Scope(every_list=False, silent_voters=False)
+#: Of the act that promotes. It counts the voters that live.
+BEFORE_PROMOTE = Scope(every_list=False)
 #: The effect of an act in the list of every voter.
 EFFECT = Scope(every_status=False, raft=False)
 

@@ -81,7 +81,8 @@ def _judge_later(status: ClusterStatus, target: Member, facts: Facts) -> Refuse 
 def _judge_spare(status: ClusterStatus, target: Member, facts: Facts) -> Refuse | None:
     voters = len(status.voters)
     live = sum(m.id != target.id for m in status.live_voters)
-    before, after = spare(voters, len(status.live_voters)), spare(voters - 1, live)
+    # A member that may live counts as alive: without it the spare shrinks.
+    before, after = spare(voters, live + (target not in status.down_voters)), spare(voters - 1, live)
     if facts.began_with:
         before = min(before, facts.began_with[1])
     if after >= 0 and (facts.force or safe_after(facts.policy, before, after)):
@@ -117,7 +118,7 @@ def judge_move(status: ClusterStatus, facts: Facts) -> Verdict:
 
 def transferee(status: ClusterStatus, facts: Facts) -> Member | None:
     """
-    The healthy voter that is most caught up, never a learner, nor a member with corrupt data.
+    The healthy voter that is most caught up, never a learner, a member with corrupt data, or out of our reach.
 
     The voter that this same change made comes last. All its links are young, and a leader whose links are younger
     than 5 s refuses the removal (etcd's HealthInterval).
@@ -128,7 +129,8 @@ def transferee(status: ClusterStatus, facts: Facts) -> Member | None:
         position = raft.match if raft else status.statuses[member.id].applied_index
         return not set(member.peer_urls) & set(facts.peer_urls), position
 
-    candidates = [m for m in status.live_voters if m.id != facts.member_id and m.id not in status.corrupt]
+    candidates = [m for m in status.live_voters if m.id in status.statuses and m.id not in status.corrupt]
+    candidates = [m for m in candidates if m.id != facts.member_id]
     return max(candidates, key=preference, default=None)
 
 

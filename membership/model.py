@@ -126,6 +126,10 @@ class ClusterStatus:
     hung: tuple[str, ...] = ()
     #: The members of `hung` for which a second witness spoke (see `membership.witness`).
     witnessed: tuple[str, ...] = ()
+    #: Voters that do not answer this worker, and live: the leader hears them (see `etcdapi.silent_voters`).
+    unreached: tuple[str, ...] = ()
+    #: Voters that do not answer this worker, and may live: it is not known whether the leader hears them.
+    unclear: tuple[str, ...] = ()
     #: Whether every voter was asked for its Status. If not, the look does not show which voters are down.
     asked_all: bool = True
 
@@ -144,22 +148,13 @@ class ClusterStatus:
 
     @property
     def live_voters(self) -> tuple[Member, ...]:
-        """Voters that answer and follow the leader."""
-        return tuple(m for m in self.voters if self._follows(m.id))
+        """Voters that answer and follow the leader, and those that only the leader reaches."""
+        return tuple(m for m in self.voters if self._follows(m.id) or m.id in self.unreached)
 
     @property
     def down_voters(self) -> tuple[Member, ...]:
-        return tuple(m for m in self.voters if not self._follows(m.id))
-
-    @property
-    def unreached_voters(self) -> tuple[Member, ...]:
-        """
-        Voters that do not answer this worker, although the leader replicates to them.
-
-        The leader notices within some seconds that a member has frozen, and at once that its process has ended.
-        """
-        silent = (m for m in self.voters if m.id not in self.statuses and m.id in self.progress)
-        return tuple(m for m in silent if self.progress[m.id].state == "StateReplicate")
+        """Voters that do not live, by their own word or by the leader's. Nothing is known of those in `unclear`."""
+        return tuple(m for m in self.voters if m not in self.live_voters and m.id not in self.unclear)
 
     @property
     def alarms(self) -> tuple[Alarm, ...]:

@@ -41,8 +41,32 @@ def _by_decimal_id(status: ClusterStatus, wanted: str) -> Member | None:
 
 
 def is_down(status: ClusterStatus, member: Member) -> bool:
-    """Whether a voter doesn't answer or doesn't follow the leader."""
-    return any(m.id == member.id for m in status.down_voters)
+    """
+    Whether a voter follows no leader, by its own word or, where this worker cannot reach it, by the leader's.
+
+    False also where that is not known: a voter that may live is never taken for dead.
+    """
+    return bool(status.leader) and any(m.id == member.id for m in status.down_voters)
+
+
+def is_known(status: ClusterStatus, member: Member) -> bool:
+    """Whether this look shows if the member lives."""
+    return bool(status.leader) and member.id not in status.unclear
+
+
+def why_not_dead(status: ClusterStatus, member: Member) -> str:
+    """Why this member is not known to be dead, for a person, empty when it is."""
+    if is_down(status, member):
+        return ""
+    if status.member(member.id) is None:
+        return f"{member.label} is not in the member list any more"
+    if not status.leader:
+        return f"{member.label} may live: the cluster has no leader that could tell"
+    if member.id in status.unclear:
+        return f"{member.label} may live: it does not answer, and whether the leader hears it is not known"
+    if member.id in status.unreached:
+        return f"{member.label} lives: this worker cannot reach it, although the leader does"
+    return f"{member.label} lives"
 
 
 # ---- by change ----
@@ -117,7 +141,6 @@ def check_learners(status: ClusterStatus, leaving: str, policy: Policy) -> tuple
 
 
 def check_removal(status: ClusterStatus, facts: Facts, target: Member, returning: int) -> list[Check]:
-    alive = any(m.id == target.id for m in status.live_voters)
     facts = replace(facts, member_id=target.id, returning=returning)
     verdict: Verdict | None = judge_removal(status, facts)
     if isinstance(verdict, Refuse) and verdict.error == Failure.STILL_LEADER:
@@ -126,7 +149,8 @@ def check_removal(status: ClusterStatus, facts: Facts, target: Member, returning
     checks = [check_judged("removal", verdict, f"{target.label} can be removed{lead}")]
     checks += check_learners(status, target.id, facts.policy)
     if not target.is_learner:
-        checks.append(check_spare(status, "after the removal", len(status.voters) - 1, len(status.live_voters) - alive))
+        others = sum(m.id != target.id for m in status.live_voters)
+        checks.append(check_spare(status, "after the removal", len(status.voters) - 1, others))
     return checks
 
 

@@ -17,6 +17,8 @@ from membership.preflight import (
     find_member,
     has_joined,
     is_down,
+    is_known,
+    why_not_dead,
 )
 from membership.record import NO_RECORD, Record, check_reused
 from membership.verdicts import Facts, spare
@@ -107,7 +109,7 @@ def _check_absent_old(facts: Facts, request: ReplaceSpec, record: Record) -> Che
 def _check_both_spares(status: ClusterStatus, old: Member) -> tuple[Check, ...]:
     """The spare after each half, where the join comes first."""
     voters, live = len(status.voters), len(status.live_voters)
-    left = live + 1 - (not old.is_learner and not is_down(status, old))
+    left = live + 1 - (old in status.live_voters)
     return (
         check_spare(status, "after the join", voters + 1, live + 1),
         check_spare(status, "after the removal", voters + old.is_learner, left),
@@ -137,6 +139,8 @@ def first_half(status: ClusterStatus, old: Member | None, request: ReplaceSpec) 
         return FirstHalf(request.order, "asked for with --order")
     if is_down(status, old):
         return FirstHalf("remove-first", "the old member is down, and etcd may refuse an add while a voter is down")
+    if not is_known(status, old):
+        return FirstHalf("add-first", f"{why_not_dead(status, old)}, and nothing that may live is removed first")
     return FirstHalf("add-first", "the old member is healthy, so the spare never shrinks")
 
 

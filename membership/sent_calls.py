@@ -134,7 +134,7 @@ def unheard(call: SentCall, status: ClusterStatus, proved: Collection[str]) -> t
 
 def is_heard(member_id: str, status: ClusterStatus) -> bool:
     """Whether the member answered this look itself and follows the leader, so that it holds no request back."""
-    return any(m.id == member_id for m in status.live_voters)
+    return member_id in status.statuses and any(m.id == member_id for m in status.live_voters)
 
 
 def may_still_come(call: SentCall, who: tuple[Voter, ...], status: ClusterStatus | None) -> str:

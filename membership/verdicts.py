@@ -113,15 +113,18 @@ def half_seen(status: ClusterStatus) -> Wait | None:
 
 
 def tell_down(status: ClusterStatus) -> str:
-    """Which voters are down, and which only this worker cannot reach, for a person."""
-    unreached = status.unreached_voters
-    down = [m for m in status.down_voters if m not in unreached]
-    told = []
-    if down:
-        told.append(f"these voters are down: {_reasons(status, down)}")
-    if unreached:
-        told.append(f"this worker cannot reach these voters, although the leader does: {_reasons(status, unreached)}")
+    """Which voters are down, and which are silent without being known to be down, for a person."""
+    groups = {
+        "these voters are down": status.down_voters,
+        "this worker cannot reach these voters, although the leader does": _members(status, status.unreached),
+        "these voters do not answer, and whether the leader hears them is not known": _members(status, status.unclear),
+    }
+    told = [f"{what}: {_reasons(status, members)}" for what, members in groups.items() if members]
     return "; ".join(told) or "every voter is alive"
+
+
+def _members(status: ClusterStatus, ids: Iterable[str]) -> list[Member]:
+    return [m for m in map(status.member, ids) if m]
 
 
 def _reasons(status: ClusterStatus, silent: Iterable[Member]) -> str:
@@ -130,12 +133,16 @@ def _reasons(status: ClusterStatus, silent: Iterable[Member]) -> str:
 
 def help_for_down(status: ClusterStatus, otherwise: str) -> str:
     """The next step where voters do not answer. `otherwise`: the step for voters that are down."""
-    unreached = status.unreached_voters
-    if not unreached:
-        return otherwise
-    names = ", ".join(m.name or m.id for m in unreached)
-    reach = f"write a client URL at which this worker reaches {names} into `endpoints` of the clusters file"
-    return reach if len(unreached) == len(status.down_voters) else f"{otherwise}; {reach}"
+    reach = help_to_reach(status, status.unclear)
+    return "; ".join(filter(None, (otherwise if status.down_voters or not reach else "", reach)))
+
+
+def help_to_reach(status: ClusterStatus, ids: Iterable[str]) -> str:
+    """The next step where this worker cannot reach these voters, empty where there are none."""
+    names = ", ".join(m.name or m.id for m in _members(status, ids))
+    if not names:
+        return ""
+    return f"write a client URL at which this worker reaches {names} into `endpoints` of the clusters file"
 
 
 def version_of(text: str) -> tuple[int, ...]:

@@ -181,11 +181,11 @@ class Change(Generic[R]):
         self.board.notice(self._check(before))
         return before.status
 
-    async def take_turn(self, may_preempt: Callable[[], Awaitable[bool]] | None = None) -> ClusterStatus:
+    async def take_turn(self, why_not_preempt: Callable[[], Awaitable[str]] | None = None) -> ClusterStatus:
         """Waits in line, and returns the look that was made with the turn. It is checked like the first look."""
         _refuse((self._access,) if self._access else ())
         self.board.enter("turn")
-        await self.turn.take(may_preempt)
+        await self.turn.take(why_not_preempt)
         self._start_join_timeout()
         status = await self._look_with_turn()
         self.turn.report(status)

@@ -7,6 +7,7 @@ from temporalio.common import RawValue
 
 from workflows.arguments import NOTHING, parse
 from workflows.change import Change
+from workflows.dead_members import why_not_dead
 from workflows.orphans import clear_orphans
 from workflows.removing import STAGES, Removing
 from workflows.steered import Steered
@@ -14,7 +15,7 @@ from workflows.steered import Steered
 with workflow.unsafe.imports_passed_through():
     from membership.checks import Check
     from membership.model import ClusterStatus, Member
-    from membership.preflight import check_remove, find_member, is_down
+    from membership.preflight import check_remove, find_member
     from membership.verdicts import Facts
     from messages.outcomes import Outcome
     from messages.requests import RemoveRequest
@@ -43,16 +44,16 @@ class Removal(Change[RemoveRequest]):
         if status.member(self._target.id) is None:
             return self.end("already-removed", status)
         self.board.knows_member(self._target.id)
-        status = await self.take_turn(self._is_dead if self.request.preempt else None)
+        status = await self.take_turn(self._why_not_dead if self.request.preempt else None)
         status = await clear_orphans(self, status)
         was_gone = status.member(self._target.id) is None
         self._removing = removing = Removing(self, self._target)
         status = await removing.run(status)
         return self.end("already-removed" if was_gone else "removed", status, verified=removing.verified)
 
-    async def _is_dead(self) -> bool:
-        status = await self.cluster.look("is the member still down?")
-        return self._target is not None and is_down(status, self._target)
+    async def _why_not_dead(self) -> str:
+        assert self._target, "pinned before the change asks for its turn"
+        return await why_not_dead(self, self._target)
 
     async def back(self, stop: Stop) -> ClusterStatus | Outcome | None:
         """There is no way back: the member stays, unless the removal took effect late."""

@@ -9,6 +9,7 @@ from temporalio.common import RawValue
 
 from workflows.arguments import NOTHING, parse
 from workflows.change import Change
+from workflows.dead_members import ask_about, why_not_dead
 from workflows.joining import STAGES as JOINING
 from workflows.joining import Joining
 from workflows.removing import STAGES as REMOVING
@@ -20,7 +21,7 @@ with workflow.unsafe.imports_passed_through():
     from activities.earlier_changes import EarlierChanges, EarlierRuns
     from membership.checks import Check
     from membership.model import ClusterStatus, Handover, Member, SyncProgress
-    from membership.preflight import find_member, is_down
+    from membership.preflight import find_member
     from membership.preflight_replace import between_halves, check_replace, first_half
     from membership.verdicts import Facts, spare
     from messages.outcomes import Outcome
@@ -65,7 +66,9 @@ class Replacement(Change[ReplaceRequest]):
             status = await self.joining.find_voter(status)
             return self.end("replaced", status, verified=self._verified())
         await self.joining.container.check()
-        status = await self.take_turn(self._is_old_dead if self.request.preempt and old else None)
+        status = await self.take_turn(self._why_not_dead if self.request.preempt and old else None)
+        if old:
+            status = await ask_about(self, old, status)
         self._begin(status, old)
         if first_half(status, old, self.request).half == "remove-first":
             status = await self._remove(status, returning=1)
@@ -77,9 +80,9 @@ class Replacement(Change[ReplaceRequest]):
             status = await self._remove(status, returning=0)
         return self.end("replaced", status, verified=self._verified())
 
-    async def _is_old_dead(self) -> bool:
-        status = await self.cluster.look("is the old member still down?")
-        return self._old is not None and is_down(status, self._old)
+    async def _why_not_dead(self) -> str:
+        assert self._old, "pinned before the change asks for its turn"
+        return await why_not_dead(self, self._old)
 
     def _begin(self, status: ClusterStatus, old: Member | None) -> None:
         """Keeps the voters and spare of its beginning, for itself after a hold, and for another run after a failure."""

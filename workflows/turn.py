@@ -50,11 +50,11 @@ class Turn:
         self._member = member
         self._ticket = ticket
         self._state = TurnsState()
-        #: Its place in line, for a person.
-        self._place = ""
+        #: Its place in line, and why the held join before it is not cancelled, for a person.
+        self._place = self._objection = ""
         self._holder_is_held = False
         self._is_full = False
-        self._may_preempt: Callable[[], Awaitable[bool]] | None = None
+        self._why_not_preempt: Callable[[], Awaitable[str]] | None = None
         self._signals: set[asyncio.Task[bool]] = set()
         interruptions.on_hold = self._note_hold
 
@@ -80,17 +80,17 @@ class Turn:
 
     # ---- in line ----
 
-    async def take(self, may_preempt: Callable[[], Awaitable[bool]] | None = None) -> None:
+    async def take(self, why_not_preempt: Callable[[], Awaitable[str]] | None = None) -> None:
         """
         Waits in line until the turn is this change's, also after it was lost.
 
-        `may_preempt` is asked when a held join has the turn: whether that join is to be cancelled.
+        `why_not_preempt` is asked when a held join has the turn: why that join must not be cancelled. Empty: it may be.
         Raises Stop for a change that is new in a full line.
         """
-        self._may_preempt = may_preempt or self._may_preempt
+        self._why_not_preempt = why_not_preempt or self._why_not_preempt
         had_turn = self.claim.had_turn or self.claim.state == "holds"
         self.is_new = False
-        self.claim = replace(self.claim, state="waits", had_turn=had_turn, preempt=self._may_preempt is not None)
+        self.claim = replace(self.claim, state="waits", had_turn=had_turn, preempt=self._why_not_preempt is not None)
         with self._interruptions.clocks.paused():
             await self._ask()
             while not self.is_new:
@@ -109,6 +109,7 @@ class Turn:
 
     async def _ask(self) -> None:
         """Asks once. ClusterTurns answers by a signal, even before this ends."""
+        self._objection = ""
         self._show_place("its turn")
         asking = TurnRequest(self._cluster, self._ticket)
         ask = start(Turns.ask_turn, asking, ASK, self._named(f"ask for the turn to change {self._cluster}"))
@@ -118,10 +119,11 @@ class Turn:
 
     def _show_place(self, place: str) -> None:
         self._place = place
-        self._board.waits_for(place)
+        why_not = f". --preempt does not cancel the held join: {self._objection}" if self._objection else ""
+        self._board.waits_for(f"{place}{why_not}")
 
     async def _wait_for_news(self) -> None:
-        self._board.waits_for(self._place)
+        self._show_place(self._place)
         try:
             await workflow.wait_condition(
                 lambda: self.is_new or self._interruptions.pending or self._holder_is_held or self._is_full,
@@ -159,9 +161,13 @@ class Turn:
 
     async def _preempt(self) -> None:
         """Whether the member is dead is judged at this moment, and not when the change began to wait."""
-        if self._may_preempt and await self._may_preempt():
-            asking = TurnRequest(self._cluster, self._ticket)
-            await start(Turns.preempt, asking, ASK, self._named("cancel the held join that has the turn"))
+        if self._why_not_preempt is None:
+            return
+        if objection := await self._why_not_preempt():
+            self._objection = objection
+            return
+        asking = TurnRequest(self._cluster, self._ticket)
+        await start(Turns.preempt, asking, ASK, self._named("cancel the held join that has the turn"))
 
     # ---- with the turn ----
 

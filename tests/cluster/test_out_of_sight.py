@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
+
+from etcdapi.relay import Fault
+from local.etcd_cluster import LocalMember
+from messages.requests import change_id
 from support.parts.lab import LOOSE, eventually, follower
 
 
@@ -13,18 +18,27 @@ def voters(lab, cluster, silent):
 
 
 def test_a_voter_behind_another_address(lab):
-    """Its advertised URL leads nowhere from here, as behind NAT, while the leader replicates to it."""
+    """Its advertised URL leads nowhere from here, as behind NAT, and the leader hears it: it lives in every plan."""
     cluster = lab.cluster()
     hidden = follower(cluster)
     cluster.hide(hidden)
     plan, row = voters(lab, cluster, hidden)
     assert "this worker cannot reach these voters, although the leader does: " + hidden.name in row["evidence"], plan
     assert f"a client URL at which this worker reaches {hidden.name} into `endpoints`" in row["hint"], plan
-    assert (plan.code, "are down" in plan.stdout) == (5, False), plan
+    assert (plan.code, "are down" in plan.stdout) == (0, False), plan
+    assert order_of(lab, cluster, hidden) == "add-first"
     cluster.named = [hidden.client_url]
     lab.write_clusters_file()
     _, row = eventually(lambda: seen(voters(lab, cluster, hidden)), "the worker to reach it at the configured URL")
     assert row["evidence"] == "3 of 3 alive"
+
+
+def order_of(lab, cluster, old):
+    """The half of a replacement that would come first."""
+    new = cluster.new_member()
+    plan = lab.run("plan", "replace", cluster.name, old.name, new.name, "--peer-url", new.peer_url, "--json")
+    told = next(check["evidence"] for check in plan.answer["checks"] if check["name"] == "order")
+    return told.split(":")[0]
 
 
 def seen(found):
@@ -32,18 +46,46 @@ def seen(found):
     return found if found[1]["verdict"] == "ok" else None
 
 
-def test_a_dead_voter_is_down(lab):
-    """The leader does not reach it either."""
+@pytest.mark.parametrize("end", [LocalMember.kill, LocalMember.freeze])
+def test_a_dead_voter_is_down(lab, end):
+    """The leader does not hear it either. Of a frozen one raft's own state does not show it for some seconds."""
     cluster = lab.cluster()
     dead = follower(cluster)
-    dead.kill()
+    end(dead)
     cluster.hide(dead)
+    plan, row = voters(lab, cluster, dead)
+    assert f"these voters are down: {dead.name}" in row["evidence"], plan
+    assert plan.code == 5, plan
+    assert order_of(lab, cluster, dead) == "remove-first"
 
-    def down():
-        plan, row = voters(lab, cluster, dead)
-        return f"these voters are down: {dead.name}" in row["evidence"] and plan
 
-    assert eventually(down, "the leader to notice").code == 5
+def test_preempt_passes_no_join_for_a_voter_that_may_live(lab):
+    """Neither for one that only this worker cannot reach, nor where the leader cannot be heard about it."""
+    cluster = lab.cluster(fresh=True)
+    cluster.policy = LOOSE
+    join = cluster.join(cluster.new_member(), "--hold-before", "promote")
+    join.start_member()
+    eventually(lambda: lab.held(cluster.workflow_id(join.new)), "the join to be held")
+    hidden = follower(cluster)
+    cluster.hide(hidden)
+    is_refused(lab, cluster, hidden, "lives: this worker cannot reach it, although the leader does")
+    hidden.kill()
+    cluster.inject(Fault("GET /debug/vars", "refuse", times=None))
+    is_refused(lab, cluster, hidden, "may live: it does not answer, and whether the leader hears it is not known")
+    assert lab.held(cluster.workflow_id(join.new))
+    cluster.mend()
+    end = cluster.remove(hidden.name, "--preempt").wait()
+    assert (end.code, end.answer["outcome"]) == (0, "removed"), end
+    assert join.wait().answer["outcome"] == "cancelled"
+
+
+def is_refused(lab, cluster, target, why):
+    """The removal stays in line, and says why."""
+    removal = cluster.remove(target.name, "--preempt")
+    told = f"--preempt does not cancel the held join: {target.name} ({cluster.id_of(target)}) {why}"
+    eventually(lambda: told in lab.waits_for(change_id(cluster.name, "remove", target.name)), "the reason")
+    assert lab.run("cancel", cluster.name, target.name).code == 0
+    assert removal.wait().answer["outcome"] == "cancelled"
 
 
 def test_status_and_doctor_warn_of_endpoints(lab):

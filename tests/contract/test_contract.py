@@ -187,6 +187,18 @@ def test_a_commit_is_one_more_raft_entry(world):
     assert after.statuses[after.leader].raft_index > before.statuses[before.leader].raft_index
 
 
+def test_a_voter_that_only_the_leader_reaches_lives(world):
+    """Hidden from this worker it acknowledges entries. Frozen it does not, although raft still replicates to it."""
+    leader = world.etcd.look().leader
+    hidden = next(m.id for m in world.etcd.look().voters if m.id != leader)
+    world.hide(hidden)
+    status = world.etcd.look()
+    assert (hidden in status.silent, status.unreached, status.down_voters) == (True, (hidden,), ())
+    world.freeze(hidden)
+    status = world.etcd.look()
+    assert (status.unreached, status.unclear, [m.id for m in status.down_voters]) == ((), (), [hidden])
+
+
 def test_no_add_while_one_of_three_is_down(world):
     """Not even of a learner."""
     status = world.etcd.look()

@@ -32,6 +32,10 @@ class MemoryWorld:
     def freeze(self, member_id: str) -> None:
         self.cluster.freeze(member_id)
 
+    def hide(self, member_id: str) -> None:
+        """The other members reach it, and no client does."""
+        self.cluster.members[member_id].mute = True
+
     def revive(self, member_id: str) -> None:
         self.cluster.revive(member_id)
 
@@ -67,6 +71,10 @@ class RealWorld:
 
     def freeze(self, member_id: str) -> None:
         self._by_id[member_id].freeze()
+
+    def hide(self, member_id: str) -> None:
+        """The other members reach it, and no client does."""
+        self._cluster.hide(self._by_id[member_id])
 
     def revive(self, member_id: str) -> None:
         self._by_id[member_id].start()

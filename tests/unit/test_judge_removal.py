@@ -81,19 +81,43 @@ def test_force_never_costs_the_quorum(voters, dead, alive, before, after):
     check(verdict, Ready() if after >= 0 else "QuorumAtRisk|lose its quorum")
 
 
-def test_a_voter_that_only_this_worker_cannot_reach_is_not_called_down():
-    """The leader replicates to it: another URL for this worker helps, and no repair of the voter."""
-    seen = cluster(3, down=("2",))
-    hidden = replace(seen, progress={**seen.progress, "2": RaftProgress(1000, "StateReplicate")})
-    verdict = judge_removal(hidden, going())
-    check(verdict, "QuorumAtRisk|this worker cannot reach these voters, although the leader does: etcd-2 (2)")
+def test_a_voter_that_only_this_worker_cannot_reach_counts_as_alive():
+    """It acknowledged an entry to the leader: it is neither called down, nor does its silence cost spare."""
+    hidden = cluster(3, down=("2",), unreached=("2",))
+    assert judge_removal(hidden, going()) == Ready()
+    verdict = judge_removal(hidden, going(loose(min_spare=1)))
+    check(verdict, "QuorumAtRisk|now it is 1|this worker cannot reach these voters, although the leader does: etcd-2")
     assert "are down" not in verdict.reason
+
+
+def test_the_removal_of_a_voter_out_of_reach_is_that_of_a_living_one():
+    """Taken for dead, its removal would cost nothing. The same where nothing is known of it."""
+    for found in ("unreached", "unclear"):
+        gone = cluster(3, down=("3",), **{found: ("3",)})
+        check(
+            judge_removal(gone, going(loose(min_spare=1))),
+            "QuorumAtRisk|2 voters with 2 alive would spare 0, now it is 1",
+        )
+    assert judge_removal(cluster(3, down=("3",)), going(loose(min_spare=1))) == Ready()
+
+
+def test_a_voter_of_which_nothing_is_known_does_not_count_as_alive():
+    """It does not answer, and the leader was not heard about it: a URL at which it answers would help."""
+    seen = cluster(3, down=("2",), unclear=("2",))
+    verdict = judge_removal(seen, going())
+    check(verdict, "QuorumAtRisk|do not answer, and whether the leader hears them is not known: etcd-2 (2)")
     assert (
         verdict.hint == "write a client URL at which this worker reaches etcd-2 into `endpoints` of the clusters file"
     )
-    verdict = judge_removal(seen, going())
+    verdict = judge_removal(cluster(3, down=("2",)), going())
     check(verdict, "QuorumAtRisk|these voters are down: etcd-2 (2)")
     assert verdict.hint == "start them again first"
+
+
+def test_leadership_goes_to_a_voter_that_this_worker_reaches():
+    """Else no further call of the change could be sent."""
+    seen = cluster(3, down=("2",), unreached=("2",))
+    assert transferee(seen, facts("1")).id == "3"
 
 
 def test_the_reason_names_the_others_that_are_down():

@@ -24,7 +24,7 @@ from membership.judge_join import judge_add
 from membership.judge_removal import judge_removal
 from membership.model import Alarm
 from membership.policy import Policy
-from membership.preflight import check_join, check_remove, find_member, is_down, refusal, warnings
+from membership.preflight import check_join, check_remove, find_member, is_down, refusal, warnings, why_not_dead
 from membership.preflight_replace import check_replace
 from membership.record import Record, check_identity
 from messages.learners import meant_by
@@ -128,6 +128,25 @@ def test_a_member_is_down_when_it_is_silent_or_follows_nobody():
     status = cluster(3, down=("2",))
     status = replace(status, statuses={**status.statuses, "3": own_word("3", leader="")})
     assert [is_down(status, voter(n)) for n in (1, 2, 3)] == [False, True, True]
+
+
+@pytest.mark.parametrize(
+    ("status", "why"),
+    [
+        (cluster(3, down=("3",)), ""),
+        (cluster(3), "etcd-3 (3) lives"),
+        (
+            cluster(3, down=("3",), unreached=("3",)),
+            "etcd-3 (3) lives: this worker cannot reach it, although the leader",
+        ),
+        (cluster(3, down=("3",), unclear=("3",)), "etcd-3 (3) may live: it does not answer"),
+        (cluster(3, down=("3",), leader=""), "etcd-3 (3) may live: the cluster has no leader"),
+        (cluster(2), "etcd-3 (3) is not in the member list any more"),
+    ],
+)
+def test_a_member_is_dead_by_evidence_alone(status, why):
+    """What makes way for its removal is certain, or says why it is not."""
+    assert (why_not_dead(status, voter(3))[: len(why)], is_down(status, voter(3))) == (why, not why)
 
 
 TWINS = cluster(3, learner("etcd-3"))

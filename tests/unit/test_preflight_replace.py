@@ -25,6 +25,8 @@ SLOT = ("remove-first", "the old member is a learner and takes the learner slot"
 SAME = ("remove-first", "the new member has the old one's name or peer URL")
 FORWARD = ("add-first", "the new member is a voter already")
 ADD_ASKED, REMOVE_ASKED = (("add-first", "asked for with --order"), ("remove-first", "asked for with --order"))
+MAY_LIVE = "etcd-3 (3) may live: it does not answer, and whether the leader hears it is not known"
+UNCLEAR = ("add-first", f"{MAY_LIVE}, and nothing that may live is removed first")
 ORDERS = {
     "a healthy member": (cluster(3), asked(), HEALTHY),
     "the leader": (cluster(3, leader="3"), asked(), HEALTHY),
@@ -34,6 +36,8 @@ ORDERS = {
         asked(),
         DOWN,
     ),
+    "a member that only this worker cannot reach": (cluster(3, down=("3",), unreached=("3",)), asked(), HEALTHY),
+    "a member of which nothing is known": (cluster(3, down=("3",), unclear=("3",)), asked(), UNCLEAR),
     "a healthy member beside a dead one": (cluster(3, down=("2",)), asked(), HEALTHY),
     "a learner": (cluster(3, LEARNER), asked("old"), SLOT),
     "a learner, add-first asked for": (cluster(3, LEARNER), asked("old", order="add-first"), SLOT),

@@ -284,6 +284,7 @@ class MemoryEtcd:
             told = [m for m in asked if m.alive and m.match and not m.mute]
             statuses = {m.id: self._status(m) for m in told if m.id not in unasked}
             cluster.seen = {m.id for m in cluster.voters()}
+            mute = [m.id for m in cluster.voters() if m.id not in statuses and cluster.leader and not unasked]
             return ClusterStatus(
                 cluster_id=cluster.cluster_id,
                 leader=cluster.leader,
@@ -294,6 +295,8 @@ class MemoryEtcd:
                 readers=tuple(sorted(m.id for m in asked if m.alive and not m.is_learner)),
                 progress=self._progress() if scope.raft else {},
                 hung=tuple(m.id for m in asked if m.mute and m.name),
+                unreached=tuple(i for i in mute if cluster.members[i].alive and scope.silent_voters),
+                unclear=() if scope.silent_voters else tuple(mute),
                 asked_all=not unasked,
             )
 
