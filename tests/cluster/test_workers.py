@@ -42,6 +42,30 @@ def test_killed_in_a_call(lab, method, moment):
     before.assert_joined(join.new)
 
 
+def test_killed_in_the_first_look_with_no_other_at_hand(lab):
+    """The join waits for a worker, visibly, for as long as there is none, and goes on with the next one."""
+    cluster = lab.cluster()
+    before = Before(cluster)
+    cluster.inject(Fault("Status", "pass", arrives=once(lab.worker.kill)))
+    join = cluster.join(cluster.new_member())
+    workflow_id = cluster.workflow_id(join.new)
+
+    def given_up() -> list[str]:
+        pending = lab.executions.pending(workflow_id) if lab.worker.process.exit_code() is not None else []
+        return [a["activityType"]["name"] for a in pending if a.get("attempt", 1) > 1]
+
+    try:
+        assert eventually(given_up, "the first attempt to be given up", 60) == ["look_beforehand"]
+        eventually(lambda: "no worker" in join.command.said(), "the command to say so")
+    finally:
+        lab.worker.start()
+    join.start_member()
+    end = join.wait(GOES_ON_WITHIN)
+    assert (end.code, end.answer["outcome"]) == (0, "promoted"), end
+    assert cluster.counts() == (1, 1, 0)
+    before.assert_joined(join.new)
+
+
 # ---- where a join stays for a while ----
 
 

@@ -9,10 +9,12 @@ import pytest
 from engine import launcher_table
 
 from etcdapi.client import EtcdClient
+from etcdapi.relay import Fault
 from membership.etcd import Access
 from messages.requests import change_id
 from messages.turns import ACT_DEADLINE
-from support.parts.lab import eventually
+from support.faults.repointed import another_cluster, lead_away, lead_back, sees_the_other
+from support.parts.lab import eventually, once
 
 
 @pytest.fixture
@@ -102,6 +104,28 @@ def test_a_cancel_stops_what_was_launched(cluster, table, engine, lab):
     assert not containers(engine, cluster)
     assert not volumes(engine, cluster)
     assert len(cluster.rows()) == 3
+
+
+def test_a_voter_runs_on_while_its_name_leads_to_another_cluster(cluster, table, engine, lab):
+    """Its promote's answer is lost, and the join is cancelled, as only the other cluster can be seen."""
+    new = cluster.new_member()
+    table(flags=serving(new))
+    workflow_id = cluster.workflow_id(new)
+    with another_cluster(lab) as other:
+
+        def lead_away_and_cancel():
+            lead_away(cluster, other)
+            lab.cancel(workflow_id)
+
+        cluster.inject(Fault("MemberPromote", "lose", answered=once(lead_away_and_cancel)))
+        join = cluster.join(new, "--launch", "docker")
+        eventually(lambda: cluster.sent("MemberPromote"), "the promote", 60)
+        eventually(lambda: sees_the_other(lab, workflow_id), "the join to see the other cluster", 60)
+        lead_back(cluster)
+        end = join.wait()
+    assert (end.code, end.answer["outcome"]) == (0, "promoted"), end
+    [container] = containers(engine, cluster)
+    assert (container.status, len(volumes(engine, cluster))) == ("running", 1)
 
 
 def test_a_killed_worker_launches_once(cluster, table, engine, lab):
