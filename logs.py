@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 import logging
+import re
 import sys
-from collections.abc import MutableMapping
+import time
+from collections.abc import Callable, MutableMapping
+from threading import Lock
 from typing import Any
 
 import structlog
 from temporalio import activity, workflow
 from temporalio.worker import ActivityInboundInterceptor, ExecuteActivityInput, Interceptor
+
+# Lines of one text that are written in a minute, and texts that are remembered.
+_A_MINUTE = 20
+_MOST_KEYS = 1000
+_LONGEST_KEY = 500
+# Lines that differ in their numbers and IDs say the same thing.
+_FIGURES = re.compile(r"[0-9a-f]*\d[0-9a-f-]*")
 
 _RENAMED = {"workflow_run_id": "run_id", "activity_type": "activity"}
 
@@ -49,12 +59,52 @@ def set_up_logs(level: int = logging.INFO) -> None:
             ],
         )
     )
+    handler.addFilter(Repeats())
     logging.basicConfig(handlers=[handler], level=level, force=True)
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         logger_factory=structlog.stdlib.LoggerFactory(),
         wrapper_class=structlog.stdlib.BoundLogger,
     )
+
+
+class Repeats(logging.Filter):
+    """
+    Lets each warning and error through a few times a minute, and counts the others. Threads may share it.
+
+    A caller can make a worker say the same thing a thousand times a second. The next line after a minute has the count.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        super().__init__()
+        self._clock = clock
+        self._lock = Lock()
+        # By logger and text: the begin of the minute, and the number of lines in it.
+        self._seen: dict[tuple[str, str], tuple[float, int]] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if record.levelno < logging.WARNING:
+            return True
+        text = record.msg["event"] if isinstance(record.msg, dict) else record.getMessage()
+        with self._lock:
+            passes, left_out = self._count((record.name, _FIGURES.sub("", str(text))[:_LONGEST_KEY]))
+        if left_out:
+            text = f"{text} ({left_out} more lines like this were left out)"
+            record.msg, record.args = {**record.msg, "event": text} if isinstance(record.msg, dict) else text, ()
+        return passes
+
+    def _count(self, key: tuple[str, str]) -> tuple[bool, int]:
+        """Whether a line passes, and how many like it were left out in the minute before."""
+        now = self._clock()
+        since, count = self._seen.pop(key, (now, 0))
+        is_over = now - since >= 60
+        left_out = max(0, count - _A_MINUTE) if is_over else 0
+        if is_over:
+            since, count = now, 0
+        self._seen[key] = (since, count + 1)
+        if len(self._seen) > _MOST_KEYS:
+            del self._seen[next(iter(self._seen))]
+        return count < _A_MINUTE, left_out
 
 
 class BindActivity(Interceptor):

@@ -1,0 +1,50 @@
+"""A change is not refused because Temporal is too busy to answer a question about its turns."""
+
+from __future__ import annotations
+
+import pytest
+from temporalio.service import RPCError, RPCStatusCode
+
+from activities.looks import Looks
+from membership.record import NO_RECORD
+from messages.orders import LookOrder
+from messages.turns import TurnsState
+from support.memory.etcd import MemoryCluster, MemoryEtcd
+from support.memory.inside import inside
+
+
+class File:
+    """A clusters file with one cluster in memory."""
+
+    def __init__(self):
+        self._etcd = MemoryEtcd(MemoryCluster(3))
+
+    def connect(self, cluster):
+        return self._etcd
+
+    def saw(self, cluster, cluster_id):
+        pass
+
+
+class Busy:
+    """Temporal, which answers no question in time."""
+
+    client = None
+
+    def __init__(self, error):
+        self._error = error
+
+    async def turns_state(self, cluster):
+        return None
+
+    def call(self, question, within=3.0):
+        question.close()
+        raise self._error
+
+
+@pytest.mark.parametrize("error", [TimeoutError(), RPCError("busy", RPCStatusCode.RESOURCE_EXHAUSTED, b"")])
+def test_a_first_look_goes_on_without_the_turns(error):
+    """It shows the cluster, and the change then stands in line and waits."""
+    environment = inside("look_beforehand")
+    before = environment.run(Looks(File(), Busy(error)).look_beforehand, LookOrder("prod", patience=1.0))
+    assert (len(before.status.voters), before.turns, before.record) == (3, TurnsState(), NO_RECORD)
