@@ -21,6 +21,9 @@ from membership.names import MOST_PEER_URLS, Name, PeerUrl, is_name
 
 Verb = Literal["join", "remove", "replace"]
 
+# Characters in the name of a caller that asks for a change, a hold or an end.
+LONGEST_REQUESTER = 200
+
 
 class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -56,7 +59,7 @@ class Request(Sent):
 
     cluster: Name = Field(description="name of the cluster in the workers' clusters file")
     requested_by: Annotated[str, AfterValidator(_printable)] = Field(
-        "", max_length=200, description="who asked, for the audit trail"
+        "", max_length=LONGEST_REQUESTER, description="who asked, for the audit trail"
     )
 
     @property

@@ -9,7 +9,7 @@ from temporalio.common import RawValue
 from temporalio.exceptions import ActivityError, ApplicationError
 
 from workflows.applying import Applying
-from workflows.arguments import NOTHING, invalid, parse
+from workflows.arguments import NOTHING, check_requester, invalid, parse, reason_of_cancel
 from workflows.timeouts import ASK, WATCH, start
 
 with workflow.unsafe.imports_passed_through():
@@ -46,8 +46,7 @@ class ApplyMembers:
         try:
             return await asyncio.shield(body)
         except asyncio.CancelledError:
-            reason = workflow.cancellation_reason() or "cancelled"
-            applying.interruptions.stop(Stop("cancelled", Failure.CANCELLED, reason))
+            applying.interruptions.stop(Stop("cancelled", Failure.CANCELLED, reason_of_cancel()))
             return await body
 
     @workflow.query(description="Where the apply is: the changes that have ended, the running change, and those left")
@@ -63,6 +62,7 @@ class ApplyMembers:
 
     @hold.validator
     def _may_hold(self, by: str = "") -> None:
+        check_requester(by)
         self._refuse_late()
 
     @workflow.update(description="Goes on with an apply that is held, or takes back the hold")
@@ -75,6 +75,7 @@ class ApplyMembers:
 
     @resume.validator
     def _may_resume(self, by: str = "") -> None:
+        check_requester(by)
         if self._applying is None or not self._applying.interruptions.is_held:
             raise ApplicationError("the apply is not held", type="NotHeld")
 
@@ -87,6 +88,7 @@ class ApplyMembers:
 
     @cancel.validator
     def _may_cancel(self, by: str = "") -> None:
+        check_requester(by)
         self._refuse_late()
 
     @workflow.update(description="Returns the handover of a new member of the list as soon as its learner is added")

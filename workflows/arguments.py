@@ -18,6 +18,7 @@ from temporalio.worker import (
 
 with workflow.unsafe.imports_passed_through():
     from membership.failures import Failure
+    from messages.requests import LONGEST_REQUESTER
     from messages.validation import explain
 
 M = TypeVar("M", bound=BaseModel)
@@ -25,6 +26,8 @@ M = TypeVar("M", bound=BaseModel)
 
 # The longest list of an apply has some 200,000. Workflow code that reads megabytes holds up the other changes.
 _MOST_BYTES = 256 * 1024
+
+_LONGEST_REASON = 500
 
 #: No argument was sent.
 NOTHING = RawValue(Payload())
@@ -49,6 +52,18 @@ def parse(model: type[M], argument: RawValue) -> M:
         return model.model_validate(value)
     except ValidationError as error:
         raise invalid(explain(error)) from None
+
+
+def check_requester(by: str) -> None:
+    """Raises an ApplicationError of type InvalidRequest for a name that no request could have in `requested_by`."""
+    if len(by) > LONGEST_REQUESTER or not by.isprintable():
+        expected = f"use {LONGEST_REQUESTER} printable characters at most"
+        raise ApplicationError(f"by: {expected}", type=Failure.INVALID_REQUEST, non_retryable=True)
+
+
+def reason_of_cancel() -> str:
+    """The reason that the caller of a cancel gave, cut to a length that an outcome can carry."""
+    return (workflow.cancellation_reason() or "cancelled")[:_LONGEST_REASON]
 
 
 class OneArgument(Interceptor):

@@ -8,7 +8,7 @@ from typing import Any
 from temporalio import workflow
 from temporalio.exceptions import ApplicationError
 
-from workflows.arguments import invalid
+from workflows.arguments import check_requester, invalid, reason_of_cancel
 from workflows.change import Change
 from workflows.notify import tell_of_end
 from workflows.timeouts import ASK, start
@@ -47,9 +47,7 @@ class Steered:
         try:
             return await asyncio.shield(body)
         except asyncio.CancelledError:
-            change.interruptions.stop(
-                Stop("cancelled", Failure.CANCELLED, workflow.cancellation_reason() or "cancelled")
-            )
+            change.interruptions.stop(Stop("cancelled", Failure.CANCELLED, reason_of_cancel()))
             return await body
 
     @workflow.query(description="The state of the change: stage, reason of its wait, sync progress, calls sent")
@@ -98,6 +96,7 @@ class Steered:
 
     @hold.validator
     def _may_hold(self, by: str = "") -> None:
+        check_requester(by)
         self._refuse_late()
 
     @workflow.update(description="Goes on with a change that is held")
@@ -109,6 +108,7 @@ class Steered:
 
     @resume.validator
     def _may_resume(self, by: str = "") -> None:
+        check_requester(by)
         if self._change is None or not self._change.interruptions.is_held:
             raise ApplicationError("the change is not held", type="NotHeld")
 
@@ -123,6 +123,7 @@ class Steered:
 
     @cancel.validator
     def _may_cancel(self, by: str = "") -> None:
+        check_requester(by)
         self._refuse_late()
 
     async def added(self) -> Handover:
