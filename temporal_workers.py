@@ -16,6 +16,7 @@ from activities.callers import OwnCallers
 from activities.clusters_file import Clusters
 from activities.register import Activities, short_activities, waits, watches
 from activities.temporal import Temporal
+from client.own_operations import OwnOperations
 from client.told_end import read_end
 from logs import BindActivity
 from messages.queues import waits_queue, watches_queue
@@ -96,7 +97,7 @@ def _worker(
         activities=activities,
         nexus_service_handlers=services,
         activity_executor=ThreadPoolExecutor(places),
-        interceptors=[BindActivity(), OwnCallers(), OneArgument()],
+        interceptors=[BindActivity(), OwnCallers(), OwnOperations(), OneArgument()],
         max_concurrent_activities=places,
         max_cached_workflows=_KEPT_WORKFLOWS,
         # A killed worker's change goes on within seconds of its restart.
