@@ -10,6 +10,7 @@ import typer
 from typer.exceptions import TyperException
 
 from client.exit_codes import DONE, FAILED, INTERRUPTED, USAGE, CommandError, end_process
+from client.traces import flush
 from console.app import COMMANDS, app
 from console.terminal.output import answer, format_in, print_failure, print_object
 
@@ -34,6 +35,7 @@ def main() -> None:
         from client.command_errors import command_error
 
         code = print_failure(command_error(error))
+    flush()
     end_process(code)
 
 

@@ -43,6 +43,8 @@ class Settings:
     payload_keys: tuple[Path, ...] = ()
     #: For workers only: host and port of the metrics. None: no metrics.
     metrics: tuple[str, int] | None = None
+    #: Whether spans are sent to a collector of OpenTelemetry.
+    traces: bool = False
 
     @property
     def address(self) -> str:
@@ -68,6 +70,7 @@ def read_settings(deployment: str = "", metrics: str = "") -> Settings:
         deployment=_deployment(deployment or os.environ.get("MEMBERFLOW_DEPLOYMENT", "")),
         payload_keys=_payload_keys(),
         metrics=_metrics(metrics or os.environ.get("MEMBERFLOW_METRICS", "")),
+        traces=_traces(),
     )
 
 
@@ -111,6 +114,25 @@ def _metrics(address: str) -> tuple[str, int] | None:
             "(--metrics or MEMBERFLOW_METRICS)"
         )
     return host, port
+
+
+def _traces() -> bool:
+    """By OpenTelemetry's own variables. Its SDK reads the collector's address and the rest by itself."""
+    if os.environ.get("OTEL_SDK_DISABLED", "").lower() == "true":
+        return False
+    exporter = os.environ.get("OTEL_TRACES_EXPORTER", "")
+    named = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
+    if exporter == "none" or not (exporter or any(os.environ.get(name) for name in named)):
+        return False
+    off = "OTEL_TRACES_EXPORTER=none turns traces off"
+    if exporter not in ("", "otlp"):
+        raise InvalidConfiguration(f"OTEL_TRACES_EXPORTER: {exporter!r} is not supported, and otlp is: {off}")
+    for name in ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL"):
+        if protocol := os.environ.get(name, ""):
+            if protocol != "http/protobuf":
+                raise InvalidConfiguration(f"{name}: {protocol!r} is not supported, and http/protobuf is: {off}")
+            break
+    return True
 
 
 def quiet_runtime(metrics: PrometheusConfig | None = None) -> Runtime:

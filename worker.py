@@ -15,6 +15,7 @@ from activities.credentials import FileWatch
 from client.command_errors import command_error
 from client.connect import connect
 from client.exit_codes import DONE, OUT_OF_REACH, CommandError, end_process, print_error
+from client.traces import flush, tracer
 from clusters import ClustersFile
 from etcdapi.client import EtcdClient
 from etcdapi.discovery import Discovery
@@ -39,6 +40,10 @@ async def run_worker(settings: Settings, serves: Sequence[str], *, nexus: bool =
     names = clusters.names()
     exporter = new_exporter() if settings.metrics else None
     client = await connect(settings, quiet_runtime(exporter))
+    if settings.traces:
+        from etcdapi.tracing import trace_calls
+
+        trace_calls(tracer())
     # The SDK's own check does not distinguish a wrong namespace from a server that is away.
     await client.workflow_service.describe_namespace(DescribeNamespaceRequest(namespace=client.namespace))
     stop = asyncio.Event()
@@ -68,7 +73,9 @@ def main(serves: Sequence[str] = (), deployment: str = "", metrics: str = "", *,
     except Exception as error:  # noqa: BLE001  (each has its exit code)
         ended = command_error(error)
         print_error(ended)
+        flush()
         end_process(ended.code)
+    flush()
     end_process(DONE)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextvars
 from collections.abc import Callable
 from concurrent.futures import Future
 from threading import Thread
@@ -20,5 +21,7 @@ def in_background(call: Callable[[], T], name: str) -> Future[T]:
         except BaseException as error:  # noqa: BLE001  (the future's reader gets it)
             future.set_exception(error)
 
-    Thread(target=run, daemon=True, name=name).start()
+    # The trace of an activity goes on in its threads.
+    context = contextvars.copy_context()
+    Thread(target=lambda: context.run(run), daemon=True, name=name).start()
     return future

@@ -20,6 +20,7 @@ from client.command_errors import START_A_SERVER, brief, is_not_allowed, not_all
 from client.encryption import data_converter
 from client.exit_codes import OUT_OF_REACH, CommandError
 from client.payload_keys import read_keys
+from client.traces import interceptors
 from settings import Settings, quiet_runtime
 
 # Seconds.
@@ -51,7 +52,8 @@ async def connect(settings: Settings, runtime: Runtime | None = None) -> Client:
     converter = data_converter(read_keys(settings.payload_keys))
     try:
         async with asyncio.timeout(CONNECT_DEADLINE):
-            return await Client.connect(**options, data_converter=converter, runtime=runtime)
+            tracing = interceptors(settings)
+            return await Client.connect(**options, data_converter=converter, runtime=runtime, interceptors=tracing)
     except (RuntimeError, TimeoutError, RPCError) as error:
         if is_not_allowed(error):
             raise not_allowed(error) from error

@@ -9,9 +9,12 @@ from __future__ import annotations
 import socket
 import ssl
 import time
+from collections.abc import Callable
 from http.client import HTTPException
 from typing import Any
 from urllib.parse import urlsplit
+
+import grpc
 
 from etcdapi import stubs
 from etcdapi.http import HttpAnswer, HttpEndpoint
@@ -45,6 +48,9 @@ _OPTIONS = (
     ("grpc.http2.max_pings_without_data", 0),
 )
 
+#: Make the interceptors of the calls on a new connection, from its URL. Empty unless a worker records traces.
+INTERCEPTORS: list[Callable[[str], grpc.UnaryUnaryClientInterceptor]] = []
+
 # Seconds.
 HTTP_DEADLINE = 1.0
 
@@ -76,9 +82,10 @@ class Connection:
             client = etcd3.client(host=host, port=port, grpc_options=_OPTIONS, **files)
         except (OSError, ValueError) as error:
             raise InvalidConfiguration(f"certificate files of the cluster: {error}") from error
-        self.cluster: stubs.rpc_pb2_grpc.ClusterStub = client.clusterstub
-        self.maintenance: stubs.rpc_pb2_grpc.MaintenanceStub = client.maintenancestub
-        self.auth = stubs.rpc_pb2_grpc.AuthStub(client.channel)  # type: ignore[no-untyped-call]  # generated
+        channel = grpc.intercept_channel(client.channel, *(make(url) for make in INTERCEPTORS))
+        self.cluster = stubs.rpc_pb2_grpc.ClusterStub(channel)  # type: ignore[no-untyped-call]  # generated
+        self.maintenance = stubs.rpc_pb2_grpc.MaintenanceStub(channel)  # type: ignore[no-untyped-call]
+        self.auth = stubs.rpc_pb2_grpc.AuthStub(channel)  # type: ignore[no-untyped-call]
         self._channel = client
 
     def close(self) -> None:

@@ -60,7 +60,7 @@ def free_port() -> int:
 
 def clean_environment() -> dict[str, str]:
     """This process's environment without the settings of Temporal, memberflow and etcd."""
-    return {k: v for k, v in os.environ.items() if not k.startswith(("TEMPORAL_", "MEMBERFLOW_", "ETCD_"))}
+    return {k: v for k, v in os.environ.items() if not k.startswith(("TEMPORAL_", "MEMBERFLOW_", "ETCD_", "OTEL_"))}
 
 
 class Child:
