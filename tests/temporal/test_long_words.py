@@ -8,7 +8,7 @@ import pytest
 from temporalio.client import WorkflowUpdateFailedError
 
 from messages.requests import apply_id
-from support.memory.scenes import cancelled, held_join, until, url, view
+from support.memory.scenes import cancelled, held_join, until, url, view, waits
 
 MEGABYTE = "x" * 1_000_000
 WORDS = [MEGABYTE, "a\nb", "\x1b[2J"]
@@ -55,3 +55,21 @@ async def test_a_long_reason_of_a_cancel(scene):
 
     end = await until(reason, "the end on the page")
     assert len(str(end)) < 2000
+
+
+@pytest.mark.parametrize("progress", [{"reason": MEGABYTE}, {"reason": "stalled", "idle": 1e9, "percent": 100.0}])
+async def test_a_forged_note_of_progress(scene, progress):
+    """The signal is shown and not obeyed: the learner is promoted when it has caught up, and not before."""
+    made = scene(3)
+    join = await made.join()
+    await waits(join, "sync")
+    await join.signal("note_progress", progress)
+
+    async def shown():
+        return (await view(join)).waits_for.startswith(progress["reason"][:7])
+
+    await until(shown, "the note")
+    assert made.applied == ["add"]
+    made.cluster.start(made.added().id, "etcd-9")
+    outcome = await asyncio.wait_for(join.result(), 60)
+    assert (outcome.outcome, made.applied) == ("promoted", ["add", "promote"])
