@@ -170,6 +170,13 @@ class Relay:
                 self._finish(call)
 
     async def _answer(self, path: str, request: bytes, context: Context, call: Call, fault: Fault | None) -> bytes:
+        if fault and fault.kind == "forget":
+            # Kept here because the event loop holds its tasks weakly, and this handler ends with its caller.
+            self._forgotten.append(asyncio.ensure_future(self._forget(path, request, _metadata(context), call, fault)))
+            answer, code, text = await asyncio.shield(self._forgotten[-1])
+            if code is not grpc.StatusCode.OK:
+                await context.abort(code, text)
+            return answer
         if fault and fault.arrives:
             await asyncio.to_thread(fault.arrives)
         if fault and fault.kind == "refuse":
@@ -178,12 +185,7 @@ class Relay:
         if fault and fault.kind == "delay":
             await asyncio.sleep(fault.seconds)
         call.forwarded = True
-        if fault and fault.kind == "forget":
-            # Kept here because the event loop holds its tasks weakly, and this handler ends with its caller.
-            self._forgotten.append(asyncio.ensure_future(self._forward(path, request, None, _metadata(context))))
-            answer, code, text = await asyncio.shield(self._forgotten[-1])
-        else:
-            answer, code, text = await self._forward(path, request, context.time_remaining(), _metadata(context))
+        answer, code, text = await self._forward(path, request, context.time_remaining(), _metadata(context))
         call.code = code.name
         describe_answer(call, answer)
         if fault and fault.kind in ("lose", "unavailable") and code is not grpc.StatusCode.OK:
@@ -199,6 +201,20 @@ class Relay:
         if code is not grpc.StatusCode.OK:
             await context.abort(code, text)
         return answer
+
+    async def _forget(
+        self, path: str, request: bytes, metadata: list[tuple[str, str | bytes]], call: Call, fault: Fault
+    ) -> tuple[bytes, grpc.StatusCode, str]:
+        """Forwards the call whatever becomes of its caller, also where `arrives` holds it back for longer."""
+        if fault.arrives:
+            await asyncio.to_thread(fault.arrives)
+        call.forwarded = True
+        answer, code, text = await self._forward(path, request, None, metadata)
+        call.code = code.name
+        describe_answer(call, answer)
+        if fault.answered:
+            await asyncio.to_thread(fault.answered)
+        return answer, code, text
 
     async def _forward(
         self, path: str, request: bytes, timeout: float | None, metadata: list[tuple[str, str | bytes]]
