@@ -194,11 +194,7 @@ async def test_a_member_that_is_allowed(secure, caplog):
     new = secure.cluster.new_member("etcd-4")
     secure.allow(peer_urls=[f"https://127.0.0.0/8:{new.peer_port}"])
     change = await secure.start(join(new.peer_url, "etcd-4"))
-
-    async def handover():
-        return (await see(secure.client, change)).handover
-
-    new.start((await until(handover, "the handover", 60)).env())
+    new.start((await handover_of(secure, change)).env())
     secure.cluster.members.append(new)
     outcome = await change.result()
     assert (outcome.outcome, outcome.verified) == ("promoted", True)
@@ -206,6 +202,36 @@ async def test_a_member_that_is_allowed(secure, caplog):
     for place in (caplog.text.encode(), *[await history(secure, i) for i in (change.id, turns_id(NAME))]):
         for secret in secrets(secure):
             assert secret not in place
+
+
+async def test_a_member_with_a_hostile_name_writes_nothing_into_the_next_handover(secure):
+    """Its line break began another variable in the environment file of the next member. Its ID stands there instead."""
+    hostile, nxt = secure.cluster.new_member("etcd-7"), secure.cluster.new_member("etcd-8")
+    secure.allow(peer_urls=["https://127.0.0.0/8:*"])
+    name = "etcd-7\nETCD_AUTO_TLS"
+    change = await secure.start(join(hostile.peer_url, "etcd-7"))
+    env = (await handover_of(secure, change)).env()
+    listed = env["ETCD_INITIAL_CLUSTER"].replace("etcd-7=", f"{name}=")
+    hostile.start({**env, "ETCD_NAME": name, "ETCD_INITIAL_CLUSTER": listed})
+    secure.cluster.members.append(hostile)
+    assert (await asyncio.wait_for(change.result(), 60)).outcome == "promoted"
+    [member] = [m for m in secure.cluster.look().members if m.name == name]
+    change = await secure.start(join(nxt.peer_url, "etcd-8"))
+    env = (await handover_of(secure, change)).env()
+    await change.cancel()
+    assert all(value.isprintable() for value in env.values()), env
+    assert f"{member.id}={hostile.peer_url}" in env["ETCD_INITIAL_CLUSTER"]
+    with pytest.raises(WorkflowFailureError):
+        await asyncio.wait_for(change.result(), 60)
+
+
+async def handover_of(secure: Secure, change):
+    """The handover, as soon as the learner is added."""
+
+    async def seen():
+        return (await see(secure.client, change)).handover
+
+    return await until(seen, "the handover", 60)
 
 
 async def history(secure: Secure, workflow_id: str) -> bytes:
