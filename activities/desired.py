@@ -26,6 +26,7 @@ from membership.model import Handover
 from membership.record import check_identity
 from membership.verdicts import unsettled
 from messages.apply import ApplyRequest, Compare, Comparison
+from messages.next_run import ASK_AGAIN
 from messages.turns import Ticket
 
 # Between two heartbeats of a wait.
@@ -105,12 +106,14 @@ class Following:
             return await beating_while(self._handover(change), _BEAT)
 
     async def _handover(self, change: Ticket) -> Handover:
-        handle = self._client.get_workflow_handle(change.workflow_id, run_id=change.run_id)
+        handle = self._client.get_workflow_handle(change.workflow_id, first_execution_run_id=change.run_id)
         try:
             # A retry of this activity asks for the answer to the same update.
             asked: Any = {"id": f"{activity.info().workflow_run_id}-{activity.info().activity_id}"}
             handover: Handover = await handle.execute_update("wait_until_added", result_type=Handover, **asked)
         except WorkflowUpdateFailedError as failed:
+            if isinstance(failed.cause, ApplicationError) and failed.cause.type == ASK_AGAIN:
+                raise ApplicationError(failed.cause.message, type=ASK_AGAIN) from None  # Temporal tries again
             raise not_added(change, getattr(failed.cause, "message", str(failed))) from None
         except RPCError as error:
             if error.status is not RPCStatusCode.NOT_FOUND:

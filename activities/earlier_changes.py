@@ -16,6 +16,7 @@ from temporalio.client import Client, WorkflowExecution, WorkflowExecutionStatus
 from activities.temporal import Temporal
 from membership.missing_key import MissingKey
 from membership.record import Record
+from messages.next_run import request_in
 from messages.orders import LookOrder
 from messages.outcomes import Outcome
 from messages.requests import WORKFLOW_TYPES, change_id, turns_id
@@ -141,7 +142,7 @@ async def _begun(client: Client, run: WorkflowExecution) -> _Begun | None:
         return None
     try:
         request, begun = await client.data_converter.decode([asked[0], written[0]])
-        old = str(request["old"])
+        old = str(request_in(request)["old"])
         return _Begun(old, *_BEGUN.validate_python(begun))
     except Exception:  # noqa: BLE001  (a foreign worker may have written anything)
         return None

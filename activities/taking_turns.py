@@ -11,6 +11,7 @@ from datetime import timedelta
 from typing import Any
 
 from temporalio import activity
+from temporalio.api.history.v1 import HistoryEvent
 from temporalio.client import (
     WorkflowExecutionDescription,
     WorkflowExecutionStatus,
@@ -157,13 +158,21 @@ class Turns:
         try:
             run = await self._change(ticket.workflow_id).describe()
             if _first_run(run) != ticket.run_id:
-                run = await self._change(ticket.workflow_id, ticket.run_id).describe()
+                run = await self._last_of(await self._change(ticket.workflow_id, ticket.run_id).describe())
         except RPCError as error:
             # An invalid ID is answered by INVALID_ARGUMENT.
             if error.status in (RPCStatusCode.NOT_FOUND, RPCStatusCode.INVALID_ARGUMENT):
                 return None
             raise
         return run if _first_run(run) == ticket.run_id else None
+
+    async def _last_of(self, run: WorkflowExecutionDescription) -> WorkflowExecutionDescription:
+        """The last run of an earlier change, which may have gone on in new runs."""
+        while run.status is WorkflowExecutionStatus.CONTINUED_AS_NEW:
+            close = await _close_event(self._change(run.id, run.run_id))
+            next_run = close.workflow_execution_continued_as_new_event_attributes.new_execution_run_id
+            run = await self._change(run.id, next_run).describe()
+        return run
 
     async def _claim_of(self, run: WorkflowExecutionDescription) -> Claim:
         handle = self._change(run.id, run.run_id)
@@ -187,12 +196,17 @@ def _first_run(run: WorkflowExecutionDescription) -> str:
     return run.raw_description.workflow_execution_info.first_run_id
 
 
-async def until_closed(run: WorkflowHandle[Any, Any]) -> None:
-    """Long-polls for the close event of one run, with heartbeats."""
+async def _close_event(run: WorkflowHandle[Any, Any]) -> HistoryEvent:
+    """The last event of a run, once it has closed."""
     events = run.fetch_history_events(
         wait_new_event=True, event_filter_type=WorkflowHistoryEventFilterType.CLOSE_EVENT, skip_archival=True
     )
-    close = asyncio.ensure_future(anext(aiter(events), None))
+    return await anext(aiter(events), HistoryEvent())
+
+
+async def until_closed(run: WorkflowHandle[Any, Any]) -> None:
+    """Long-polls for the close event of one run, with heartbeats."""
+    close = asyncio.ensure_future(_close_event(run))
     try:
         while not (await asyncio.wait({close}, timeout=_BEAT))[0]:
             activity.heartbeat()

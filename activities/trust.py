@@ -151,9 +151,8 @@ class Trust:
             )
         if ticket.run_id == info.workflow_run_id:
             return
-        # After a reset a change has another run ID, and keeps its ticket.
-        original = self._temporal.call(_original_run_id(self._temporal.client))
-        if ticket.run_id != original:
+        # After a reset, or in its next run, a change has another run ID, and keeps its ticket.
+        if ticket.run_id != self._temporal.call(_first_run_id(self._temporal.client)):
             raise NotTrusted(f"the ticket belongs to another run of {info.workflow_id}")
 
     def _limited(self, facts: Facts, verb: str) -> Facts:
@@ -169,12 +168,12 @@ class Trust:
             raise NotAllowed(refused.reason)
 
 
-async def _original_run_id(client: Client) -> str:
-    """The run ID that the workflow of this activity keeps across its resets, from its first event."""
+async def _first_run_id(client: Client) -> str:
+    """The ID of the first run of this activity's workflow. Each of its runs, and each reset, begins with it."""
     info = activity.info()
     run = client.get_workflow_handle(info.workflow_id or "", run_id=info.workflow_run_id)
     async for event in run.fetch_history_events(page_size=1):
-        return event.workflow_execution_started_event_attributes.original_execution_run_id
+        return event.workflow_execution_started_event_attributes.first_execution_run_id
     return ""
 
 

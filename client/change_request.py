@@ -9,6 +9,7 @@ from temporalio.client import Client, WorkflowHandle
 
 from client.connect import caller
 from client.exit_codes import USAGE, CommandError
+from messages.next_run import request_in
 from messages.requests import REQUESTS, ChangeRequest, Request, Verb
 from messages.texts import NOT_COMPARED, shown
 from messages.validation import explain
@@ -52,7 +53,7 @@ async def request_of(client: Client, change: Handle) -> Any:
     """
     async for event in change.fetch_history_events(page_size=1):
         payloads = event.workflow_execution_started_event_attributes.input.payloads
-        return (await client.data_converter.decode(payloads))[0] if payloads else None
+        return request_in((await client.data_converter.decode(payloads))[0]) if payloads else None
     return None
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC
 from typing import Any
@@ -13,6 +14,7 @@ from temporalio.api.failure.v1 import Failure
 from temporalio.api.history.v1 import HistoryEvent
 from temporalio.client import Client
 from temporalio.exceptions import ApplicationError
+from temporalio.service import RPCError
 
 from client.change_request import Handle
 from client.ended import with_name
@@ -36,28 +38,39 @@ class Event:
 
 async def read_events(client: Client, handle: Handle) -> list[Event]:
     """
-    The events of the run that the handle names, in order.
+    The events of the change, in order, from all its runs that Temporal keeps.
 
     Temporal's own bookkeeping is left out: workflow tasks, search attributes, and timers that did not ring. Raises
-    RPCError when Temporal does not answer or has forgotten the run.
+    RPCError when Temporal does not answer or has forgotten the last run.
     """
-    told = _Telling(client)
-    return [event async for event in told.events(handle.fetch_history_events())]
+    runs = [[event async for event in handle.fetch_history_events()]]
+    with suppress(RPCError):
+        while before := _run_before(runs[0]):
+            run = client.get_workflow_handle(handle.id, run_id=before)
+            runs.insert(0, [event async for event in run.fetch_history_events()])
+    begin = runs[0][0].event_time.ToDatetime(UTC).timestamp()
+    told = [_Telling(client, begin).events(run) for run in runs]
+    return [event for events in told async for event in events]
+
+
+def _run_before(history: Sequence[HistoryEvent]) -> str:
+    """The ID of the run that went on in this run. Empty for the first run."""
+    return history[0].workflow_execution_started_event_attributes.continued_execution_run_id
 
 
 class _Telling:
     """Turns the events of one history into words. An activity or timer is told by its end, with its start's summary."""
 
-    def __init__(self, client: Client) -> None:
+    def __init__(self, client: Client, begin: float) -> None:
         self._client = client
         # By the ID of the event that started it: the summary and the type of an activity, the summary of a timer.
         self._started: dict[int, tuple[str, str]] = {}
-        self._begin = 0.0
+        # Seconds since the epoch at which the change began.
+        self._begin = begin
 
-    async def events(self, history: AsyncIterator[HistoryEvent]) -> AsyncIterator[Event]:
-        async for event in history:
+    async def events(self, history: Sequence[HistoryEvent]) -> AsyncIterator[Event]:
+        for event in history:
             time = event.event_time.ToDatetime(UTC)
-            self._begin = self._begin or time.timestamp()
             if told := await self._tell(event):
                 at = time.astimezone().isoformat(timespec="milliseconds")
                 yield Event(at, round(time.timestamp() - self._begin, 3), *told)
@@ -107,7 +120,9 @@ class _Telling:
         """The begin and the end of the change, and a worker that cannot go on."""
         match event.event_type:
             case EventType.EVENT_TYPE_WORKFLOW_EXECUTION_STARTED:
-                return "the change began", event.workflow_execution_started_event_attributes.identity
+                begun = event.workflow_execution_started_event_attributes
+                goes_on = bool(begun.continued_execution_run_id)
+                return ("the change goes on in a new run", "") if goes_on else ("the change began", begun.identity)
             case EventType.EVENT_TYPE_WORKFLOW_TASK_FAILED:
                 error = event.workflow_task_failed_event_attributes.failure
                 return "a worker could not go on, and tries again", await self._failure(error)

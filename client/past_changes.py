@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Collection
 from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -69,7 +69,8 @@ class Wanted:
 
     def query(self, cluster: str) -> str:
         """Temporal's visibility query. It knows no outcomes."""
-        query = changes_query(cluster, self.verb)
+        # A change that went on in new runs is one change, and its last run stands for it.
+        query = f"{changes_query(cluster, self.verb)} AND ExecutionStatus != 'ContinuedAsNew'"
         if self.since is not None:
             query += f" AND StartTime >= '{(datetime.now(UTC) - self.since).isoformat()}'"
         return query
@@ -78,9 +79,10 @@ class Wanted:
 async def past_changes(client: Client, cluster: str, wanted: Wanted) -> list[PastChange]:
     """Running and past changes of the cluster, the latest first."""
     found: list[PastChange] = []
+    renewed = await _renewed(client, cluster)
     async with aclosing(_batches(client.list_workflows(wanted.query(cluster)), wanted.limit)) as batches:
         async for batch in batches:
-            read = await asyncio.gather(*(_audit(client, execution) for execution in batch))
+            read = await asyncio.gather(*(_audit(client, execution, renewed) for execution in batch))
             found += [change for change in read if change.outcome in (wanted.outcomes or _OUTCOMES)]
             if len(found) >= wanted.limit:
                 break
@@ -120,14 +122,30 @@ async def _was_refused(client: Client, seen: Sight) -> bool:
     return end is not None and end.outcome.outcome == "refused"
 
 
-async def _audit(client: Client, execution: WorkflowExecution) -> PastChange:
+async def _renewed(client: Client, cluster: str) -> set[str]:
+    """The workflow IDs of changes that went on in new runs."""
+    query = f"{changes_query(cluster)} AND ExecutionStatus = 'ContinuedAsNew'"
+    return {run.id async for run in client.list_workflows(query)}
+
+
+async def _began(client: Client, execution: WorkflowExecution) -> datetime:
+    """The beginning of the first run. Temporal's list has the beginning of the last one alone."""
+    with suppress(RPCError):  # Temporal may have forgotten the first run
+        last = await client.get_workflow_handle(execution.id, run_id=execution.run_id).describe()
+        first_run = last.raw_description.workflow_execution_info.first_run_id
+        return (await client.get_workflow_handle(execution.id, run_id=first_run).describe()).start_time
+    return execution.start_time
+
+
+async def _audit(client: Client, execution: WorkflowExecution, renewed: Collection[str]) -> PastChange:
     _, verb, member = parts_of(execution.id)
     handle = client.get_workflow_handle(execution.id, run_id=execution.run_id)
     outcome, reason = await _how_it_stands(client, handle, execution.status)
     request = (await execution.memo()).get("request") or await request_of(client, handle)
-    took = (execution.close_time or datetime.now(UTC)) - execution.start_time
+    began = await _began(client, execution) if execution.id in renewed else execution.start_time
+    took = (execution.close_time or datetime.now(UTC)) - began
     return PastChange(
-        began=execution.start_time.astimezone().isoformat(timespec="seconds"),
+        began=began.astimezone().isoformat(timespec="seconds"),
         verb=verb,
         member=member,
         outcome=outcome,

@@ -61,7 +61,7 @@ class Failure(StrEnum):
     SPLIT_VIEW = "SplitView"
     #: A member that was sent a call stayed silent for `settle_timeout`: the call may still take effect.
     UNSETTLED = "Unsettled"
-    #: The change was tried again and again, for as long as Temporal keeps the history of one workflow.
+    #: An apply made too many changes, or a way back was tried for as long as Temporal keeps the history of one run.
     TOO_MANY_ATTEMPTS = "TooManyAttempts"
     #: A change of an apply was cancelled or ended by another client, so the apply stopped.
     STEP_ENDED = "StepEnded"

@@ -25,7 +25,7 @@ class Ticket:
     """One change, by workflow ID and run ID."""
 
     workflow_id: str
-    #: The original run ID, which stays the same across resets.
+    #: The ID of its first run, which stays the same across resets and in every next run.
     run_id: str
 
 

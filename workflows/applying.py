@@ -49,7 +49,7 @@ class Applying:
     def __init__(self, request: ApplyRequest) -> None:
         info = workflow.info()
         self.request = request
-        self.ticket = Ticket(info.workflow_id, info.original_execution_run_id)
+        self.ticket = Ticket(info.workflow_id, info.first_execution_run_id)
         self.board = ApplyBoard(request)
         self.interruptions = Interruptions(self.board)
         #: Nothing more will happen.

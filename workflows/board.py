@@ -26,18 +26,33 @@ class Board:
         self._search_attributes: tuple[str, ...] = ()
         self._cluster, self._member = cluster, member
         self._stages = stages
+        #: Seconds since the epoch.
+        self.began = workflow.info().workflow_start_time.timestamp()
         self._entered = workflow.time()
         self._noticed: list[Check] = []
         self._show()
+
+    def carry(self) -> tuple[ChangeView, tuple[Check, ...]]:
+        """The view and the warnings to judge again, for the next run."""
+        return replace(self.view, seconds=self._seconds()), tuple(self._noticed)
+
+    def restore(self, began: float, view: ChangeView, noticed: tuple[Check, ...]) -> None:
+        """Goes on with the board of the run before."""
+        self.began, self.view, self._noticed = began, view, list(noticed)
+        self._entered = workflow.info().workflow_start_time.timestamp()
+        self._show()
+
+    def _seconds(self) -> dict[str, float]:
+        """The durations of all stages so far."""
+        before = self.view.seconds.get(self.view.stage, 0.0)
+        return {**self.view.seconds, self.view.stage: round(before + workflow.time() - self._entered, 3)}
 
     def enter(self, stage: Stage) -> None:
         """The change comes to another stage."""
         if stage == self.view.stage:
             return
-        took = workflow.time() - self._entered
-        record_stage(self.view.verb, self.view.stage, took)
-        spent = dict(self.view.seconds)
-        spent[self.view.stage] = round(spent.get(self.view.stage, 0.0) + took, 3)
+        record_stage(self.view.verb, self.view.stage, workflow.time() - self._entered)
+        spent = self._seconds()
         self._entered = workflow.time()
         self.view = replace(self.view, stage=stage, waits_for="", progress=None, seconds=spent)
         self._show()
@@ -85,7 +100,11 @@ class Board:
         for check in checks:
             if check.verdict == "warn":
                 self.warn(check.evidence)
-                self._noticed.append(check)
+                self._notice(check)
+
+    def _notice(self, check: Check) -> None:
+        if check not in self._noticed:
+            self._noticed.append(check)
 
     def judge_warnings(self, status: ClusterStatus, policy: Policy) -> None:
         """Drops or rewords the warnings of checks that this last look of the change refutes."""

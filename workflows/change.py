@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import partial
 from typing import Generic, TypeVar
 
 from temporalio import workflow
 
 from workflows.board import Board
+from workflows.carried import Carried, Tries
 from workflows.cluster import Cluster
 from workflows.counters import count_end
 from workflows.earlier import settle_earlier
 from workflows.ends import failure, outcome
 from workflows.interruptions import Interruptions
+from workflows.renewal import Renewal
 from workflows.turn import Turn
 from workflows.unsettled import Unsettled
 
@@ -54,13 +56,14 @@ class Change(Generic[R]):
     def __init__(self, request: R, what: str, stages: tuple[Stage, ...]) -> None:
         info = workflow.info()
         self.request = request
-        self.ticket = Ticket(info.workflow_id, info.original_execution_run_id)
+        self.ticket = Ticket(info.workflow_id, info.first_execution_run_id)
         name, member = request.cluster, request.subject
         self.board = Board(what, request.verb, name, member, stages)
         self.interruptions = Interruptions(self.board)
         self.cluster = Cluster(self.board, self.interruptions, name, member, self.ticket)
         self.turn = Turn(self.board, self.interruptions, name, member, self.ticket)
         self.unsettled = Unsettled(self.board, self.cluster)
+        self.renewal = Renewal(self.board, self.interruptions, self.cluster, self.turn, self.unsettled)
         #: The values with which the new member must be started. None before its learner is added.
         self.handover: Handover | None = None
         #: Nothing more will happen.
@@ -103,6 +106,24 @@ class Change(Generic[R]):
         """The change's place in the turns, and its calls whose effect may still come."""
         return replace(self.turn.claim, late=self.unsettled.late)
 
+    # ---- from one run to the next ----
+
+    def carry(self, tries: Tries) -> Carried:
+        """The state for the next run. A kind of change adds its own."""
+        return replace(self.renewal.carry(tries), record=self.record, handover=self.handover)
+
+    def restore(self, carried: Carried) -> None:
+        """Takes the state of the run before this one."""
+        self.renewal.restore(carried)
+        self.record = carried.record
+        if carried.handover:
+            self.publish(carried.handover)
+
+    def publish(self, handover: Handover) -> None:
+        """Makes the handover known, by query and memo. Temporal does not hand the memo on to a new run."""
+        self.handover = handover
+        workflow.upsert_memo({"request": self.request.model_dump(mode="json"), "handover": asdict(handover)})
+
     # ---- the whole change ----
 
     async def run(self) -> Outcome:
@@ -132,6 +153,7 @@ class Change(Generic[R]):
         """Holds the change where it stands. Resumed, it begins again and finds the finished steps."""
         await self.interruptions.safe_point()
         self.unseen = "clock"
+        self.renewal.begin_again()
         return await self.forward()
 
     async def _unwind(self, stop: Stop) -> Outcome:
@@ -168,6 +190,8 @@ class Change(Generic[R]):
 
     async def preflight(self) -> ClusterStatus:
         """The cluster's policy, once, and a first look: a finished or hopeless change needs no turn."""
+        if self.renewal.is_new:
+            return await self._look_again()
         self.board.enter("preflight")
         await self.cluster.read_profile(self.unseen)
         self._looked_at = workflow.time()
@@ -176,20 +200,36 @@ class Change(Generic[R]):
         self.record = before.record
         self._access = before.access
         self.cluster.facts = self.facts(before.status)
-        _refuse(check_line(self.cluster.profile.allow, sum(t != self.ticket for t in before.turns.waiting)))
+        if not self.renewal.was_checked:
+            _refuse(check_line(self.cluster.profile.allow, sum(t != self.ticket for t in before.turns.waiting)))
         await self.remember(before.status)
         self.board.notice(self._check(before))
         return before.status
 
+    async def _look_again(self) -> ClusterStatus:
+        """The first look of a run that is not the first. It is tried for as long as it takes, as every later look."""
+        status = await self.cluster.look("look at the beginning of a new run")
+        self.cluster.facts = self.facts(status)
+        await self.remember(status)
+        return status
+
     async def take_turn(self, why_not_preempt: Callable[[], Awaitable[str]] | None = None) -> ClusterStatus:
         """Waits in line, and returns the look that was made with the turn. It is checked like the first look."""
         _refuse((self._access,) if self._access else ())
-        self.board.enter("turn")
-        await self.turn.take(why_not_preempt)
-        self._start_join_timeout()
+        goes_on, is_new_run = self.renewal.goes_on, self.renewal.is_new
+        self.renewal.is_new = False
+        if is_new_run:
+            await self.turn.keep(why_not_preempt)
+        else:
+            self.board.enter("turn")
+            await self.turn.take(why_not_preempt)
+        if not goes_on:
+            self._start_join_timeout()
         status = await self._look_with_turn()
         self.turn.report(status)
-        self._check(self.turn.beforehand(status))
+        if not goes_on:
+            self._check(self.turn.beforehand(status))
+            self.renewal.was_checked = True
         return status
 
     async def _look_with_turn(self) -> ClusterStatus:

@@ -9,6 +9,8 @@ from datetime import timedelta
 
 from temporalio import workflow
 
+from workflows.carried import CarriedClock
+
 with workflow.unsafe.imports_passed_through():
     from workflows.stop import Stop
 
@@ -18,11 +20,18 @@ class Clock:
 
     def __init__(self, limit: timedelta, stop: Stop, on_end: Callable[[Stop], None]) -> None:
         self._left = limit.total_seconds()
-        self._stop = stop
+        #: The reason of the stop when it rings.
+        self.stop = stop
         self._on_end = on_end
         self._started = 0.0
         self._timer: asyncio.Task[None] | None = None
-        self._over = False
+        #: It has rung, or was ended.
+        self.over = False
+
+    @property
+    def left(self) -> float:
+        """Seconds until it rings."""
+        return self._left - (workflow.time() - self._started if self._timer else 0.0)
 
     def start(self) -> None:
         """Starts it, or goes on after `pause`."""
@@ -34,25 +43,25 @@ class Clock:
 
     def pause(self) -> None:
         if self._timer is not None:
+            self._left = self.left
             self._timer.cancel()
             self._timer = None
-            self._left -= workflow.time() - self._started
 
     def end(self) -> None:
         """Stops it for good."""
         self.pause()
-        self._over = True
+        self.over = True
 
     async def _run(self) -> None:
-        await workflow.sleep(timedelta(seconds=self._left), summary=self._stop.error)
+        await workflow.sleep(timedelta(seconds=self._left), summary=self.stop.error)
         self._timer = None
         self._left = 0.0
         self._ring()
 
     def _ring(self) -> None:
-        if not self._over:
-            self._over = True
-            self._on_end(self._stop)
+        if not self.over:
+            self.over = True
+            self._on_end(self.stop)
 
 
 class Clocks:
@@ -62,9 +71,28 @@ class Clocks:
         self._on_end = on_end
         self._clocks: dict[str, Clock] = {}
         self._pauses = 0
+        # Clocks of the run before this one: their steps begin again, and must not start them anew.
+        self._carried: set[str] = set()
+
+    def carry(self) -> tuple[CarriedClock, ...]:
+        """The clocks that have not rung, for the next run."""
+        return tuple(
+            CarriedClock(name, clock.left, clock.stop.error, clock.stop.reason, clock.stop.hint)
+            for name, clock in self._clocks.items()
+            if not clock.over
+        )
+
+    def restore(self, carried: tuple[CarriedClock, ...]) -> None:
+        """The clocks of the run before go on."""
+        for clock in carried:
+            self.start(clock.name, timedelta(seconds=clock.left), Stop("clock", clock.error, clock.reason, clock.hint))
+            self._carried.add(clock.name)
 
     def start(self, name: str, limit: timedelta, stop: Stop) -> None:
-        """Starts the named clock anew."""
+        """Starts the named clock anew, unless it goes on from the run before."""
+        if name in self._carried:
+            self._carried.discard(name)
+            return
         self.end(name)
         self._clocks[name] = Clock(limit, stop, self._on_end)
         if not self._pauses:
@@ -73,6 +101,7 @@ class Clocks:
     def end(self, *names: str) -> None:
         """Ends the named clocks, or all clocks when none is named."""
         for name in names or tuple(self._clocks):
+            self._carried.discard(name)
             if clock := self._clocks.pop(name, None):
                 clock.end()
 

@@ -11,6 +11,7 @@ from temporalio.exceptions import ActivityError, ApplicationError
 from temporalio.exceptions import TimeoutError as TemporalTimeout
 
 from workflows.board import Board
+from workflows.carried import Carried
 from workflows.interruptions import Interruptions
 from workflows.timeouts import ACT, ASK, FIRST_LOOK, FIRST_LOOK_PATIENCE, LONG_WAIT, LOOK, LOOK_AGAIN, WAIT, start
 
@@ -72,7 +73,19 @@ class Cluster:
         # etcd's own ID of the cluster, from the first look on: a change never goes on with another cluster.
         self._id = ""
         # Another worker may find the cluster at these URLs alone: the clusters file may list members that are gone.
-        self._voter_urls: tuple[str, ...] = ()
+        self.voter_urls: tuple[str, ...] = ()
+
+    def carry(self) -> dict[str, tuple[ActReport, ...]]:
+        """The reports for the next run, one of each kind: what was sent, and whether it may have applied."""
+        kinds = {act: {(r.sent, r.applied): r for r in reports} for act, reports in self.reports.items()}
+        return {act: tuple(of_kind.values()) for act, of_kind in kinds.items()}
+
+    def restore(self, carried: Carried) -> None:
+        """Goes on with the cluster of the run before."""
+        self._profile, self.facts, self._id = carried.profile, carried.facts, carried.facts.cluster_id
+        self.reports = {act: list(reports) for act, reports in carried.reports.items()}
+        self.voter_urls = carried.voter_urls
+        self._board.use_search_attributes(carried.profile.search_attributes)
 
     @property
     def known_name(self) -> str:
@@ -122,7 +135,7 @@ class Cluster:
             patience=FIRST_LOOK_PATIENCE,
             leaving=leaving,
             cluster_id=self._id,
-            voter_urls=self._voter_urls,
+            voter_urls=self.voter_urls,
         )
         try:
             before = await self._interruptions.interruptible(
@@ -166,7 +179,7 @@ class Cluster:
         return self._saw(await self.start(Looks.check_after_barrier, self._look(LOOK_AGAIN), LOOK, why))
 
     def _saw(self, status: ClusterStatus) -> ClusterStatus:
-        self._voter_urls = status.voter_urls or self._voter_urls
+        self.voter_urls = status.voter_urls or self.voter_urls
         return status
 
     def judge(self, step: StepName, status: ClusterStatus) -> Verdict:
@@ -178,7 +191,7 @@ class Cluster:
         self, activity: WaitOf, step: StepName, why: str, launch: LaunchOrder | None = None, foreign: str = ""
     ) -> ClusterStatus:
         """A wait, as one heartbeating activity, or two where it is long. Raises Stop with the name of its end."""
-        order = StepOrder(step, self.facts, self._ticket, launch, foreign, voter_urls=self._voter_urls)
+        order = StepOrder(step, self.facts, self._ticket, launch, foreign, voter_urls=self.voter_urls)
         try:
             try:
                 return await self._wait(activity, order, WAIT, why)
@@ -211,7 +224,7 @@ class Cluster:
     def _settling(
         self, calls: tuple[SentCall, ...], timeout: float, avoid: tuple[str, ...] = ()
     ) -> workflow.ActivityHandle[Settlement]:
-        order = SettleOrder(self.name, self.facts.cluster_id, calls, timeout, self._member, avoid, self._voter_urls)
+        order = SettleOrder(self.name, self.facts.cluster_id, calls, timeout, self._member, avoid, self.voter_urls)
         queue, why = waits_queue(self.profile.task_queue), f"{self._member}: wait until the sent calls are settled"
         return start(Settling.wait_until_settled, order, WAIT, why, queue)
 
@@ -220,7 +233,7 @@ class Cluster:
     async def act(self, activity: ActOf, step: StepName, what: str) -> ActReport:
         """Has one call sent, at most. An activity that was lost may have sent it."""
         attempt = self._board.view.attempts.get(what, 0) + 1
-        order = StepOrder(step, self.facts, self._ticket, voter_urls=self._voter_urls)
+        order = StepOrder(step, self.facts, self._ticket, voter_urls=self.voter_urls)
         try:
             report = await self.start(activity, order, ACT, f"{what}, attempt {attempt}")
         except ActivityError as error:
@@ -268,7 +281,7 @@ class Cluster:
             patience,
             scope,
             cluster_id=self.facts.cluster_id,
-            voter_urls=self._voter_urls,
+            voter_urls=self.voter_urls,
         )
 
 

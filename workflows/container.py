@@ -30,7 +30,7 @@ class Container:
 
     async def check(self) -> None:
         """Part of the preflight: an unusable engine is reported before anything is done."""
-        if not self._launcher:
+        if not self._launcher or self._change.renewal.goes_on:
             return
         order = self._order(self._name, "")
         try:

@@ -27,7 +27,7 @@ def outcome(
 ) -> Outcome:
     """The outcome of a change, from its board and its last look."""
     info, view = workflow.info(), board.view
-    total = (workflow.now() - info.start_time).total_seconds()
+    total = workflow.time() - board.began
     return Outcome(
         cluster=request.cluster,
         member=request.subject,

@@ -38,6 +38,10 @@ class Interruptions:
     def __init__(self, board: Shows) -> None:
         self.clocks = Clocks(self.stop)
         self.unstoppable = False
+        #: The length of the history, in events, when a new run was due first. 0: none is due.
+        self.due_at = 0
+        #: No more waiting for the new run. Callers that wait for an answer must ask that run.
+        self.is_pressed = False
         self._board = board
         #: Called when a hold begins and when it ends. The board shows which.
         self.on_hold: Callable[[], None] = lambda: None

@@ -7,7 +7,8 @@ from dataclasses import replace
 from temporalio import workflow
 from temporalio.common import RawValue
 
-from workflows.arguments import NOTHING, parse
+from workflows.arguments import NOTHING
+from workflows.carried import Carried, Tries
 from workflows.change import Change
 from workflows.joining import STAGES, Joining
 from workflows.settle import PROMOTE
@@ -29,6 +30,13 @@ class Join(Change[JoinRequest]):
     def __init__(self, request: JoinRequest) -> None:
         super().__init__(request, request.summary, ("preflight", "turn", *STAGES))
         self.joining = Joining(self)
+
+    def carry(self, tries: Tries) -> Carried:
+        return replace(super().carry(tries), joining=self.joining.carry())
+
+    def restore(self, carried: Carried) -> None:
+        super().restore(carried)
+        self.joining.restore(carried.joining)
 
     def facts(self, status: ClusterStatus) -> Facts:
         return replace(super().facts(status), peer_urls=self.request.peer_urls)
@@ -67,7 +75,7 @@ class JoinMember(Steered):
 
     @workflow.run
     async def run(self, request: RawValue = NOTHING) -> Outcome:
-        return await self.follow(Join(parse(JoinRequest, request)))
+        return await self.follow(Join, JoinRequest, request)
 
     @workflow.signal(description="The sync watch tells how far it is")
     def note_progress(self, progress: SyncProgress) -> None:

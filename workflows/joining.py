@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from temporalio import workflow
 
+from workflows.carried import CarriedJoining
 from workflows.change import Change
 from workflows.container import Container
 from workflows.learner import Learner
@@ -41,6 +42,22 @@ class Joining:
         self.is_in = False
         self._was_held_before_promote = False
         self._was_judged = False
+
+    def carry(self) -> CarriedJoining:
+        """The state for the next run."""
+        return CarriedJoining(
+            self.learner.carry(),
+            self.container.launched,
+            self.verified,
+            self._was_held_before_promote,
+            self._was_judged,
+        )
+
+    def restore(self, carried: CarriedJoining) -> None:
+        """Goes on with the state of the run before."""
+        self.learner.restore(carried.learner)
+        self.container.launched, self.verified = carried.launched, carried.verified
+        self._was_held_before_promote, self._was_judged = carried.was_held_before_promote, carried.was_judged
 
     async def run(self, status: ClusterStatus) -> ClusterStatus:
         """From the look with the turn to the look at the new voter."""

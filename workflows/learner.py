@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, replace
+from dataclasses import replace
 from functools import partial
 
 from temporalio import workflow
 
+from workflows.carried import CarriedLearner
 from workflows.change import Change
 from workflows.orphans import clear_orphans
 from workflows.settle import ADD, ROLLBACK, settle
@@ -27,6 +28,16 @@ class Learner:
         self._request: JoinRequest | ReplaceRequest = change.request
         self._member_id = ""
         self._own_id = ""  # once a call of this change may have added it
+
+    # ---- from one run to the next ----
+
+    def carry(self) -> CarriedLearner:
+        """The learner, for the next run."""
+        return CarriedLearner(self._member_id, self._own_id)
+
+    def restore(self, carried: CarriedLearner) -> None:
+        """Goes on with the learner of the run before."""
+        self._member_id, self._own_id = carried.member_id, carried.own_id
 
     # ---- whether it is there ----
 
@@ -106,9 +117,7 @@ class Learner:
     def hand_over(self, status: ClusterStatus) -> None:
         """Makes the handover known, by query and memo."""
         self.note(status)
-        given = handover(status.members, self._member_id, self._request.name)
-        self._change.handover = given
-        workflow.upsert_memo({"request": self._request.model_dump(mode="json"), "handover": asdict(given)})
+        self._change.publish(handover(status.members, self._member_id, self._request.name))
 
     def take_back_handover(self) -> None:
         """Takes `hand_over` back: no member may be started with it any more."""

@@ -8,7 +8,7 @@ _ELSE = 1.0
 _LONGEST = 300.0
 _LONGEST_AFTER = 20
 # A share of the time for which the change has tried. An attempt takes up to 60 events, and with this share the attempts
-# of a year, the longest time that a policy may give a change, fit into the history of one workflow.
+# of a year, the longest time that a policy may give a change, fit into the history of one run: a way back has no other.
 _SHARE = 0.03
 
 

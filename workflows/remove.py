@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from temporalio import workflow
 from temporalio.common import RawValue
 
-from workflows.arguments import NOTHING, parse
+from workflows.arguments import NOTHING
+from workflows.carried import Carried, CarriedRemoving, Tries
 from workflows.change import Change
 from workflows.dead_members import why_not_dead
 from workflows.orphans import clear_orphans
 from workflows.removing import STAGES, Removing
+from workflows.settle import REMOVE
 from workflows.steered import Steered
 
 with workflow.unsafe.imports_passed_through():
@@ -30,6 +34,16 @@ class Removal(Change[RemoveRequest]):
         self._target: Member | None = None
         self._removing: Removing | None = None
 
+    def carry(self, tries: Tries) -> Carried:
+        returning = 0 if self._removing else None
+        return replace(super().carry(tries), removing=CarriedRemoving(self._target, returning))
+
+    def restore(self, carried: Carried) -> None:
+        super().restore(carried)
+        self._target = carried.removing.target
+        if self._target and carried.removing.returning is not None:
+            self._removing = Removing(self, self._target)
+
     def checks(self, status: ClusterStatus, facts: Facts) -> tuple[Check, ...]:
         return check_remove(
             status, facts, self._target or self.request.member, force=self.request.force, record=self.record
@@ -42,11 +56,12 @@ class Removal(Change[RemoveRequest]):
             self.board.knows_member(self.record.removed_id)
             return self.end("already-removed", status, verified=None if self.record.was_removed else False)
         if status.member(self._target.id) is None:
-            return self.end("already-removed", status)
+            # After a hold or in a new run, the change begins again and finds its own removal.
+            return self.end("removed" if self.cluster.did(REMOVE.what) else "already-removed", status)
         self.board.knows_member(self._target.id)
         status = await self.take_turn(self._why_not_dead if self.request.preempt else None)
         status = await clear_orphans(self, status)
-        was_gone = status.member(self._target.id) is None
+        was_gone = status.member(self._target.id) is None and not self.cluster.did(REMOVE.what)
         self._removing = removing = Removing(self, self._target)
         status = await removing.run(status)
         return self.end("already-removed" if was_gone else "removed", status, verified=removing.verified)
@@ -73,4 +88,4 @@ class RemoveMember(Steered):
 
     @workflow.run
     async def run(self, request: RawValue = NOTHING) -> Outcome:
-        return await self.follow(Removal(parse(RemoveRequest, request)))
+        return await self.follow(Removal, RemoveRequest, request)

@@ -39,7 +39,7 @@ class Removing:
         self._change = change
         self._request: RemoveRequest | ReplaceRequest = change.request
         self._target = target
-        self._returning = returning
+        self.returning = returning
         #: Whether every voter's list confirmed that the member is gone. None before they were asked.
         self.verified: bool | None = None
 
@@ -47,11 +47,11 @@ class Removing:
         """From the look with the turn to the look that shows the member gone everywhere."""
         cluster = self._change.cluster
         cluster.facts = replace(
-            cluster.facts, member_id=self._target.id, returning=self._returning, force=self._request.force
+            cluster.facts, member_id=self._target.id, returning=self.returning, force=self._request.force
         )
-        if status.member(self._target.id) is None:
+        if status.member(self._target.id) is None and not cluster.did(REMOVE.what):
             self._change.board.warn(f"member {self._target.label} was removed, but not by this change")
-        else:
+        elif status.member(self._target.id):
             await self._judge_beforehand(status)
             await self._save_snapshot()
             status = await self._remove()
@@ -69,7 +69,8 @@ class Removing:
 
     async def _save_snapshot(self) -> None:
         change = self._change
-        if not change.cluster.facts.policy.snapshot_before_removal or self._target.is_learner:
+        wanted = bool(change.cluster.facts.policy.snapshot_before_removal) and not change.renewal.has_snapshot
+        if not wanted or self._target.is_learner:
             return
         change.board.enter("snapshot")
         change.board.waits_for("a snapshot of the database")
@@ -81,6 +82,7 @@ class Removing:
             )
         except ActivityError as error:
             raise stop_of(error, "refused") from error
+        change.renewal.has_snapshot = True
         change.board.warn(f"before the removal, a snapshot was saved as {saved}")
 
     async def _remove(self) -> ClusterStatus:

@@ -7,7 +7,8 @@ from dataclasses import replace
 from temporalio import workflow
 from temporalio.common import RawValue
 
-from workflows.arguments import NOTHING, parse
+from workflows.arguments import NOTHING
+from workflows.carried import Carried, CarriedHalves, CarriedRemoving, Tries
 from workflows.change import Change
 from workflows.dead_members import ask_about, why_not_dead
 from workflows.joining import STAGES as JOINING
@@ -40,6 +41,26 @@ class Replacement(Change[ReplaceRequest]):
         self._was_removed = self._has_joined = False
         self._seen_gone: bool | None = None
         self._removing: Removing | None = None
+
+    def carry(self, tries: Tries) -> Carried:
+        returning = self._removing.returning if self._removing else None
+        return replace(
+            super().carry(tries),
+            joining=self.joining.carry(),
+            removing=CarriedRemoving(self._old, returning),
+            halves=CarriedHalves(self._began_with, self._was_removed, self._has_joined, self._seen_gone),
+        )
+
+    def restore(self, carried: Carried) -> None:
+        super().restore(carried)
+        halves, self._old = carried.halves, carried.removing.target
+        self.joining.restore(carried.joining)
+        self._began_with, self._seen_gone = halves.began_with, halves.seen_gone
+        self._was_removed, self._has_joined = halves.was_removed, halves.has_joined
+        if self._old and carried.was_checked:
+            self._tell_beginning(self._old)
+        if self._old and carried.removing.returning is not None:
+            self._removing = Removing(self, self._old, carried.removing.returning)
 
     def facts(self, status: ClusterStatus) -> Facts:
         return replace(super().facts(status), peer_urls=self.request.peer_urls)
@@ -90,8 +111,12 @@ class Replacement(Change[ReplaceRequest]):
             voters = len(status.voters)
             self._began_with = (voters, spare(voters, len(status.live_voters)))
         if old:
-            workflow.upsert_memo({"began_with": [old.id, *self._began_with]})
+            self._tell_beginning(old)
         self.cluster.facts = replace(self.cluster.facts, began_with=self._began_with)
+
+    def _tell_beginning(self, old: Member) -> None:
+        if self._began_with:
+            workflow.upsert_memo({"began_with": [old.id, *self._began_with]})
 
     async def _join(self, status: ClusterStatus) -> ClusterStatus:
         before = self.cluster.facts
@@ -163,7 +188,7 @@ class ReplaceMember(Steered):
 
     @workflow.run
     async def run(self, request: RawValue = NOTHING) -> Outcome:
-        return await self.follow(Replacement(parse(ReplaceRequest, request)))
+        return await self.follow(Replacement, ReplaceRequest, request)
 
     @workflow.signal(description="The sync watch tells how far it is")
     def note_progress(self, progress: SyncProgress) -> None:

@@ -13,8 +13,10 @@ from typing import Any
 
 from temporalio import workflow
 
+from workflows.carried import Tries
 from workflows.change import Change
 from workflows.cluster import ActOf, WaitOf
+from workflows.new_run import BACK, FORWARD, NewRun, history_used, is_due
 from workflows.pauses import pause_after
 
 with workflow.unsafe.imports_passed_through():
@@ -61,10 +63,6 @@ CLEAR = Step("rollback", Acts.remove_learner, "remove of a learner left behind",
 MOVE = Step("move", Acts.move_leader, "move leader")
 REMOVE = Step("remove", Acts.remove_member, "remove", removes=True)
 
-# Shares of Temporal's limits for a workflow's history, at which a change gives up, and at which its way back does.
-EVENTS, _BYTES = 51_200, 50 * 2**20
-FORWARD, _BACK = 0.4, 0.8
-
 # Seconds before another look at a refusal: right after an election a live member may not follow yet.
 _DOUBTS = (1.0, 2.0, 4.0, 8.0)
 _DOUBTFUL = Failure.QUORUM_AT_RISK
@@ -88,9 +86,8 @@ async def settle(
     Raises Stop when the step is refused, or the change interrupted. No act is under way then, and the effect of the
     last act is known.
     """
-    refusals, tries = Refusals(change), Tries()
+    refusals, tries = Refusals(change), change.renewal.tries_of(step.what)
     while True:
-        check_history(change)
         was_held = await change.interruptions.safe_point()
         if status is None or was_held:
             status = await change.look(f"look before {step.what or step.name}", step.before)
@@ -109,14 +106,20 @@ async def settle(
                 if effect := await _act(change, step, status, tries):
                     return effect
                 status = None
+        check_history(change, tries)
 
 
-def check_history(change: Change[Any]) -> None:
-    """Raises Stop before Temporal would end the change for its long history, without its way back."""
-    info = workflow.info()
-    used = max(info.get_current_history_length() / EVENTS, info.get_current_history_size() / _BYTES)
-    if used > (_BACK if change.interruptions.unstoppable else FORWARD):
-        reason = f"the change has tried for too long ({info.get_current_history_length()} events in its history)"
+def check_history(change: Change[Any], tries: Tries) -> None:
+    """
+    Raises NewRun when the history of this run has become long.
+
+    Raises Stop before Temporal would end the change for it, where no new run is possible: on its way back.
+    """
+    if is_due(change.interruptions):
+        raise NewRun(tries)
+    if history_used() > (BACK if change.interruptions.unstoppable else FORWARD):
+        events = workflow.info().get_current_history_length()
+        reason = f"the change has tried for too long ({events} events in its history)"
         raise Stop("failed", Failure.TOO_MANY_ATTEMPTS, reason, "look at its last attempts, then run it again")
 
 
@@ -226,19 +229,6 @@ async def _lets_others_go(change: Change[Any]) -> bool:
         return False
     await change.turn.give_back()
     return True
-
-
-class Tries:
-    """The attempts at one step that had no effect."""
-
-    def __init__(self) -> None:
-        self.attempts = 0
-        #: The workflow's times at which the first and the last of them ended.
-        self.first = self.last = 0.0
-
-    def count(self, ended: float) -> None:
-        self.attempts += 1
-        self.first, self.last = self.first or ended, ended
 
 
 async def _pause(change: Change[Any], step: Step, report: ActReport, tries: Tries) -> None:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 from temporalio import workflow
+from temporalio.common import RawValue
 from temporalio.exceptions import ApplicationError
 
-from workflows.arguments import check_requester, invalid, reason_of_cancel
+from workflows.arguments import check_requester, invalid, parse, reason_of_cancel
+from workflows.carried import NextRun, read_next_run
 from workflows.change import Change
+from workflows.new_run import NewRun
 from workflows.notify import tell_of_end
 from workflows.timeouts import ASK, start
 
@@ -17,11 +21,14 @@ with workflow.unsafe.imports_passed_through():
     from activities.taking_turns import Turns
     from membership.failures import Failure
     from membership.model import Handover
+    from messages.next_run import ASK_AGAIN
     from messages.outcomes import Outcome
-    from messages.requests import change_id
+    from messages.requests import ChangeRequest, change_id
     from messages.turns import Ahead, Cancel, Claim, Ticket
     from messages.views import ChangeView
     from workflows.stop import Stop
+
+R = TypeVar("R", bound=ChangeRequest)
 
 # A change writes these down for others to read, who would believe a caller's.
 _OWN_MEMO = {"began_with", "handover"}
@@ -33,22 +40,32 @@ class Steered:
     def __init__(self) -> None:
         self._change: Change[Any] | None = None
 
-    async def follow(self, change: Change[Any]) -> Outcome:
-        """Runs the change to its end. A cancel stops it at its next safe point, and never tears it out of an act."""
-        request = change.request
+    async def follow(self, kind: Callable[[R], Change[R]], model: type[R], argument: RawValue) -> Outcome:
+        """
+        Runs a change of this kind to its end, from the state that the run before handed over, if there is one.
+
+        A cancel stops it at its next safe point, and never tears it out of an act.
+        """
+        next_run = read_next_run(argument)
+        request = model.model_validate(next_run.request) if next_run else parse(model, argument)
+        change = kind(request)
         if (wanted := change_id(request.cluster, request.verb, request.subject)) != change.ticket.workflow_id:
             raise invalid(f"the workflow ID of this change is {wanted}, and not {change.ticket.workflow_id}")
         if forged := _OWN_MEMO & workflow.info().raw_memo.keys():
             raise invalid(
                 f"the memo of this change has {', '.join(sorted(forged))}, which only the change itself writes"
             )
+        if next_run:
+            change.restore(next_run.so_far)
         self._change = change
         body = asyncio.create_task(_to_end(change))
         try:
             return await asyncio.shield(body)
         except asyncio.CancelledError:
             change.interruptions.stop(Stop("cancelled", Failure.CANCELLED, reason_of_cancel()))
-            return await body
+            return await _stopped(body, change)
+        except NewRun as due:
+            workflow.continue_as_new(NextRun(request.model_dump(mode="json"), change.carry(due.tries)))
 
     @workflow.query(description="The state of the change: stage, reason of its wait, sync progress, calls sent")
     def progress(self) -> ChangeView:
@@ -84,7 +101,8 @@ class Steered:
 
     @workflow.update(description="Holds the change at its next safe point, until `resume` or a cancel")
     async def hold(self, by: str = "") -> ChangeView:
-        board, interruptions = self._running().board, self._running().interruptions
+        change = await self._begun()
+        board, interruptions = change.board, change.interruptions
         interruptions.hold(f"asked for by {by or 'an operator'}")
         await workflow.wait_condition(lambda: bool(board.view.held) or self._too_late or not interruptions.is_held)
         if board.view.held:
@@ -116,7 +134,8 @@ class Steered:
         description="Cancels the change, and removes the learner that it added. Refused when it is too late"
     )
     async def cancel(self, by: str = "") -> ChangeView:
-        change = self._running()
+        change = await self._begun()
+        self._refuse_late()
         # One path for every cancel: this asks Temporal for the same as the UI's own button.
         await start(Turns.cancel_change, Cancel(change.ticket, by), ASK, f"{change.request.subject}: cancel")
         return change.board.view
@@ -128,9 +147,12 @@ class Steered:
 
     async def added(self) -> Handover:
         """The handover, as soon as the learner is added, for changes that add a learner."""
-        await workflow.wait_condition(lambda: bool(self._change and (self._change.handover or self._change.ended)))
-        if handover := self._running().handover:
-            return handover
+        change = await self._begun()
+        await workflow.wait_condition(lambda: _can_answer(change))
+        if change.handover:
+            return change.handover
+        if not change.ended:
+            raise ApplicationError("the change goes on in a new run: ask again", type=ASK_AGAIN)
         reason = "the change ended, and no learner of it is in the cluster"
         raise ApplicationError(reason, type="NotAdded", non_retryable=True)
 
@@ -139,15 +161,33 @@ class Steered:
         return self._change is None or self._change.ended or self._change.interruptions.unstoppable
 
     def _refuse_late(self) -> None:
-        if self._change is None:
-            raise ApplicationError("the change has not begun yet", type="NotBegun")
-        if self._too_late:
+        if self._change is None and workflow.info().continued_run_id:
+            return  # the change goes on in a new run, in a moment
+        if self._running() and self._too_late:
             raise ApplicationError("too late: the change is past its last safe point", type="TooLate")
+
+    async def _begun(self) -> Change[Any]:
+        """The change. An update can come before the first line of its run."""
+        await workflow.wait_condition(lambda: self._change is not None)
+        return self._running()
 
     def _running(self) -> Change[Any]:
         if self._change is None:
             raise ApplicationError("the change has not begun yet", type="NotBegun")
         return self._change
+
+
+def _can_answer(change: Change[Any]) -> bool:
+    return bool(change.handover or change.ended or change.interruptions.is_pressed)
+
+
+async def _stopped(body: asyncio.Task[Outcome], change: Change[Any]) -> Outcome:
+    """The end of a change that was cancelled."""
+    try:
+        return await body
+    except NewRun:
+        # The cancel came in the moment of the new run, which would not know of it.
+        return await _to_end(change)
 
 
 async def _to_end(change: Change[Any]) -> Outcome:

@@ -12,7 +12,9 @@ from temporalio import workflow
 from temporalio.exceptions import FailureError
 
 from workflows.board import Board
+from workflows.carried import Tries
 from workflows.interruptions import Interruptions
+from workflows.new_run import NewRun, is_due
 from workflows.timeouts import ASK, start
 
 with workflow.unsafe.imports_passed_through():
@@ -49,7 +51,8 @@ class Turn:
         self._cluster = cluster
         self._member = member
         self._ticket = ticket
-        self._state = TurnsState()
+        #: The turns, as they were when this change got its turn.
+        self.state = TurnsState()
         #: Its place in line, and why the held join before it is not cancelled, for a person.
         self._place = self._objection = ""
         self._holder_is_held = False
@@ -107,6 +110,12 @@ class Turn:
                     await self._preempt()
         self._board.waits_for("")
 
+    async def keep(self, why_not_preempt: Callable[[], Awaitable[str]] | None) -> None:
+        """Goes on with the turn of the run before this one, or in line where that had no turn."""
+        self._why_not_preempt = why_not_preempt
+        if not await self.confirm():
+            await self.take()
+
     async def _ask(self) -> None:
         """Asks once. ClusterTurns answers by a signal, even before this ends."""
         self._objection = ""
@@ -131,6 +140,8 @@ class Turn:
                 timeout_summary="do the turns still run?",
             )
         except TimeoutError:
+            if is_due(self._interruptions):
+                raise NewRun(Tries()) from None
             if not await workflow.execute_local_activity_method(
                 Turns.turns_run, self._cluster, start_to_close_timeout=timedelta(seconds=10)
             ):
@@ -179,7 +190,7 @@ class Turn:
 
     def learn(self, state: TurnsState) -> bool:
         """Takes the turns as they are since the turn was granted. Whether it was: a stranger can send a grant, too."""
-        self._state, self.unsettled = state, state.late
+        self.state, self.unsettled = state, state.late
         self.is_new = False
         if state.holder != self._ticket:
             return False
@@ -188,13 +199,13 @@ class Turn:
 
     def beforehand(self, status: ClusterStatus) -> Beforehand:
         """This look, and the turns as they were when this change got its turn."""
-        self._state = with_late_learners(self._state, status)
-        return Beforehand(status, self._state)
+        self.state = with_late_learners(self.state, status)
+        return Beforehand(status, self.state)
 
     def owns(self, member_id: str) -> bool:
         """Whether the turns know the learner as this change's, or as left behind by a change that has ended."""
-        mine = any(x.member_id == member_id and x.ticket == self._ticket for x in self._state.learners)
-        return mine or any(x.member_id == member_id for x in self._state.orphans)
+        mine = any(x.member_id == member_id and x.ticket == self._ticket for x in self.state.learners)
+        return mine or any(x.member_id == member_id for x in self.state.orphans)
 
     def report(self, status: ClusterStatus, added: str = "") -> None:
         """Has the turns know the learner that this change added or took over, and which are learners no more."""
@@ -210,10 +221,10 @@ class Turn:
 
     def note_settled(self, left: tuple[SentCall, ...], status: ClusterStatus) -> None:
         """Has the turns forget the calls of ended changes, except those `left`, and know the learners that came."""
-        self._state = with_late_learners(self._state, status)
-        settled = tuple(x for x in self._state.late if x.call not in left)
-        brought = tuple(x for x in self._state.learners if x.ticket in {late.ticket for late in settled})
-        self._state = replace(self._state, late=tuple(x for x in self._state.late if x not in settled))
+        self.state = with_late_learners(self.state, status)
+        settled = tuple(x for x in self.state.late if x.call not in left)
+        brought = tuple(x for x in self.state.learners if x.ticket in {late.ticket for late in settled})
+        self.state = replace(self.state, late=tuple(x for x in self.state.late if x not in settled))
         self.unsettled = ()
         self._say(settled=(*self.claim.settled, *settled), brought=(*self.claim.brought, *brought))
 
@@ -233,7 +244,7 @@ class Turn:
     @property
     def _known(self) -> tuple[str, ...]:
         """The learners that the turns know of, as far as this change knows."""
-        return (*self.claim.added, *(x.member_id for x in self._state.learners))
+        return (*self.claim.added, *(x.member_id for x in self.state.learners))
 
     # ---- saying how it stands ----
 

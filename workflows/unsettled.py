@@ -7,6 +7,7 @@ from dataclasses import replace
 from temporalio import workflow
 
 from workflows.board import Board
+from workflows.carried import Carried
 from workflows.cluster import Cluster
 
 with workflow.unsafe.imports_passed_through():
@@ -46,10 +47,10 @@ class Unsettled:
         self.reasons: tuple[str, ...] = ()
         self._board = board
         self._cluster = cluster
-        # Calls whose effect was seen to come while they were waited for.
-        self._came: tuple[SentCall, ...] = ()
-        # Members whose removal may still come, and their client URLs: they are not asked.
-        self._leaving: tuple[str, ...] = ()
+        #: Calls whose effect was seen to come while they were waited for.
+        self.came: tuple[SentCall, ...] = ()
+        #: Members whose removal may still come, and their client URLs: they are not asked.
+        self.leaving: tuple[str, ...] = ()
         self._until: float | None = None
 
     @property
@@ -67,6 +68,10 @@ class Unsettled:
         """An act is about to send its call."""
         self._sending = self._call(step, before, sent_to="")
 
+    def restore(self, carried: Carried) -> None:
+        """Goes on with the calls of the run before."""
+        self.calls, self.came, self.leaving = carried.calls, carried.came, carried.leaving
+
     def note(self, step: StepName, report: ActReport, before: ClusterStatus, *, has_effect: bool) -> None:
         """Takes the report of an act, and whether the look after it shows the effect."""
         self._sending = None
@@ -81,7 +86,7 @@ class Unsettled:
             return
         self.calls = (*self.calls, call)
         if call.act == "remove":
-            self._leaving = (*self._leaving, call.member_id, *before.endpoints_of(call.member_id))
+            self.leaving = (*self.leaving, call.member_id, *before.endpoints_of(call.member_id))
 
     def _call(self, step: StepName, before: ClusterStatus, sent_to: str) -> SentCall:
         facts = self._cluster.facts
@@ -94,7 +99,7 @@ class Unsettled:
 
     def may_have_added(self, learner: Member) -> bool:
         """Whether an unanswered add of this change may have added the learner."""
-        return any(may_be_of(call, learner) for call in (*self.calls, *self._came))
+        return any(may_be_of(call, learner) for call in (*self.calls, *self.came))
 
     def explain(self, stop: Stop) -> None:
         """Where calls are left, the change fails, whatever it was to end as, and its reason names them."""
@@ -126,7 +131,7 @@ class Unsettled:
         if not self.calls:
             return
         self._board.waits_for("the members that were sent a call to be heard: its effect may still come")
-        settled = await self._cluster.settled(self.calls, timeout, self._leaving)
-        self._came = (*self._came, *settled.came)
+        settled = await self._cluster.settled(self.calls, timeout, self.leaving)
+        self.came = (*self.came, *settled.came)
         self.calls, self.reasons = settled.left, settled.reasons
-        self._leaving = self._leaving if self.calls else ()
+        self.leaving = self.leaving if self.calls else ()

@@ -43,7 +43,7 @@ case $status in
     ask ""
     running=$(pick '.workflowExecutionInfo.memo.fields.request // empty')
     [ -n "$running" ] || { ask "/history?maximumPageSize=1" &&
-        running=$(pick '.history.events[0].workflowExecutionStartedEventAttributes.input[0]'); }
+        running=$(pick '.history.events[0].workflowExecutionStartedEventAttributes.input[0] | .request // .'); }
     jq -en --argjson a "$wanted" --argjson b "$running" 'def essence: {hold_before: null, launcher: null} + . |
         del(.requested_by) | .peer_urls |= sort; ($a | essence) == ($b | essence)' >/dev/null ||
         leave 2 "another join of $name into $cluster runs, with a different request: $running"
@@ -51,11 +51,13 @@ case $status in
 *) leave 2 "Temporal refuses to start the join (HTTP $status): $(pick .message)" ;;
 esac
 
-# The wait becomes long polls of 20 s, all for one update: an update with the same ID is the same update.
+# The wait becomes long polls of 20 s, all for one update: an update with the same ID is the same update. A change that
+# goes on in a new run says AskAgain.
 asked_first=$(date +%s)
 until ask /update/wait_until_added "$(jq -n --arg once "$work" '{request: {meta: {updateId: $once}, input: {}},
         waitPolicy: {lifecycleStage: "UPDATE_WORKFLOW_EXECUTION_LIFECYCLE_STAGE_COMPLETED"}}')" &&
-    [ "$status" -ne 200 ] || [ -n "$(pick '.outcome // empty')" ]; do
+    [ "$status" -ne 200 ] ||
+    [ -n "$(pick '.outcome // empty | select(.failure.applicationFailureInfo.type != "AskAgain")')" ]; do
     [ "$(pick .stage)" != UPDATE_WORKFLOW_EXECUTION_LIFECYCLE_STAGE_ADMITTED ] ||
         [ $(($(date +%s) - asked_first)) -lt "${PATIENCE:-60}" ] ||
         leave 3 "no worker has taken the join: it waits for one; run this again"

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from membership.policy import LONGEST
+from workflows.new_run import EVENTS, FORWARD
 from workflows.pauses import pause_after
-from workflows.settle import EVENTS, FORWARD
 
 # A look, an act, two looks after it, a pause; the turn given back and taken again.
 EVENTS_OF_AN_ATTEMPT = 60

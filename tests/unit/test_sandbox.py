@@ -12,6 +12,7 @@ from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxR
 
 from activities.register import short_activities, waits, watches
 from activities.temporal import Temporal
+from workflows.carried import NextRun
 from workflows.register import WORKFLOWS, turns_of
 from workflows.results import RESULTS
 
@@ -52,11 +53,12 @@ def data_classes(hint):
 
 
 async def test_every_result_of_an_activity_can_be_read_in_the_sandbox():
-    """Pydantic looks the names in its fields up in their module, which the sandbox must have imported."""
+    """And the state for a new run: Pydantic looks names of types up in modules that the sandbox has imported."""
     temporal = Temporal(cast("Any", None))
     clusters = cast("Any", None)
     watching = watches(clusters, temporal, cast("Any", None))
     activities = [*short_activities(clusters, temporal), *waits(clusters, temporal), *watching]
     found = {each.__module__ for a in activities for each in data_classes(get_type_hints(a).get("return"))}
+    found |= {each.__module__ for each in data_classes(NextRun) if not each.__module__.startswith(OWN_PACKAGE)}
     assert {"membership.model", "messages.turns"} <= found
     assert not found - {each.__module__ for each in RESULTS}, "workflows/results.py must import these"

@@ -68,6 +68,8 @@ async function handover(): Promise<object | undefined> {
       waitPolicy: { lifecycleStage: "UPDATE_WORKFLOW_EXECUTION_LIFECYCLE_STAGE_COMPLETED" },
       request: { meta: { updateId }, input: {} },
     });
+    // The change goes on in a new run, which has to be asked again.
+    if (answer.outcome?.failure?.applicationFailureInfo?.type === "AskAgain") continue;
     if (status !== 200 || answer.outcome) return answer.outcome?.success?.[0];
   }
 }
