@@ -36,6 +36,7 @@ from membership.judge_join import contradicts
 from membership.judgements import judge
 from membership.model import ClusterStatus, RaftProgress, SyncProgress
 from membership.verdicts import Wait
+from membership.witness import RaftView
 from messages.orders import StepOrder
 
 # A linearizable read makes the leader send heartbeats. Heartbeats at the start of a member make its silence likelier
@@ -55,6 +56,9 @@ TURNS_EVERY = 2.0
 FULL_HOUSE_PATIENCE = 5.0
 
 _PROGRESS = TypeAdapter(SyncProgress)
+
+# A look, with the leader's view of a moment ago where there is one.
+LookOf = Callable[[Etcd, RaftView | None], ClusterStatus]
 
 
 class Waits:
@@ -93,7 +97,7 @@ class Waits:
         """
         meter = ProgressMeter(self._clock(), _resumed(order))
         asked = float("-inf")
-        for _, status in self._looks(order, meter, lambda etcd: etcd.look(order.facts.avoid, MEMBERS)):
+        for _, status in self._looks(order, meter, lambda etcd, _: etcd.look(order.facts.avoid, MEMBERS)):
             verdict, now = judge(order.step, status, order.facts), self._clock()
             if not isinstance(verdict, Wait) or verdict.foreign != order.foreign:
                 break
@@ -183,7 +187,7 @@ class Waits:
 
         return send
 
-    def _witnessed(self, order: StepOrder, scope: Scope) -> Callable[[Etcd], ClusterStatus]:
+    def _witnessed(self, order: StepOrder, scope: Scope) -> LookOf:
         """A look at which a second witness counts for the member."""
         looks = WitnessedLooks(
             order.facts.member_id,
@@ -192,13 +196,13 @@ class Waits:
             scope,
             self._clock,
         )
-        return lambda etcd: looks.look(etcd, order.facts.avoid)
+        return lambda etcd, seen: looks.look(etcd, order.facts.avoid, seen)
 
     def _looks(
         self,
         order: StepOrder,
         meter: ProgressMeter,
-        look: Callable[[Etcd], ClusterStatus],
+        look: LookOf,
         until_moves: str = "",
         blind_for: float = float("inf"),
     ) -> Iterator[tuple[Etcd, ClusterStatus]]:
@@ -219,11 +223,10 @@ class Waits:
                     raise long_wait(meter.last)
                 try:
                     etcd = self._clusters.connect(order.cluster).expecting(order.facts.cluster_id, order.voter_urls)
-                    if nothing_yet:
-                        nothing_yet = False
-                        self._peek(etcd, before, until_moves, meter)
+                    seen = self._peek(etcd, before, until_moves, meter) if nothing_yet else None
+                    nothing_yet = False
                     with counted_look(order.cluster):
-                        status = look(etcd)
+                        status = look(etcd, seen)
                 except MemberflowError as error:
                     progress = meter.blind(self._clock(), f"cannot look: {error.name}: {error}")
                     activity.heartbeat(progress)
@@ -254,9 +257,9 @@ class Waits:
         if self._taken >= self._places and passed > FULL_HOUSE_PATIENCE:
             raise again_later("FullHouse", "the wait makes room for others, and goes on after them", timedelta(0))
 
-    def _peek(self, etcd: Etcd, before: RaftProgress | None, member_id: str, meter: ProgressMeter) -> None:
+    def _peek(self, etcd: Etcd, before: RaftProgress | None, member_id: str, meter: ProgressMeter) -> RaftView | None:
         """
-        Returns when the leader's view of the member differs from `before`, or a look is due.
+        Returns the leader's view when that of the member differs from `before`, or None when a look is due.
 
         Without `before`, it returns when the leader knows anything of the member's log, or nothing at all.
         """
@@ -264,14 +267,16 @@ class Waits:
         until, asked = self._clock() + max(LOOK_ANYHOW, PEEKS * pause), 0
         while self._clock() < until and not activity.is_cancelled() and not activity.is_worker_shutdown():
             activity.wait_for_cancelled_sync(SHORTEST if before is None else pause)
-            now = etcd.progress().get(member_id)
+            view = etcd.raft_view()
+            now = view.progress.get(member_id) if view else None
             if before is None and now and now.match == 0:
                 before = now
             if now != before or now is None:
-                return
+                return view
             asked += 1
             if pause > BEAT_FROM and asked % QUESTIONS_PER_BEAT == 0:
                 activity.heartbeat(meter.last)
+        return None
 
 
 def _check_stall(progress: SyncProgress, order: StepOrder) -> None:

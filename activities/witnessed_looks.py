@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Collection
 from concurrent.futures import Future
+from dataclasses import replace
 
 from temporalio import activity
 
@@ -13,7 +14,7 @@ from membership.allow import Allow
 from membership.errors import MemberflowError
 from membership.etcd import LOGS, Etcd, Scope
 from membership.model import ClusterStatus
-from membership.witness import Evidence, PeerList, RaftView, accept, doubt, doubt_of_list, may_be_witnessed
+from membership.witness import Evidence, PeerList, RaftView, accept, doubt, doubt_of_list, is_near, may_be_witnessed
 
 # Seconds after which a learner's Status counts as hung where a witness may count for it.
 HURRY = 0.05
@@ -55,11 +56,15 @@ class WitnessedLooks:
         # The peer URLs of the member, where the last look found that its Status hangs.
         self._hung_at: tuple[str, ...] = ()
 
-    def look(self, etcd: Etcd, avoid: Collection[str]) -> ClusterStatus:
-        """A look, and the second witness where the member's Status hangs. While it hangs, both are asked at once."""
+    def look(self, etcd: Etcd, avoid: Collection[str], seen: RaftView | None = None) -> ClusterStatus:
+        """
+        A look, and the second witness where the member's Status hangs. While it hangs, both are asked at once.
+
+        `seen` is the leader's view of a moment ago. It is used in place of another one where it has the member near.
+        """
         urls = self._hung_at
         beside = in_background(lambda: etcd.peer_list(urls), "peer-list") if urls else None
-        status = self._witnessed(etcd, etcd.look(avoid, self._scope, hurry=HURRY), beside)
+        status = self._witnessed(etcd, self._hurried(etcd, avoid, seen), beside)
         if self._member_id not in status.hung or self._member_id in status.witnessed:
             self._patient_at, self._hung_at = None, ()
             return status
@@ -77,6 +82,16 @@ class WitnessedLooks:
         if self._member_id in status.hung and self._member_id not in status.witnessed:
             return etcd.look(avoid, self._scope)
         return status
+
+    def _hurried(self, etcd: Etcd, avoid: Collection[str], seen: RaftView | None) -> ClusterStatus:
+        if seen is None or not is_near(seen, self._member_id, self._max_lag):
+            return etcd.look(avoid, self._scope, hurry=HURRY)
+        status = etcd.look(avoid, replace(self._scope, raft=False), hurry=HURRY)
+        if status.progress:
+            return status  # a voter is silent, so the leader was asked again
+        if (seen.member_id, seen.term) != (status.leader, status.term):
+            return etcd.look(avoid, self._scope, hurry=HURRY)
+        return replace(status, progress=seen.progress)
 
     def _peer_urls(self, status: ClusterStatus) -> tuple[str, ...]:
         """The URLs at which the member's peer port may be asked, by the clusters file."""

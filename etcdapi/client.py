@@ -31,7 +31,7 @@ from membership.errors import (
     WrongMember,
 )
 from membership.etcd import EVERYTHING, Access, Scope
-from membership.model import ClusterStatus, Member, RaftProgress
+from membership.model import ClusterStatus, Member
 from membership.witness import PeerList, RaftView
 
 # Seconds. A look usually takes milliseconds. A silent voter costs it one deadline, and a silent learner another.
@@ -122,11 +122,6 @@ class EtcdClient:
                 return reading.read_members(found[url])
             failures |= answer
         raise ClusterUnreachable("; ".join(reasons(failures)) or "no endpoint is known")
-
-    def progress(self) -> dict[str, RaftProgress]:
-        """See `Etcd.progress`."""
-        view = self.raft_view()
-        return view.progress if view else {}
 
     def raft_view(self) -> RaftView | None:
         """See `Etcd.raft_view`."""

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Protocol
 
 from membership.credentials import Credentials
-from membership.model import ClusterStatus, Member, RaftProgress
+from membership.model import ClusterStatus, Member
 from membership.witness import PeerList, RaftView
 
 
@@ -99,15 +99,12 @@ class Etcd(Protocol):
     def members(self, avoid: Collection[str] = ()) -> tuple[Member, ...]:
         """A linearizable member list from any voter of the last look. `avoid`: members and client URLs not to ask."""
 
-    def progress(self) -> dict[str, RaftProgress]:
-        """
-        Every member's log position at this moment, from the leader of the last look, by member ID.
-
-        Empty if the leader does not report it. It costs etcd nothing: no read of it goes through raft.
-        """
-
     def raft_view(self) -> RaftView | None:
-        """As `progress`, with the leader's own term and commit index, None if the leader does not report them."""
+        """
+        The leader's view of raft at this moment: its term, its commit index, and every member's log position.
+
+        None if the leader of the last look does not report it. It costs etcd nothing: no read of it goes through raft.
+        """
 
     def peer_list(self, peer_urls: Collection[str]) -> PeerList:
         """

@@ -51,6 +51,14 @@ class Evidence:
     view: RaftView
 
 
+def is_near(view: RaftView, member_id: str, max_lag: int) -> bool:
+    """Whether the member that was asked leads, replicates to the other one, and has it near enough."""
+    raft, leader = view.progress.get(member_id), view.progress.get(view.leader)
+    if raft is None or leader is None or view.member_id != view.leader:
+        return False
+    return raft.state == REPLICATES and leader.match - raft.match <= max_lag
+
+
 def is_safe_without(status: ClusterStatus) -> bool:
     """Whether the live voters alone are a quorum of one voter more."""
     return len(status.live_voters) >= quorum(len(status.voters) + 1)

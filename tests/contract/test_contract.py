@@ -47,7 +47,10 @@ def test_a_look_at_another_cluster_than_the_expected_one_fails(world):
 def test_progress_is_what_the_last_looks_leader_knows(world):
     """Without a read through raft: of everybody, also of a learner that was never heard of."""
     status, member = world.etcd.look(), add(world)
-    known = eventually(lambda: (found := world.etcd.progress()) and member.id in found and found, "the learner's log")
+    view = eventually(
+        lambda: (found := world.etcd.raft_view()) and member.id in found.progress and found, "the learner's log"
+    )
+    known = view.progress
     assert set(known) == {*status.progress, member.id}
     assert (known[member.id].match, known[status.leader].match > 0) == (0, True)
 

@@ -17,6 +17,7 @@ from activities.pace import LONG_AFTER
 from activities.temporal import Temporal
 from activities.waits import SPLIT_AFTER, VERIFY_FOR, Waits
 from membership.allow import Allow
+from membership.etcd import EVERYTHING
 from membership.policy import Policy
 from membership.verdicts import Facts
 from messages.orders import StepOrder
@@ -43,6 +44,8 @@ class Timed(MemoryEtcd):
     now: float = 0.0
     peeks: int = 0
     commits: list[float] = field(default_factory=list)
+    # Of each look, whether it asked for the leader's view.
+    asked_raft: list[bool] = field(default_factory=list)
 
     def connect(self, name):
         return self
@@ -53,16 +56,17 @@ class Timed(MemoryEtcd):
     def allow(self, name):
         return Allow()
 
-    def look(self, avoid=(), *scope, **more):
+    def look(self, avoid=(), scope=EVERYTHING, **more):
         self.now += 1
+        self.asked_raft.append(scope.raft)
         self.happens(self.now)
-        return super().look(avoid, *scope, **more)
+        return super().look(avoid, scope, **more)
 
-    def progress(self):
+    def raft_view(self):
         self.now += 0.05 if self.peeks else 0
         self.peeks += 1
         self.happens(self.now)
-        return super().progress()
+        return super().raft_view()
 
     def commit(self):
         self.commits.append(self.now)
@@ -121,6 +125,20 @@ async def test_a_member_that_has_nothing_yet_is_left_in_peace(temporal, peeks, l
     await world.wait("wait_for_sync")
     assert world.etcd.peeks == peeks + 1
     assert world.etcd.now == pytest.approx(looks + peeks * 0.05)
+
+
+@pytest.mark.parametrize(("far", "asked"), [(False, [False]), (True, [True])], ids=["near", "still far"])
+async def test_a_view_that_shows_the_member_near_is_not_read_again(temporal, far, asked):
+    """The look after it asks the rest alone. Where the member is still far then, the look may show it near."""
+    world = World(temporal)
+
+    def moves(_):
+        arrived = INDEX if world.etcd.asked_raft or not far else INDEX // 2
+        world.new.match = arrived if world.etcd.peeks > 3 else 0
+
+    world.etcd.happens = moves
+    status, _ = await world.wait("wait_for_sync")
+    assert (status.progress[world.new.id].match, world.etcd.asked_raft) == (INDEX, asked)
 
 
 async def test_a_wait_that_has_become_long_goes_on_in_another_attempt(temporal):

@@ -300,11 +300,6 @@ class MemoryEtcd:
                 asked_all=not unasked,
             )
 
-    def progress(self) -> dict[str, RaftProgress]:
-        with self.cluster.lock:
-            self.cluster.sync()
-            return self._progress()
-
     def _progress(self) -> dict[str, RaftProgress]:
         members = self.cluster.members.values()
         return {m.id: RaftProgress(m.match, self._state(m)) for m in members} if self.cluster.leader else {}

@@ -14,7 +14,7 @@ from membership import errors as e
 from membership.allow import Allow
 from membership.credentials import Credentials
 from membership.etcd import EVERYTHING, Etcd, Scope
-from membership.model import ClusterStatus, Member, RaftProgress
+from membership.model import ClusterStatus, Member
 from membership.policy import Policy
 from membership.witness import PeerList, RaftView
 from messages.launching import Launcher
@@ -68,9 +68,6 @@ class FaultyEtcd:
 
     def members(self, avoid: Collection[str] = ()) -> tuple[Member, ...]:
         return self._call("members", lambda: self._etcd.members(avoid))
-
-    def progress(self) -> dict[str, RaftProgress]:
-        return self._etcd.progress()
 
     def raft_view(self) -> RaftView | None:
         return self._etcd.raft_view()
