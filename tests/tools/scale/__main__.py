@@ -38,12 +38,15 @@ PATIENCE = 900
 SAMPLE = 20
 # Requests to start a join that are under way at the same time.
 AT_ONCE = 50
+# Temporal's counters of requests that its frontend refused for too much load (as BusyWorkflow does), or that timed out.
+REFUSED = ("service_errors_resource_exhausted", "service_errors_context_timeout")
 # Of the new members' peer URLs, where nothing listens.
 FIRST_PORT = 10000
 HEADS = (
     *("joins", "all learners added, s", "worker CPU till then, s", "Temporal CPU till then, s"),
     *("worker CPU, %", "Temporal CPU, %", "worker MB", "Temporal MB"),
     *("worker threads", "worker files", "etcd requests/s", "Temporal requests/s", "events/h and join", "next acts, s"),
+    *("busy", "timed out"),
 )
 
 
@@ -137,9 +140,13 @@ class Scene:
 
     def _requests(self) -> float:
         """What Temporal's frontend was asked since its start, long polls among them."""
+        return self.counted("service_requests")
+
+    def counted(self, counter: str) -> float:
+        """A counter of Temporal's frontend."""
         with urlopen(f"http://127.0.0.1:{self._metrics}/metrics", timeout=10) as page:
             lines = page.read().decode().splitlines()
-        counted = (line for line in lines if line.startswith("service_requests{") and '"frontend"' in line)
+        counted = (line for line in lines if line.startswith(f"{counter}{{") and '"frontend"' in line)
         return sum(float(line.rsplit(" ", 1)[1]) for line in counted)
 
 
@@ -175,6 +182,7 @@ async def measure(joins: int, options: argparse.Namespace, *, in_line: bool) -> 
             *spent,
             *rates(first, last, asked=len(scene.sample)),
             f"{await hand_over(scene):.2f}" if in_line else "-",
+            *(f"{await asyncio.to_thread(scene.counted, counter):.0f}" for counter in REFUSED),
         ]
     finally:
         await scene.stop()
