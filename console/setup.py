@@ -17,7 +17,7 @@ async def _setup() -> int:
 
     from client.command_errors import is_no_namespace
     from client.exit_codes import DONE, FAILED, CommandError
-    from client.search_attributes import register, registered
+    from client.search_attributes import changes_view, register, registered
     from console.session import connected
     from console.terminal.output import busy, print_answer, say
 
@@ -33,6 +33,7 @@ async def _setup() -> int:
         raise CommandError(FAILED, f"could not register search attributes: {error}", hint) from error
     if not print_answer({"registered": added, "wrong_type": wrong, "namespace": client.namespace}):
         say(f"registered in {client.namespace}: {', '.join(added) or 'nothing, all were there'}")
+        say(f"the list of changes alone, in Temporal's UI: {changes_view(client.namespace)}")
     if wrong:
         raise CommandError(
             FAILED,

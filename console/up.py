@@ -138,10 +138,13 @@ async def _until_up(folder: StateFolder, child: Child | None = None) -> Running 
 def _tell(running: Running) -> None:
     from dataclasses import asdict
 
+    from client.search_attributes import changes_view
+
     if print_answer(asdict(running)):
         return
     say(f"Temporal and a worker run for {running.clusters_file}.")
     say(f"Temporal's UI: {running.ui}. Logs are in {running.folder}")
+    say(f"The list of changes alone: {running.ui}{changes_view('default')}")
     if running.address != "127.0.0.1:7233":
         say(f"Other commands need: export TEMPORAL_ADDRESS={running.address}")
     say("Try `memberflow doctor`.")

@@ -282,6 +282,7 @@ async def test_a_namespace_without_our_search_attributes(lab, tmp_path, register
     setup = lab.run("setup", env=env)
     assert (0 if registered == "none" else 1) == setup.code, setup
     assert ("registered in default: EtcdCluster, EtcdMember, EtcdStage" in setup.stderr) is (registered == "none")
+    assert "/namespaces/default/workflows?query=EtcdStage%20IS%20NOT%20NULL" in setup.stderr
     again = lab.run("setup", env=env)
     assert setup.code == again.code
     if registered == "wrong type":

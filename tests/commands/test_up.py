@@ -63,6 +63,10 @@ def test_a_join_outlives_everything_that_up_started(lab, standing):
     left = {name: standing.pid(name) for name in ("worker", "temporal")}
     second = standing.up(lab.clusters_file, "--detach")
     assert second.code == 0, second
+    assert (
+        f"http://127.0.0.1:{standing.ports[3]}/namespaces/default/workflows?query=EtcdStage%20IS%20NOT%20NULL"
+        in second.stderr
+    )
     assert all(standing.pid(name) != pid for name, pid in left.items())
 
     env = standing.run("env", cluster.name, new.name)

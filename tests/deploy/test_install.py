@@ -107,13 +107,27 @@ def test_the_self_contained_file_has_the_modules_of_every_python(dist):
 def test_uv_installs_the_wheel_as_a_tool(dist, empty, tmp_path):
     """Into an empty home, with the versions that are tested."""
     env = {**empty, "PATH": f"{Path(uv()).parent}:{SYSTEM}"}
-    installed = run("sh", "-ec", page_line("uv tool install"), env=env, cwd=dist, timeout=MINUTES)
+    installed = run("sh", "-ec", page_line("uv tool install memberflow"), env=env, cwd=dist, timeout=MINUTES)
     assert installed.code == 0, installed
     assert run(tmp_path / ".local" / "bin" / "memberflow", "--version", env=empty).code == 0
     python = tmp_path / ".local" / "share" / "uv" / "tools" / "memberflow" / "bin" / "python"
     frozen = run(uv(), "pip", "freeze", "--python", python, env=empty).stdout.splitlines()
     wanted = {line.split(" ;")[0] for line in (dist / "constraints.txt").read_text().splitlines()}
     assert {line for line in frozen if not line.startswith("memberflow")} <= wanted
+
+
+@pytest.mark.timeout(MINUTES)
+def test_uv_installs_from_the_repository(empty, tmp_path):
+    """Into an empty home, from the URL of a repository and a tag of it."""
+    clone = tmp_path / "clone"
+    assert run("git", "clone", "--quiet", ROOT, clone, env=empty).code == 0
+    assert run("git", "-C", clone, "tag", "v0.1.0", env=empty).code == 0
+    line = page_line("uv tool install git+").replace("https://git.example/memberflow", f"file://{clone}")
+    env = {**empty, "PATH": f"{Path(uv()).parent}:{SYSTEM}"}
+    installed = run("sh", "-ec", line, env=env, timeout=MINUTES)
+    assert installed.code == 0, installed
+    schema = run(tmp_path / ".local" / "bin" / "memberflow", "schema", "join", env=empty)
+    assert schema.answer["title"] == "JoinRequest", schema
 
 
 @pytest.mark.timeout(MINUTES)
