@@ -20,13 +20,17 @@ from local.temporal_server import DevServer, temporal_cli
 from membership.errors import LearnerNotReady
 from membership.model import Handover
 from membership.policy import Policy
+from messages.notices import notice_id
 from messages.requests import JoinRequest, RemoveRequest, change_id, turns_id
 from settings import quiet_runtime
 from support.memory import faulty
 from support.memory.etcd import MemoryCluster
 from support.memory.faulty import MemoryClusters, Trouble
 from support.memory.scenes import Scene, cancelled, failure, held, until, url, view
+from support.parts.inbox import Inbox, secret_file
 from temporal_workers import make_workers, running
+from webhook.config import WebhookTable
+from webhook.receiver import WebhookReceiver
 from workflows.register import WORKFLOWS, turns_of
 
 # Events. A join without trouble has 75 to 95, so a change here goes on in a new run after nearly every wait or refusal.
@@ -109,6 +113,22 @@ async def test_a_join_goes_on_in_new_runs(scene, method, what):
     seen = await see(made.client, made.client.get_workflow_handle(join.id))
     assert seen.handover
     assert seen.handover.env()["ETCD_NAME"] == "etcd-9"
+
+
+async def test_the_end_is_told_once(scene, low, tmp_path):
+    """The receiver of the cluster hears of the last run alone."""
+    made = scene(3, refused("promote", 2))
+    made.starts_at_once()
+    inbox = Inbox()
+    low[1].receivers[made.name] = WebhookReceiver(WebhookTable(url=inbox.url, secret_file=secret_file(tmp_path)))
+    join = await made.join()
+    end = await join.result()
+    assert await runs(made.client, join) > 1
+    notice = made.client.get_workflow_handle(notice_id(made.name, end.run_id))
+    assert (await notice.result())["message_id"] == f"msg_{end.run_id}"
+    [told] = inbox.of(made.name)
+    assert (told.data["outcome"], told.data["attempts"]) == ("promoted", end.attempts)
+    inbox.close()
 
 
 async def test_the_history_of_every_run_replays(scene):
