@@ -1,10 +1,14 @@
-"""A name that leads to another real cluster for a while: never evidence, neither in sync nor for a rollback."""
+"""A clusters file that leads to another real cluster for a while, or is broken: never evidence, whatever runs."""
 
 from __future__ import annotations
 
+from contextlib import closing
+
 import pytest
 
+from etcdapi.client import EtcdClient
 from etcdapi.relay import Fault
+from membership.etcd import Access
 from support.checks.afterwards import Before
 from support.faults.repointed import another_cluster, lead_away, lead_back, sees_the_other
 from support.parts.lab import eventually, once
@@ -75,3 +79,48 @@ def test_as_the_answer_of_a_promote_is_lost(lab, other):
     assert (end.code, end.answer["outcome"]) == (0, "promoted"), end
     assert cluster.counts() == (1, 1, 0)
     before.assert_joined(new)
+
+
+def test_between_two_changes(lab, other):
+    """Another cluster under the name is refused by `plan` and shown by `doctor`, and taken by an explicit word."""
+    cluster = lab.cluster()
+    known = cluster.members[0]
+    done = lab.run("join", cluster.name, known.name, "--peer-url", known.peer_url, "--json")
+    assert done.answer["outcome"] == "already-voter", done
+    lead_away(cluster, other)
+
+    def refused():
+        plan = lab.run("plan", "join", cluster.name, "new", "--peer-url", "http://127.0.0.1:1", "--json")
+        return plan if "WrongCluster" in plan.stdout else None
+
+    plan = eventually(refused, "the plan to see the other cluster")
+    assert plan.code == 5, plan
+    theirs = id_of(other)
+    assert f"cluster ID {theirs}" in lab.run("doctor").stdout
+    cluster.access["cluster_id"] = theirs
+    lab.write_clusters_file()
+    eventually(lambda: refused() is None, "the worker to take the cluster that the file names")
+    del cluster.access["cluster_id"]
+    lead_back(cluster)
+
+
+def id_of(member):
+    """The ID of a member's cluster, as etcd prints it."""
+    with closing(EtcdClient(Access((member.client_url,)))) as client:
+        return client.look().cluster_id
+
+
+def test_a_table_that_is_broken_meanwhile(lab):
+    """`doctor` says what is wrong, and the running join goes on with the last good state."""
+    cluster = lab.cluster()
+    before = Before(cluster)
+    join = cluster.join(cluster.new_member())
+    join.handover()
+    cluster.access["oops"] = "1"
+    lab.write_clusters_file()
+    eventually(lambda: "oops: unknown key" in lab.run("doctor").stdout, "doctor to say so")
+    join.start_member()
+    end = join.wait()
+    assert (end.code, end.answer["outcome"]) == (0, "promoted"), end
+    before.assert_joined(join.new)
+    del cluster.access["oops"]
