@@ -51,23 +51,28 @@ async def set_up(folder: Path, ending: AsyncExitStack, say: Callable[[str], None
     ending.callback(kill_all, members)
     say("2. Temporal's dev server starts, and a memberflow worker: the only process that speaks to etcd.")
     await asyncio.to_thread(find_temporal, cache_dir(), say)
-    server = DevServer(folder / "temporal")
-    ending.push_async_callback(server.throw_away)
-    client, _ = await asyncio.gather(server.start(quiet_runtime()), _start_cluster(members[:3], relays))
-    await register(client)
     clusters = folder / "clusters.toml"
     write_clusters_file(clusters, CLUSTER, [m.advertised for m in members[:3]])
-    worker = WorkerProcess(folder, server.address, clusters)
-    ending.callback(worker.kill)
-    worker.start()
+    server = DevServer(folder / "temporal")
+    ending.push_async_callback(server.throw_away)
+    client, *_ = await asyncio.gather(
+        _start_temporal(server, clusters, ending),
+        asyncio.to_thread(bootstrap, members[:3], "memberflow-demo"),
+        _until(lambda: all(relay.is_ready() for relay in relays), "the relays do not come up"),
+    )
     settings = Settings(TASK_QUEUE, clusters, {"target_host": server.address, "namespace": "default"})
     await until_polled(client, settings)
     return DemoDeployment(members, relays, server, settings, client, folder)
 
 
-async def _start_cluster(members: list[LocalMember], relays: list[RelayProcess]) -> None:
-    await _until(lambda: all(relay.is_ready() for relay in relays), "the relays do not come up")
-    await asyncio.to_thread(bootstrap, members, "memberflow-demo")
+async def _start_temporal(server: DevServer, clusters: Path, ending: AsyncExitStack) -> Client:
+    """The server, and the worker that takes its work."""
+    client = await server.start(quiet_runtime())
+    await register(client)
+    worker = WorkerProcess(clusters.parent, server.address, clusters)
+    ending.callback(worker.kill)
+    worker.start()
+    return client
 
 
 async def until_polled(client: Client, settings: Settings) -> None:
