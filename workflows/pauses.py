@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 # Seconds before another attempt, by the name of the error. Each further pause is longer by half.
-_FIRST = {"NotSent": 0.5, "LearnerNotReady": 0.5, "Unhealthy": 2.0, "TooManyLearners": 5.0}
+_FIRST = {"NotSent": 0.5, "LearnerNotReady": 0.5, "Unhealthy": 1.0, "TooManyLearners": 5.0}
 _ELSE = 1.0
 _LONGEST = 300.0
 _LONGEST_AFTER = 20

@@ -30,6 +30,6 @@ def test_no_clock_outlives_the_history_of_a_change(error):
 def test_the_first_attempts_come_soon():
     """Within the first quarter of an hour a learner that was not ready is promoted without much delay."""
     assert [pause_after("LearnerNotReady", n, 2.0 * n) for n in (1, 2, 3)] == [0.5, 0.75, 1.125]
-    assert pause_after("Unhealthy", 1, 0) == 2.0
+    assert pause_after("Unhealthy", 1, 0) == 1.0
     assert pause_after("NotSent", 100, 900) == 300
     assert pause_after("NotSent", 100, 86_400) == pytest.approx(2592)
