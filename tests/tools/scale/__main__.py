@@ -182,7 +182,7 @@ async def measure(joins: int, options: argparse.Namespace, *, in_line: bool) -> 
             *spent,
             *rates(first, last, asked=len(scene.sample)),
             f"{await hand_over(scene):.2f}" if in_line else "-",
-            *(f"{await asyncio.to_thread(scene.counted, counter):.0f}" for counter in REFUSED),
+            *[f"{await asyncio.to_thread(scene.counted, counter):.0f}" for counter in REFUSED],
         ]
     finally:
         await scene.stop()
