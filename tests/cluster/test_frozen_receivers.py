@@ -42,8 +42,8 @@ class Row:
     #: What became of the members: nothing, a new voter, or one less.
     members: Literal["same", "joined", "gone"]
     #: When the thawed member reads the request: as it finds it in its socket buffer, once it follows the new leader,
-    #: or while it knows no leader.
-    read: Literal["at once", "as a follower", "without a leader"] = "at once"
+    #: while it knows no leader, or when its links to the others are so old that it refuses nothing for them.
+    read: Literal["at once", "as a follower", "without a leader", "with old links"] = "at once"
 
     def __str__(self) -> str:
         when = "" if self.read == "at once" else f", read {self.read}"
@@ -140,6 +140,9 @@ def thaw(row: Row, cluster: Cluster, receiver: Receiver) -> None:
         return
     wanted = {True: "no leader", False: "another leader"}[row.read == "without a leader"]
     eventually(lambda: leader_of(cluster, member, own) == wanted, f"the receiver to know {wanted}", pause=0.01)
+    if row.read == "with old links":
+        cluster.born = time.monotonic()
+        cluster.lab.let_settle(cluster)
     receiver.reads.set()
     eventually(lambda: [c.code for c in cluster.sent(row.method)][-1:] not in ([], [""]), "the answer to the call")
     for other in others:
@@ -205,15 +208,15 @@ def test_a_receiver_that_freezes(lab, row, run):
         assert after == {i: role for i, role in before.roles.items() if i != member_id}
 
 
-def ended_before_the_thaw(lab: Lab, row: Row) -> tuple[Cluster, LocalMember, LocalMember]:
+def ended_before_the_thaw(lab: Lab, row: Row) -> tuple[Cluster, Receiver, LocalMember]:
     """A change that is cancelled and ends while its receiver is frozen. Returns the receiver and its own member."""
     cluster = lab.cluster()
     cluster.policy = {**LOOSE, "settle_timeout": "1s"}
     subject = subject_of(row, cluster)
-    receiver = freeze_with(row, cluster, workflow_of(row, cluster, subject)).member
+    receiver = freeze_with(row, cluster, workflow_of(row, cluster, subject))
     end = start(row, cluster, subject).command.wait()
     assert (end.code, end.answer["outcome"]) == (1, "failed"), end
-    assert [receiver.name in told for told in end.answer["unsettled"]] == [True], end
+    assert [receiver.member.name in told for told in end.answer["unsettled"]] == [True], end
     return cluster, receiver, subject
 
 
@@ -225,10 +228,11 @@ def tells_of_late(cluster: Cluster, call: str) -> bool:
 
 def test_a_learner_that_comes_after_the_end(lab):
     """It is known as this service's, so the next change of another member removes it and does not wait for it."""
-    cluster, receiver, left = ended_before_the_thaw(lab, Row("MemberAdd", True, "failed", "same"))
+    row = Row("MemberAdd", True, "failed", "same", "with old links")
+    cluster, receiver, left = ended_before_the_thaw(lab, row)
     eventually(lambda: tells_of_late(cluster, f"add of a member at {left.peer_url}"), "status to tell of the late add")
     before = cluster.roles()
-    receiver.thaw()
+    thaw(row, cluster, receiver)
     late = eventually(lambda: set(cluster.roles()) - set(before), "the late learner").pop()
     other = cluster.join(cluster.new_member())
     other.start_member()
@@ -242,10 +246,11 @@ def test_a_learner_that_comes_after_the_end(lab):
 
 def test_a_removal_that_comes_after_the_end(lab):
     """`status` tells of it until it has come. The next change sees it settled, and the turns forget it."""
-    cluster, receiver, leaving = ended_before_the_thaw(lab, Row("MemberRemove", True, "failed", "gone"))
+    row = Row("MemberRemove", True, "failed", "gone", "with old links")
+    cluster, receiver, leaving = ended_before_the_thaw(lab, row)
     member_id, told = cluster.id_of(leaving), f"removal of member {cluster.id_of(leaving)}"
     eventually(lambda: tells_of_late(cluster, told), "status to tell of the late removal")
-    receiver.thaw()
+    thaw(row, cluster, receiver)
     eventually(lambda: member_id not in cluster.roles(), "the late removal")
     assert not tells_of_late(cluster, told)
     join = cluster.join(cluster.new_member())
