@@ -44,6 +44,8 @@ BARRIER_TROUBLES = ("fails", "loses its answer", "dies before", "dies after")
 WATCH_TROUBLES = ((1, "fails"), (None, "fails"), (1, "dies before"))
 # A wait looks as often as it takes; the first looks of every kind are among these.
 LOOKS = 12
+# Hundreds of cases in each test, on a slow machine.
+pytestmark = pytest.mark.timeout(900)
 # Cases at a time: most of them wait for a dead worker's time-out, and the machine has to bear the rest.
 AT_ONCE = 150
 
