@@ -11,6 +11,7 @@ TEMPORAL_NAMESPACE and the SDK's other variables name the caller's own namespace
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
@@ -119,4 +120,8 @@ if __name__ == "__main__":
     if len(sys.argv) != 5:
         sys.exit("usage: provision.py CLUSTER NAME PEER_URL COMMAND")
     cluster, name, peer_url, command = sys.argv[1:]
-    sys.exit(asyncio.run(main(NewMember(cluster, name, [peer_url], command))))
+    code = asyncio.run(main(NewMember(cluster, name, [peer_url], command)))
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # A short process can crash after its work, as Python shuts down under the SDK's threads (sdk-python#300).
+    os._exit(code)
