@@ -21,7 +21,7 @@ from activities.temporal import Temporal
 from activities.trust import NotTrusted
 from messages.notices import Message, NotDelivered, Notified, NotWanted, Receiver
 from messages.queues import served_queue
-from messages.requests import WORKFLOW_TYPES, verb_of
+from messages.requests import WORKFLOW_TYPES, change_in
 
 #: Reads the end of a closed change from Temporal, as the content of a message.
 ReadEnd = Callable[[Client, WorkflowExecutionDescription], Awaitable[dict[str, Any]]]
@@ -85,8 +85,7 @@ class Notices:
         if not (own.parent_id and own.parent_run_id):
             raise NotTrusted(f"no change started {own.id}")
         change = await self._describe(own.parent_id, own.parent_run_id)
-        cluster = "".join(change.id.split(":")[1:2])
-        verb = verb_of(cluster, change.id)
+        cluster, verb = change_in(change.id)
         is_change = bool(verb) and change.workflow_type == WORKFLOW_TYPES[verb]
         # A caller with a worker of its own can run any code under a change's name, on a queue of its own.
         if not is_change or change.task_queue != served_queue(info.task_queue):

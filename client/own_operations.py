@@ -6,7 +6,7 @@ import nexusrpc
 from temporalio import nexus
 from temporalio.worker import ExecuteNexusOperationCancelInput, Interceptor, NexusOperationInboundInterceptor
 
-from messages.requests import verb_of
+from messages.requests import change_in
 
 
 class OwnOperations(Interceptor):
@@ -35,5 +35,4 @@ def is_of(operation: str, token: str) -> bool:
         workflow_id = nexus.WorkflowHandle[object].from_token(token).workflow_id
     except (TypeError, ValueError):
         return False
-    _, _, rest = workflow_id.partition(":")
-    return verb_of(rest.partition(":")[0], workflow_id) == operation
+    return change_in(workflow_id)[1] == operation

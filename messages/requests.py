@@ -249,6 +249,13 @@ def verb_of(cluster: str, workflow_id: str) -> str:
     return parts[2] if parts[2] in REQUESTS else ""
 
 
+def change_in(workflow_id: str) -> tuple[str, str]:
+    """Cluster and verb of the change that has this workflow ID, both empty for any other ID."""
+    cluster = "".join(workflow_id.split(":")[1:2])
+    verb = verb_of(cluster, workflow_id)
+    return (cluster, verb) if verb else ("", "")
+
+
 def removed_by(workflow_id: str) -> str:
     """The member that the removal with this workflow ID takes out, empty for any other ID."""
     parts = workflow_id.split(":")

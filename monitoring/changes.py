@@ -15,7 +15,7 @@ from temporalio.service import RPCError, RPCStatusCode
 from activities.temporal import Temporal
 from client.pending import heartbeat
 from membership.model import SyncProgress
-from messages.requests import WORKFLOW_TYPES, verb_of
+from messages.requests import WORKFLOW_TYPES, change_in
 from messages.turns import TurnsState
 from monitoring.gauges import Gauge
 
@@ -69,8 +69,8 @@ class Changes:
         by_cluster: dict[str, list[WorkflowExecution]] = {cluster: [] for cluster in clusters}
         for run in listed:
             # A caller may start a workflow of these types under any ID, which the change itself refuses.
-            cluster = "".join(run.id.split(":")[1:2])
-            if cluster in by_cluster and verb_of(cluster, run.id):
+            cluster, _ = change_in(run.id)
+            if cluster in by_cluster:
                 by_cluster[cluster].append(run)
         states = dict(zip(clusters, await asyncio.gather(*map(self._turns, by_cluster.items())), strict=True))
         self._open.show({key: n for c, runs in by_cluster.items() for key, n in _count(c, runs, states[c]).items()})

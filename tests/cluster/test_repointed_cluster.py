@@ -11,7 +11,7 @@ from etcdapi.relay import Fault
 from membership.etcd import Access
 from support.checks.afterwards import Before
 from support.faults.repointed import another_cluster, lead_away, lead_back, sees_the_other
-from support.parts.lab import eventually, once
+from support.parts.lab import Cluster, Join, Lab, LocalMember, eventually, once
 
 
 @pytest.fixture
@@ -21,13 +21,19 @@ def other(lab):
         yield member
 
 
-def test_in_sync(lab, other):
-    """The join neither fails nor forgets its learner, and goes on when the name leads back."""
+def joins_and_is_led_away(lab: Lab, other: LocalMember) -> tuple[Cluster, Before, Join]:
+    """A join with a learner, whose cluster's name then leads to the other cluster."""
     cluster = lab.cluster()
     before = Before(cluster)
     join = cluster.join(cluster.new_member())
     join.handover()
     lead_away(cluster, other)
+    return cluster, before, join
+
+
+def test_in_sync(lab, other):
+    """The join neither fails nor forgets its learner, and goes on when the name leads back."""
+    cluster, before, join = joins_and_is_led_away(lab, other)
     workflow_id = cluster.workflow_id(join.new)
     eventually(lambda: sees_the_other(lab, workflow_id), "the join to see the other cluster")
     lead_back(cluster)
@@ -40,11 +46,7 @@ def test_in_sync(lab, other):
 
 def test_in_a_rollback(lab, other):
     """Cancelled there, the join does not say that its learner is gone. It removes it when the name leads back."""
-    cluster = lab.cluster()
-    before = Before(cluster)
-    join = cluster.join(cluster.new_member())
-    join.handover()
-    lead_away(cluster, other)
+    cluster, before, join = joins_and_is_led_away(lab, other)
     workflow_id = cluster.workflow_id(join.new)
     lab.cancel(workflow_id)
     eventually(lambda: "rollback" in lab.stage(workflow_id), "the rollback")
