@@ -9,12 +9,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import replace
 
 from cryptography.exceptions import InvalidTag
 from temporalio.api.common.v1 import Payload
 from temporalio.api.failure.v1 import Failure
-from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.converter import (
     DataConverter,
     DefaultFailureConverter,
@@ -25,6 +23,7 @@ from temporalio.converter import (
 from temporalio.exceptions import ApplicationError
 
 from client.payload_keys import PayloadKey
+from client.payloads import SharedConverter
 from membership.missing_key import MissingKey
 
 ENCODING = b"binary/encrypted"
@@ -86,7 +85,9 @@ def _encrypted(payload: Payload, key: PayloadKey) -> Payload:
 def data_converter(keys: Sequence[PayloadKey] = ()) -> DataConverter:
     """The converter of every client and worker. It encrypts where there are keys."""
     failures = _EncryptedFailures if keys else _PlainFailures
-    return replace(pydantic_data_converter, payload_codec=Encryption(keys), failure_converter_class=failures)
+    return DataConverter(
+        payload_converter_class=SharedConverter, payload_codec=Encryption(keys), failure_converter_class=failures
+    )
 
 
 class _PlainFailures(DefaultFailureConverter):

@@ -5,22 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from temporalio import workflow
-from temporalio.common import RawValue
-
-from workflows.arguments import NOTHING
-
-with workflow.unsafe.imports_passed_through():
-    from activities.clusters_file import ClusterProfile
-    from membership.checks import Check
-    from membership.model import Handover, Member
-    from membership.record import Record
-    from membership.sent_calls import SentCall
-    from membership.verdicts import Facts
-    from messages.next_run import is_next_run
-    from messages.orders import ActReport, LaunchOrder
-    from messages.turns import Claim, TurnsState
-    from messages.views import ChangeView
+from activities.clusters_file import ClusterProfile
+from membership.checks import Check
+from membership.model import Handover, Member
+from membership.record import Record
+from membership.sent_calls import SentCall
+from membership.verdicts import Facts
+from messages.orders import ActReport, LaunchOrder
+from messages.turns import Claim, TurnsState
+from messages.views import ChangeView
 
 
 @dataclass
@@ -137,19 +130,3 @@ class NextRun:
     #: The caller's request.
     request: dict[str, Any]
     so_far: Carried
-
-
-def read_next_run(argument: RawValue) -> NextRun | None:
-    """
-    The argument that the run before handed over. None in the first run: a caller hands no state over.
-
-    A state that this version cannot read fails the workflow's task and not the change: Temporal gives the task to the
-    next worker, until one of a fitting version takes it.
-    """
-    if workflow.info().continued_run_id is None or argument is NOTHING:
-        return None
-    converter = workflow.payload_converter()
-    if not is_next_run(converter.from_payload(argument.payload)):
-        return None
-    next_run: NextRun = converter.from_payload(argument.payload, NextRun)
-    return next_run

@@ -11,7 +11,6 @@ from typing import Generic, TypeVar
 from temporalio import workflow
 
 from workflows.board import Board
-from workflows.carried import Carried, Tries
 from workflows.cluster import Cluster
 from workflows.counters import count_end
 from workflows.earlier import settle_earlier
@@ -38,6 +37,7 @@ with workflow.unsafe.imports_passed_through():
     from messages.requests import ChangeRequest
     from messages.turns import Claim, Ticket
     from messages.views import End, Stage
+    from workflows.carried import Carried, Tries
     from workflows.stop import Stop, StopKind
 
 R = TypeVar("R", bound=ChangeRequest)

@@ -9,9 +9,8 @@ from datetime import timedelta
 
 from temporalio import workflow
 
-from workflows.carried import CarriedClock
-
 with workflow.unsafe.imports_passed_through():
+    from workflows.carried import CarriedClock
     from workflows.stop import Stop
 
 

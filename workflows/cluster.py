@@ -11,7 +11,6 @@ from temporalio.exceptions import ActivityError, ApplicationError
 from temporalio.exceptions import TimeoutError as TemporalTimeout
 
 from workflows.board import Board
-from workflows.carried import Carried
 from workflows.interruptions import Interruptions
 from workflows.timeouts import ACT, ASK, FIRST_LOOK, FIRST_LOOK_PATIENCE, LONG_WAIT, LOOK, LOOK_AGAIN, WAIT, start
 
@@ -42,6 +41,7 @@ with workflow.unsafe.imports_passed_through():
     )
     from messages.queues import waits_queue
     from messages.turns import Ticket
+    from workflows.carried import Carried
     from workflows.stop import StopKind, stop_of
 
 S = TypeVar("S")

@@ -8,7 +8,6 @@ from temporalio import workflow
 from temporalio.common import RawValue
 
 from workflows.arguments import NOTHING
-from workflows.carried import Carried, Tries
 from workflows.change import Change
 from workflows.joining import STAGES, Joining
 from workflows.settle import PROMOTE
@@ -21,6 +20,7 @@ with workflow.unsafe.imports_passed_through():
     from membership.verdicts import Facts
     from messages.outcomes import Outcome, OutcomeKind
     from messages.requests import JoinRequest
+    from workflows.carried import Carried, Tries
     from workflows.stop import Stop
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from temporalio import workflow
 
-from workflows.carried import CarriedJoining
 from workflows.change import Change
 from workflows.container import Container
 from workflows.learner import Learner
@@ -18,6 +17,7 @@ with workflow.unsafe.imports_passed_through():
     from membership.verdicts import Done
     from messages.requests import JoinRequest, ReplaceRequest
     from messages.views import Stage
+    from workflows.carried import CarriedJoining
     from workflows.stop import Stop
 
 STAGES: tuple[Stage, ...] = ("add", "sync", "promote", "verify")

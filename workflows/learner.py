@@ -7,7 +7,6 @@ from functools import partial
 
 from temporalio import workflow
 
-from workflows.carried import CarriedLearner
 from workflows.change import Change
 from workflows.orphans import clear_orphans
 from workflows.settle import ADD, ROLLBACK, settle
@@ -17,6 +16,7 @@ with workflow.unsafe.imports_passed_through():
     from membership.failures import Failure
     from membership.model import ClusterStatus, Member, handover
     from messages.requests import JoinRequest, ReplaceRequest
+    from workflows.carried import CarriedLearner
     from workflows.stop import Stop
 
 

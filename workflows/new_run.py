@@ -8,9 +8,14 @@ act is known. A way back does not: it begins in a history that is short enough f
 from __future__ import annotations
 
 from temporalio import workflow
+from temporalio.common import RawValue
 
-from workflows.carried import Tries
+from workflows.arguments import NOTHING
 from workflows.interruptions import Interruptions
+
+with workflow.unsafe.imports_passed_through():
+    from messages.next_run import is_next_run
+    from workflows.carried import NextRun, Tries
 
 # Temporal's limits for the history of a run.
 EVENTS, _BYTES = 51_200, 50 * 2**20
@@ -47,3 +52,19 @@ def is_due(interruptions: Interruptions) -> bool:
     interruptions.due_at = interruptions.due_at or events
     interruptions.is_pressed = events >= 2 * interruptions.due_at
     return workflow.all_handlers_finished() and not interruptions.pending
+
+
+def read_next_run(argument: RawValue) -> NextRun | None:
+    """
+    The argument that the run before handed over. None in the first run: a caller hands no state over.
+
+    A state that this version cannot read fails the workflow's task and not the change: Temporal gives the task to the
+    next worker, until one of a fitting version takes it.
+    """
+    if workflow.info().continued_run_id is None or argument is NOTHING:
+        return None
+    converter = workflow.payload_converter()
+    if not is_next_run(converter.from_payload(argument.payload)):
+        return None
+    next_run: NextRun = converter.from_payload(argument.payload, NextRun)
+    return next_run

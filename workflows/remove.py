@@ -8,7 +8,6 @@ from temporalio import workflow
 from temporalio.common import RawValue
 
 from workflows.arguments import NOTHING
-from workflows.carried import Carried, CarriedRemoving, Tries
 from workflows.change import Change
 from workflows.dead_members import why_not_dead
 from workflows.orphans import clear_orphans
@@ -23,6 +22,7 @@ with workflow.unsafe.imports_passed_through():
     from membership.verdicts import Facts
     from messages.outcomes import Outcome
     from messages.requests import RemoveRequest
+    from workflows.carried import Carried, CarriedRemoving, Tries
     from workflows.stop import Stop
 
 

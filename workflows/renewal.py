@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from temporalio import workflow
+
 from workflows.board import Board
-from workflows.carried import Carried, Tries
 from workflows.cluster import Cluster
 from workflows.interruptions import Interruptions
 from workflows.turn import Turn
 from workflows.unsettled import Unsettled
+
+with workflow.unsafe.imports_passed_through():
+    from workflows.carried import Carried, Tries
 
 
 class Renewal:

@@ -8,7 +8,6 @@ from temporalio import workflow
 from temporalio.common import RawValue
 
 from workflows.arguments import NOTHING
-from workflows.carried import Carried, CarriedHalves, CarriedRemoving, Tries
 from workflows.change import Change
 from workflows.dead_members import ask_about, why_not_dead
 from workflows.joining import STAGES as JOINING
@@ -27,6 +26,7 @@ with workflow.unsafe.imports_passed_through():
     from membership.verdicts import Facts, spare
     from messages.outcomes import Outcome
     from messages.requests import ReplaceRequest
+    from workflows.carried import Carried, CarriedHalves, CarriedRemoving, Tries
     from workflows.stop import Stop
 
 

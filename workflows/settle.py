@@ -13,7 +13,6 @@ from typing import Any
 
 from temporalio import workflow
 
-from workflows.carried import Tries
 from workflows.change import Change
 from workflows.cluster import ActOf, WaitOf
 from workflows.new_run import BACK, FORWARD, NewRun, history_used, is_due
@@ -31,6 +30,7 @@ with workflow.unsafe.imports_passed_through():
     from membership.model import ClusterStatus
     from membership.verdicts import Done, Ready, Refuse, Wait
     from messages.orders import ActReport, LaunchOrder
+    from workflows.carried import Tries
     from workflows.stop import Stop
 
 

@@ -11,9 +11,8 @@ from temporalio.common import RawValue
 from temporalio.exceptions import ApplicationError
 
 from workflows.arguments import check_requester, invalid, parse, reason_of_cancel
-from workflows.carried import NextRun, read_next_run
 from workflows.change import Change
-from workflows.new_run import NewRun
+from workflows.new_run import NewRun, read_next_run
 from workflows.notify import tell_of_end
 from workflows.timeouts import ASK, start
 
@@ -26,6 +25,7 @@ with workflow.unsafe.imports_passed_through():
     from messages.requests import ChangeRequest, change_id
     from messages.turns import Ahead, Cancel, Claim, Ticket
     from messages.views import ChangeView
+    from workflows.carried import NextRun
     from workflows.stop import Stop
 
 R = TypeVar("R", bound=ChangeRequest)

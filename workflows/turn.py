@@ -12,7 +12,6 @@ from temporalio import workflow
 from temporalio.exceptions import FailureError
 
 from workflows.board import Board
-from workflows.carried import Tries
 from workflows.interruptions import Interruptions
 from workflows.new_run import NewRun, is_due
 from workflows.timeouts import ASK, start
@@ -26,6 +25,7 @@ with workflow.unsafe.imports_passed_through():
     from messages.orders import Beforehand
     from messages.requests import turns_id
     from messages.turns import Ahead, Claim, LateCall, Ticket, TurnRequest, TurnsState
+    from workflows.carried import Tries
     from workflows.stop import Stop
 
 # A change in line waits for a signal, and checks this often that ClusterTurns runs to send it.

@@ -7,7 +7,6 @@ from dataclasses import replace
 from temporalio import workflow
 
 from workflows.board import Board
-from workflows.carried import Carried
 from workflows.cluster import Cluster
 
 with workflow.unsafe.imports_passed_through():
@@ -17,6 +16,7 @@ with workflow.unsafe.imports_passed_through():
     from membership.model import ClusterStatus, Member
     from membership.sent_calls import MOMENT, ActName, SentCall, may_be_of, sent_call
     from messages.orders import ActReport
+    from workflows.carried import Carried
     from workflows.stop import Stop
 
 _ACTS: dict[StepName, ActName] = {

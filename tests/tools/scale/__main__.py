@@ -16,7 +16,8 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.request import urlopen
@@ -158,6 +159,31 @@ async def until(condition: Callable[[], object], what: str) -> None:
         await asyncio.sleep(0.02)
 
 
+@asynccontextmanager
+async def telling(scene: Scene) -> AsyncIterator[None]:
+    """A line on standard error each ten seconds: how far the scene is."""
+
+    async def tell() -> None:
+        began = time.monotonic()
+        while True:
+            await asyncio.sleep(10)
+            added = sum(bool(cluster.added) for cluster in scene.etcd.clusters)
+            worker, temporal = scene.usages()
+            print(
+                f"{time.monotonic() - began:.0f} s: {added} of {len(scene.etcd.clusters)} clusters have a learner;"
+                f" worker {worker.cpu:.0f} s of CPU, {worker.megabytes:.0f} MB;"
+                f" Temporal {temporal.cpu:.0f} s, {temporal.megabytes:.0f} MB",
+                file=sys.stderr,
+                flush=True,
+            )
+
+    task = asyncio.create_task(tell())
+    try:
+        yield
+    finally:
+        task.cancel()
+
+
 async def measure(joins: int, options: argparse.Namespace, *, in_line: bool) -> list[str]:
     """One row of the table."""
     scene = Scene(1 if in_line else joins)
@@ -167,12 +193,14 @@ async def measure(joins: int, options: argparse.Namespace, *, in_line: bool) -> 
         began, before = time.monotonic(), scene.cpu()
         await scene.start_joins(joins)
         try:
-            await until(lambda: all(cluster.added for cluster in clusters), "the learners")
+            async with telling(scene):
+                await until(lambda: all(cluster.added for cluster in clusters), "the learners")
             took = f"{time.monotonic() - began:.1f}"
         except TimeoutError:
             took = f"{sum(bool(cluster.added) for cluster in clusters)} after {PATIENCE}"
         spent = [f"{after - was:.1f}" for was, after in zip(before, scene.cpu(), strict=True)]
-        await asyncio.sleep(options.settle)
+        async with telling(scene):
+            await asyncio.sleep(options.settle)
         first = await scene.moment()
         await asyncio.sleep(options.window)
         last = await scene.moment()
