@@ -11,7 +11,7 @@ import pytest
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
-from activities import nudges, waits
+from activities import nudges, repeated_looks
 from activities.nudges import NUDGE_AFTER
 from activities.pace import LONG_AFTER
 from activities.temporal import Temporal
@@ -32,7 +32,7 @@ INDEX = 1000
 @pytest.fixture(autouse=True)
 def _hurry(monkeypatch):
     """Looks move the clock, and no wait has to pass for real."""
-    monkeypatch.setattr(waits, "pause_after", lambda waited: 0.001)
+    monkeypatch.setattr(repeated_looks, "pause_after", lambda waited, waits: 0.001)
 
 
 @dataclass
