@@ -19,7 +19,7 @@ from membership.etcd import Access, Etcd
 from membership.policy import Policy
 from messages.launching import Launcher
 from messages.notices import Receiver
-from messages.requests import TASK_QUEUE
+from messages.queues import TASK_QUEUE
 from webhook.receiver import WebhookReceiver
 
 _log = logging.getLogger("memberflow.clusters")

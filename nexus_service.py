@@ -12,15 +12,14 @@ from temporalio.service import RPCError, RPCStatusCode
 from client.change_request import differences, request_of
 from client.sight import see
 from membership.model import Handover
+from messages.ids import WORKFLOW_TYPES, change_id
 from messages.outcomes import Outcome
 from messages.requests import (
-    WORKFLOW_TYPES,
     ChangeRequest,
     HandoverRequest,
     JoinRequest,
     RemoveRequest,
     ReplaceRequest,
-    change_id,
 )
 from messages.texts import static_details
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from membership.errors import InvalidConfiguration
-from messages.requests import TASK_QUEUE
+from messages.queues import TASK_QUEUE
 
 if TYPE_CHECKING:
     from temporalio.runtime import PrometheusConfig, Runtime

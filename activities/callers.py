@@ -15,8 +15,8 @@ from temporalio.exceptions import ApplicationError
 from temporalio.worker import ActivityInboundInterceptor, ExecuteActivityInput, Interceptor
 
 from activities.trust import NotTrusted
+from messages.ids import APPLY_TYPE, WORKFLOW_TYPES, apply_id, verb_of
 from messages.notices import NOTIFY_TYPE
-from messages.requests import APPLY_TYPE, WORKFLOW_TYPES, apply_id, verb_of
 
 _CHANGES = frozenset(WORKFLOW_TYPES.values())
 _PLANS = frozenset({"PlanChange"})

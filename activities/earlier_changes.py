@@ -16,10 +16,10 @@ from temporalio.client import Client, WorkflowExecution, WorkflowExecutionStatus
 from activities.temporal import Temporal
 from membership.missing_key import MissingKey
 from membership.record import Record
+from messages.ids import WORKFLOW_TYPES, change_id, turns_id
 from messages.next_run import request_in
 from messages.orders import LookOrder
 from messages.outcomes import Outcome
-from messages.requests import WORKFLOW_TYPES, change_id, turns_id
 
 # How many changes of a cluster are listed, the latest first, and how many histories are read for one question.
 _LISTED = 100

@@ -30,8 +30,8 @@ from membership.etcd import Etcd
 from membership.model import ClusterStatus, SyncProgress
 from membership.record import NO_RECORD, Record
 from messages.answers import Reachability
+from messages.ids import SEARCH_ATTRIBUTES
 from messages.orders import Beforehand, LookOrder
-from messages.requests import SEARCH_ATTRIBUTES
 from messages.turns import TurnsState
 
 # Seconds between two looks of one activity.

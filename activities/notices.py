@@ -19,9 +19,9 @@ from activities.heartbeat import beating_while
 from activities.taking_turns import until_closed
 from activities.temporal import Temporal
 from activities.trust import NotTrusted
+from messages.ids import WORKFLOW_TYPES, change_in
 from messages.notices import Message, NotDelivered, Notified, NotWanted, Receiver
 from messages.queues import served_queue
-from messages.requests import WORKFLOW_TYPES, change_in
 
 #: Reads the end of a closed change from Temporal, as the content of a message.
 ReadEnd = Callable[[Client, WorkflowExecutionDescription], Awaitable[dict[str, Any]]]

@@ -25,7 +25,7 @@ from activities.clusters_file import Clusters
 from activities.early_ends import moves_on_at_shutdown
 from activities.temporal import Temporal
 from membership.errors import MemberflowError
-from messages.requests import WORKFLOW_TYPES, cluster_of_turns, turns_id, verb_of
+from messages.ids import WORKFLOW_TYPES, cluster_of_turns, turns_id, verb_of
 from messages.turns import Cancel, ChangeQuestion, Claim, Ticket, TurnRequest, TurnsState, Word
 
 # Seconds between two heartbeats of the watch of a holder.

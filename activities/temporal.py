@@ -10,7 +10,7 @@ from temporalio.client import AsyncActivityCancelledError, Client, WorkflowHandl
 from temporalio.common import QueryRejectCondition
 from temporalio.service import RPCError, RPCStatusCode
 
-from messages.requests import turns_id
+from messages.ids import turns_id
 from messages.turns import Ticket, TurnsState
 
 T = TypeVar("T")

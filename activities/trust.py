@@ -24,9 +24,9 @@ from membership.etcd import MEMBERS
 from membership.judgements import StepName
 from membership.names import MOST_PEER_URLS, check_name, check_peer_url
 from membership.verdicts import Facts, Refuse
+from messages.ids import WORKFLOW_TYPES, verb_of
 from messages.launching import Launch
 from messages.orders import LaunchOrder, StepOrder
-from messages.requests import WORKFLOW_TYPES, verb_of
 from messages.turns import Ticket
 
 _VERBS = {kind: verb for verb, kind in WORKFLOW_TYPES.items()}

@@ -16,8 +16,8 @@ from client.change_request import Handle
 from client.exit_codes import DONE, FAILED, REFUSED, USAGE, CommandError
 from membership.failures import Failure
 from messages.apply import ApplyOutcome, ApplyView
+from messages.ids import APPLY, parts_of
 from messages.outcomes import Outcome, OutcomeKind
-from messages.requests import APPLY, parts_of
 from messages.validation import explain
 from messages.views import ChangeView
 

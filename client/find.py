@@ -10,7 +10,8 @@ from temporalio.service import RPCError, RPCStatusCode
 from client.change_request import Handle
 from client.command_errors import is_no_namespace
 from client.exit_codes import USAGE, CommandError
-from messages.requests import Verb, apply_id, change_id
+from messages.ids import apply_id, change_id
+from messages.requests import Verb
 
 VERBS: tuple[Verb, ...] = ("join", "remove", "replace")
 

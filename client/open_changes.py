@@ -10,7 +10,7 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from client.command_errors import brief, is_no_namespace
 from client.sight import Sight, see
-from messages.requests import APPLY_TYPE, WORKFLOW_TYPES, parts_of, turns_id
+from messages.ids import APPLY_TYPE, WORKFLOW_TYPES, parts_of, turns_id
 from messages.turns import TurnsState
 
 

@@ -6,7 +6,7 @@ import nexusrpc
 from temporalio import nexus
 from temporalio.worker import ExecuteNexusOperationCancelInput, Interceptor, NexusOperationInboundInterceptor
 
-from messages.requests import change_in
+from messages.ids import change_in
 
 
 class OwnOperations(Interceptor):

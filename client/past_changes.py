@@ -17,8 +17,8 @@ from client.ended import how_it_ended
 from client.exit_codes import USAGE, CommandError
 from client.open_changes import changes_query
 from client.sight import Sight, see, with_end
+from messages.ids import parts_of
 from messages.outcomes import OutcomeKind
-from messages.requests import parts_of
 
 _OUTCOMES = ("running", "held", *get_args(OutcomeKind))
 # At most so many runs of a change are read to find the latest that was not refused.

@@ -16,8 +16,8 @@ from client.ended import Ended, how_it_ended
 from client.pending import heartbeat, overdue, why_untaken
 from membership.model import Handover, SyncProgress
 from messages.apply import ApplyOutcome, ApplyView
+from messages.ids import APPLY, parts_of
 from messages.outcomes import Outcome, OutcomeKind
-from messages.requests import APPLY, parts_of
 from messages.views import ChangeView, percent_text
 
 _QUERY_DEADLINE = timedelta(seconds=2)

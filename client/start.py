@@ -9,7 +9,8 @@ from client.change_request import Handle, differences, request_of
 from client.exit_codes import USAGE, CommandError
 from client.preempt import stop_to_preempt
 from messages.apply import ApplyRequest
-from messages.requests import APPLY_TYPE, WORKFLOW_TYPES, ChangeRequest, Request, apply_id, change_id
+from messages.ids import APPLY_TYPE, WORKFLOW_TYPES, apply_id, change_id
+from messages.requests import ChangeRequest, Request
 from messages.texts import static_details
 from settings import Settings
 

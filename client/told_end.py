@@ -8,8 +8,8 @@ from temporalio.client import Client, WorkflowExecutionDescription
 
 from client.exit_codes import DONE, CommandError
 from client.sight import see, with_end
+from messages.ids import parts_of
 from messages.notices import NotDelivered
-from messages.requests import parts_of
 
 EVENT = "change.ended"
 

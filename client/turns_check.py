@@ -5,7 +5,7 @@ from __future__ import annotations
 from temporalio.client import Client, WorkflowExecutionStatus
 from temporalio.service import RPCError, RPCStatusCode
 
-from messages.requests import turns_id
+from messages.ids import turns_id
 from settings import Settings
 
 

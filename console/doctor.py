@@ -150,7 +150,7 @@ async def _clusters(client: Client, settings: Settings) -> AsyncIterator[Row]:
     from client.command_errors import command_error
     from client.turns_check import wrong_turns
     from messages.answers import ClusterList
-    from messages.requests import turns_id
+    from messages.ids import turns_id
 
     try:
         known = await ask(client, settings, "ListClusters", ClusterList)

@@ -95,7 +95,7 @@ async def follow_on_terminal(
     from client.follow import Away, follow
     from console.terminal.apply_display import ApplyDisplay
     from console.terminal.display import Display
-    from messages.requests import APPLY, parts_of
+    from messages.ids import APPLY, parts_of
 
     last = None
     is_apply = parts_of(handle.id)[1] == APPLY

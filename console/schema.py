@@ -20,7 +20,8 @@ def schema(
     from client.exit_codes import USAGE, CommandError
     from console.terminal.output import answer, print_object
     from messages.apply import ApplyRequest
-    from messages.requests import APPLY, REQUESTS, Request
+    from messages.ids import APPLY
+    from messages.requests import REQUESTS, Request
 
     requests: dict[str, type[Request]] = {**REQUESTS, APPLY: ApplyRequest}
     if verb not in requests:

@@ -19,7 +19,7 @@ from local.deployment import RelayProcess, WorkerProcess, write_clusters_file
 from local.etcd_cluster import LocalFailure, LocalMember, bootstrap, kill_all
 from local.temporal_binary import find_temporal
 from local.temporal_server import DevServer
-from messages.requests import TASK_QUEUE
+from messages.queues import TASK_QUEUE
 from settings import Settings, cache_dir, quiet_runtime
 
 CLUSTER = "demo"

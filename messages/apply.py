@@ -12,6 +12,7 @@ from membership.checks import Check
 from membership.desired import Step
 from membership.names import MOST_PEER_URLS, Name
 from membership.text import in_markdown
+from messages.ids import change_id
 from messages.orders import LookOrder
 from messages.outcomes import Outcome
 from messages.requests import (
@@ -22,7 +23,6 @@ from messages.requests import (
     ReplaceRequest,
     Request,
     Sent,
-    change_id,
 )
 from messages.views import ChangeView
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from membership.errors import MemberflowError
-from messages.requests import turns_id
+from messages.ids import turns_id
 
 NOTIFY_TYPE = "NotifyEnd"
 

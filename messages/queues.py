@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+#: Workflows run on this queue, unless MEMBERFLOW_TASK_QUEUE names another one.
+TASK_QUEUE = "memberflow"
+
 _WAITS = "-waits"
 _WATCHES = "-watches"
 

@@ -1,4 +1,4 @@
-"""The requests for changes, and the workflow IDs under which they run."""
+"""The requests for changes, and the questions about a cluster and a plan."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from pydantic import (
 )
 
 from membership.allow import Asked
-from membership.names import MOST_PEER_URLS, Name, PeerUrl, is_name
+from membership.names import MOST_PEER_URLS, Name, PeerUrl
 
 Verb = Literal["join", "remove", "replace"]
 
@@ -209,66 +209,8 @@ class InspectRequest(_Frozen):
     cluster: Name = Field(description="name of the cluster in the workers' clusters file")
 
 
-TASK_QUEUE = "memberflow"
-#: In the place of a change's verb, and the workflow type.
-APPLY, APPLY_TYPE = "apply", "ApplyMembers"
-
-
-def change_id(cluster: str, verb: Verb, member: str) -> str:
-    """The workflow ID of a change: cluster, verb and member."""
-    return f"memberflow:{cluster}:{verb}:{member}"
-
-
-def apply_id(cluster: str) -> str:
-    """The workflow ID of a cluster's `apply`: one at a time."""
-    return f"memberflow:{cluster}:{APPLY}"
-
-
-def parts_of(workflow_id: str) -> tuple[str, str, str]:
-    """Cluster, verb and member of a change by its workflow ID. An apply has no member."""
-    _, cluster, verb, *member = workflow_id.split(":")
-    return cluster, verb, "".join(member)
-
-
-def turns_id(cluster: str) -> str:
-    """The workflow ID of a cluster's turns."""
-    return f"memberflow:{cluster}"
-
-
-def cluster_of_turns(workflow_id: str) -> str:
-    """The cluster whose turns have this workflow ID, empty for any other ID."""
-    parts = workflow_id.split(":")
-    return parts[1] if len(parts) == 2 and parts[0] == "memberflow" and is_name(parts[1]) else ""
-
-
-def verb_of(cluster: str, workflow_id: str) -> str:
-    """The verb of the change of this cluster that has this workflow ID, empty for any other ID."""
-    parts = workflow_id.split(":")
-    if len(parts) != 4 or parts[:2] != ["memberflow", cluster] or not is_name(parts[3]):
-        return ""
-    return parts[2] if parts[2] in REQUESTS else ""
-
-
-def change_in(workflow_id: str) -> tuple[str, str]:
-    """Cluster and verb of the change that has this workflow ID, both empty for any other ID."""
-    cluster = "".join(workflow_id.split(":")[1:2])
-    verb = verb_of(cluster, workflow_id)
-    return (cluster, verb) if verb else ("", "")
-
-
-def removed_by(workflow_id: str) -> str:
-    """The member that the removal with this workflow ID takes out, empty for any other ID."""
-    parts = workflow_id.split(":")
-    return parts[3] if len(parts) == 4 and parts[2] == "remove" else ""
-
-
-# Keywords. Registered by `memberflow setup`, never required.
-SEARCH_ATTRIBUTES = ("EtcdCluster", "EtcdMember", "EtcdStage")
-
 REQUESTS: dict[str, type[ChangeRequest]] = {
     "join": JoinRequest,
     "remove": RemoveRequest,
     "replace": ReplaceRequest,
 }
-# The workflow type for each verb.
-WORKFLOW_TYPES: dict[str, str] = {"join": "JoinMember", "remove": "RemoveMember", "replace": "ReplaceMember"}

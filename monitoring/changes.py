@@ -15,7 +15,7 @@ from temporalio.service import RPCError, RPCStatusCode
 from activities.temporal import Temporal
 from client.pending import heartbeat
 from membership.model import SyncProgress
-from messages.requests import WORKFLOW_TYPES, change_in
+from messages.ids import WORKFLOW_TYPES, change_in
 from messages.turns import TurnsState
 from monitoring.gauges import Gauge
 

@@ -18,8 +18,8 @@ with workflow.unsafe.imports_passed_through():
     from membership.failures import Failure
     from membership.model import Handover
     from messages.apply import ApplyOutcome, ApplyRequest, ApplyView
+    from messages.ids import apply_id
     from messages.queues import watches_queue
-    from messages.requests import apply_id
     from messages.turns import Cancel, Ticket
     from workflows.stop import Stop, stop_of
 

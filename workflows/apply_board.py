@@ -12,8 +12,8 @@ from workflows.search_attributes import upsert
 with workflow.unsafe.imports_passed_through():
     from membership.desired import Step
     from messages.apply import ApplyRequest, ApplyView, StepView, apply_details, step_view
+    from messages.ids import APPLY
     from messages.outcomes import Outcome
-    from messages.requests import APPLY
 
 
 class ApplyBoard:

@@ -26,10 +26,11 @@ with workflow.unsafe.imports_passed_through():
     from membership.failures import Failure
     from membership.preflight import refusal, warnings
     from messages.apply import ApplyOutcome, ApplyRequest, Compare, Comparison, StepView, step_view
+    from messages.ids import WORKFLOW_TYPES
     from messages.orders import LookOrder
     from messages.outcomes import Outcome, OutcomeKind
     from messages.queues import watches_queue
-    from messages.requests import WORKFLOW_TYPES, ChangeRequest
+    from messages.requests import ChangeRequest
     from messages.texts import static_details
     from messages.turns import Ticket
     from workflows.stop import Stop, stop_of

@@ -19,8 +19,8 @@ from workflows.timeouts import ASK, SURVEY, WATCH, start
 with workflow.unsafe.imports_passed_through():
     from activities.taking_turns import Turns
     from membership.failures import Failure
+    from messages.ids import cluster_of_turns, verb_of
     from messages.queues import watches_queue
-    from messages.requests import cluster_of_turns, verb_of
     from messages.turns import ACT_DEADLINE, Ahead, ChangeQuestion, Ticket, TurnsState, Word
     from messages.views import turns_details
 

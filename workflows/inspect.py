@@ -23,8 +23,9 @@ with workflow.unsafe.imports_passed_through():
     from membership.model import ClusterStatus
     from membership.preflight import find_member
     from messages.answers import ClusterList, FileFindings, Inspection, Reachability
+    from messages.ids import removed_by
     from messages.orders import LookOrder
-    from messages.requests import InspectRequest, removed_by
+    from messages.requests import InspectRequest
     from messages.turns import TurnsState
     from workflows.stop import stop_of, why_unanswered
 

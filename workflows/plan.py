@@ -26,9 +26,16 @@ with workflow.unsafe.imports_passed_through():
     from membership.record import Record, check_identity
     from membership.verdicts import Facts
     from messages.answers import Plan
+    from messages.ids import change_id
     from messages.learners import learners_beside, orphans_beside, still_to_come
     from messages.orders import Beforehand, LookOrder
-    from messages.requests import ChangeRequest, JoinRequest, PlanRequest, RemoveRequest, ReplaceRequest, change_id
+    from messages.requests import (
+        ChangeRequest,
+        JoinRequest,
+        PlanRequest,
+        RemoveRequest,
+        ReplaceRequest,
+    )
     from messages.turns import AddedLearner, TurnsState
     from messages.views import tell_late
     from workflows.stop import why_unanswered

@@ -17,8 +17,8 @@ with workflow.unsafe.imports_passed_through():
     from membership.desired import Step
     from membership.etcd import Scope
     from messages.apply import ApplyPlan, ApplyRequest, Compare
+    from messages.ids import apply_id
     from messages.orders import LookOrder
-    from messages.requests import apply_id
     from workflows.stop import why_unanswered
 
 

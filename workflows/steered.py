@@ -20,9 +20,10 @@ with workflow.unsafe.imports_passed_through():
     from activities.taking_turns import Turns
     from membership.failures import Failure
     from membership.model import Handover
+    from messages.ids import change_id
     from messages.next_run import ASK_AGAIN
     from messages.outcomes import Outcome
-    from messages.requests import ChangeRequest, change_id
+    from messages.requests import ChangeRequest
     from messages.turns import Ahead, Cancel, Claim, Ticket
     from messages.views import ChangeView
     from workflows.carried import NextRun

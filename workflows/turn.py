@@ -21,9 +21,9 @@ with workflow.unsafe.imports_passed_through():
     from membership.failures import Failure
     from membership.model import ClusterStatus
     from membership.sent_calls import SentCall
+    from messages.ids import turns_id
     from messages.learners import with_late_learners
     from messages.orders import Beforehand
-    from messages.requests import turns_id
     from messages.turns import Ahead, Claim, LateCall, Ticket, TurnRequest, TurnsState
     from workflows.carried import Tries
     from workflows.stop import Stop

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from etcdapi.relay import Fault
-from messages.requests import Verb, change_id
+from messages.ids import change_id
+from messages.requests import Verb
 from support.parts.lab import Cluster, Command, Join, Lab, eventually
 
 # What Temporal notes when a change knows that it is asked for something.

@@ -10,7 +10,8 @@ import pytest
 from temporalio.service import RPCError
 
 from local.etcd_cluster import LocalMember
-from messages.requests import TASK_QUEUE, apply_id, change_id
+from messages.ids import apply_id, change_id
+from messages.queues import TASK_QUEUE
 from support.checks.puts import Puts
 from support.parts.lab import LOOSE, Cluster, Command, Lab, eventually
 

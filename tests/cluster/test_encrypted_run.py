@@ -14,7 +14,7 @@ from client.search_attributes import register
 from local.deployment import WorkerProcess
 from local.processes import free_port
 from local.temporal_server import DevServer, temporal_cli
-from messages.requests import change_id
+from messages.ids import change_id
 from settings import quiet_runtime
 from support.parts.command import eventually
 from support.parts.key_files import write_key

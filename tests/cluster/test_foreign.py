@@ -11,7 +11,7 @@ import pytest
 
 from etcdapi.relay import Fault
 from local.etcd_cluster import LocalMember
-from messages.requests import change_id
+from messages.ids import change_id
 from support.parts.etcd_tools import GO_MODULES, pinned, tool
 from support.parts.lab import LOOSE, Cluster, Ended, Join, Lab, ends, eventually, follower
 

@@ -21,7 +21,7 @@ import pytest
 from etcdapi.relay import Fault
 from etcdapi.stubs import rpc_pb2
 from local.etcd_cluster import LocalMember
-from messages.requests import change_id, turns_id
+from messages.ids import change_id, turns_id
 from support.checks.afterwards import Before
 from support.parts.lab import LOOSE, Cluster, Command, Ended, Lab, eventually, follower, once
 

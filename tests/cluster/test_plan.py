@@ -9,7 +9,7 @@ from temporalio.service import RPCError
 
 from etcdapi.stubs import rpc_pb2
 from local.etcd_cluster import LocalMember
-from messages.requests import turns_id
+from messages.ids import turns_id
 from support.parts.lab import LOOSE, Cluster, Ended, Lab, dead_follower, eventually, follower
 
 NOTHING = (0, 0, 0)

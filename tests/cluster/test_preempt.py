@@ -6,7 +6,7 @@ import pytest
 
 from etcdapi.relay import Fault
 from local.etcd_cluster import LocalMember
-from messages.requests import change_id
+from messages.ids import change_id
 from support.checks.puts import Puts
 from support.parts.lab import LOOSE, Cluster, Command, Join, Lab, ends, eventually, follower
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from etcdapi.stubs import rpc_pb2, rpc_pb2_grpc
-from messages.requests import change_id, turns_id
+from messages.ids import change_id, turns_id
 from support.checks.histories import history
 from support.parts.lab import LOOSE, Cluster
 

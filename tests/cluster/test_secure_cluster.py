@@ -26,8 +26,9 @@ from etcdapi.client import EtcdClient
 from etcdapi.discovery import Discovery
 from launchers.docker_launcher import DockerLauncher
 from messages.answers import ClusterList
+from messages.ids import change_id, turns_id
 from messages.outcomes import Outcome
-from messages.requests import JoinRequest, RemoveRequest, change_id, turns_id
+from messages.requests import JoinRequest, RemoveRequest
 from support.memory.scenes import until
 from support.parts.secure_cluster import PASSWORD, SecureCluster
 from temporal_workers import make_workers, running

@@ -6,7 +6,7 @@ import pytest
 from asked_midway import added, asked_as_it_arrives, before_promote
 
 from etcdapi.relay import Fault
-from messages.requests import change_id
+from messages.ids import change_id
 from support.parts.lab import LOOSE, Cluster, Lab, eventually
 
 

@@ -6,7 +6,7 @@ import pytest
 from asked_midway import asked_as_it_arrives, waits_before_another, waits_in_line
 
 from etcdapi.relay import Fault
-from messages.requests import change_id
+from messages.ids import change_id
 from support.checks.puts import Puts
 from support.parts.lab import LOOSE, Cluster, Command, Lab, eventually, follower, once
 

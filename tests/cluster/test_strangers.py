@@ -16,7 +16,8 @@ from temporalio.exceptions import ApplicationError
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
 from etcdapi.stubs import rpc_pb2
-from messages.requests import TASK_QUEUE, change_id
+from messages.ids import change_id
+from messages.queues import TASK_QUEUE
 from support.parts.lab import Cluster, Lab, follower
 
 LAUNCHER = '[launchers.docker]\nengine = "unix:///nonexistent/docker.sock"\nimage = "etcd"\n'

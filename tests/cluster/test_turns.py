@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from messages.requests import change_id, turns_id
+from messages.ids import change_id, turns_id
 from support.checks.afterwards import Before, no_overlap
 from support.parts.lab import LOOSE, eventually, follower
 

@@ -7,7 +7,7 @@ import pytest
 from client.search_attributes import register
 from local.deployment import WorkerProcess
 from local.temporal_server import DevServer
-from messages.requests import turns_id
+from messages.ids import turns_id
 from settings import quiet_runtime
 from support.parts.lab import Lab, eventually
 

@@ -16,7 +16,7 @@ from client.search_attributes import register
 from local.deployment import WorkerProcess
 from local.processes import clean_environment, free_port
 from local.temporal_server import DevServer
-from messages.requests import SEARCH_ATTRIBUTES
+from messages.ids import SEARCH_ATTRIBUTES
 from settings import quiet_runtime
 from support.parts.lab import eventually
 

@@ -19,7 +19,7 @@ from console.following import follow_on_terminal
 from etcdapi.relay import Fault
 from local.processes import free_port
 from local.temporal_server import DevServer
-from messages.requests import apply_id
+from messages.ids import apply_id
 from settings import quiet_runtime
 from support.parts.lab import eventually
 

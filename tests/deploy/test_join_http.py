@@ -7,7 +7,7 @@ import subprocess
 from provisioning import EXAMPLES
 
 from local.processes import free_port
-from messages.requests import change_id
+from messages.ids import change_id
 from support.parts.command import eventually
 
 SCRIPT = EXAMPLES / "join-http.sh"

@@ -11,7 +11,7 @@ from engine import launcher_table
 from etcdapi.client import EtcdClient
 from etcdapi.relay import Fault
 from membership.etcd import Access
-from messages.requests import change_id
+from messages.ids import change_id
 from messages.turns import ACT_DEADLINE
 from support.faults.repointed import another_cluster, lead_away, lead_back, sees_the_other
 from support.parts.lab import eventually, once

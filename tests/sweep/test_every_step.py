@@ -22,8 +22,8 @@ from temporalio.worker import Replayer
 
 from client.search_attributes import register
 from local.temporal_server import DevServer
+from messages.ids import WORKFLOW_TYPES, change_id
 from messages.outcomes import Outcome
-from messages.requests import WORKFLOW_TYPES, change_id
 from settings import quiet_runtime
 from support.memory.etcd import MemoryCluster
 from support.memory.faulty import CHANGES, MemoryClusters, Trouble

@@ -15,7 +15,7 @@ from membership.allow import Allow
 from membership.model import Handover
 from membership.policy import Policy
 from messages.apply import ApplyOutcome, ApplyPlan, ApplyRequest, ApplyView, WantedMember
-from messages.requests import apply_id
+from messages.ids import apply_id
 from support.memory.etcd import MemoryCluster, Process
 from support.memory.faulty import MemoryClusters
 from support.memory.scenes import LOOSE, Scene, cancelled, until, url, waits

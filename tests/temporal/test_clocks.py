@@ -14,8 +14,9 @@ from temporalio.testing import WorkflowEnvironment
 
 from local.temporal_server import temporal_cli
 from membership.policy import Policy
+from messages.ids import change_id
 from messages.outcomes import Outcome
-from messages.requests import JoinRequest, change_id
+from messages.requests import JoinRequest
 from support.memory.etcd import MemoryCluster
 from support.memory.faulty import MemoryClusters
 from temporal_workers import make_workers, running

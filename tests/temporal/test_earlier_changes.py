@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 from temporalio.client import WorkflowExecutionStatus, WorkflowFailureError
 
+from messages.ids import change_id
 from messages.outcomes import Outcome
-from messages.requests import RemoveRequest, ReplaceRequest, change_id
+from messages.requests import RemoveRequest, ReplaceRequest
 from support.memory.scenes import LOOSE, Scene, failure, until, url
 
 

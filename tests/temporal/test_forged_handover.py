@@ -8,7 +8,8 @@ import pytest
 
 from client.change_request import differences, request_of
 from client.sight import see
-from messages.requests import JoinRequest, change_id
+from messages.ids import change_id
+from messages.requests import JoinRequest
 from support.memory.scenes import until, url
 
 FORGED = {

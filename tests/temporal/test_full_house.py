@@ -9,7 +9,8 @@ from uuid import uuid4
 import pytest
 
 from membership.policy import Policy
-from messages.requests import JoinRequest, change_id
+from messages.ids import change_id
+from messages.requests import JoinRequest
 from support.memory.etcd import MemoryCluster
 from support.memory.faulty import MemoryClusters
 from temporal_workers import make_workers, running

@@ -9,8 +9,9 @@ from temporalio.client import WorkflowExecutionStatus, WorkflowHandle
 
 from membership.errors import DeadlineExceeded
 from membership.policy import Policy
+from messages.ids import turns_id
 from messages.outcomes import Outcome
-from messages.requests import RemoveRequest, turns_id
+from messages.requests import RemoveRequest
 from support.memory.faulty import Trouble
 from support.memory.scenes import LOOSE, Scene, cancelled, failure, held, misconfigured, until, view, waits
 

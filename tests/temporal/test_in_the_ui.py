@@ -6,7 +6,8 @@ import pytest
 from temporalio.api.sdk.v1 import WorkflowMetadata
 from temporalio.client import WorkflowFailureError
 
-from messages.requests import RemoveRequest, turns_id
+from messages.ids import turns_id
+from messages.requests import RemoveRequest
 from support.memory.scenes import cancelled, until, waits
 
 

@@ -13,7 +13,8 @@ from temporalio.service import RPCError
 
 from local.temporal_server import DevServer
 from membership.policy import Policy
-from messages.requests import JoinRequest, RemoveRequest, change_id, turns_id
+from messages.ids import change_id, turns_id
+from messages.requests import JoinRequest, RemoveRequest
 from messages.turns import AddedLearner, Ticket, TurnsState
 from settings import quiet_runtime
 from support.memory.etcd import MemoryCluster

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 from temporalio.client import WorkflowUpdateFailedError
 
-from messages.requests import apply_id
+from messages.ids import apply_id
 from support.memory.scenes import cancelled, held_join, until, url, view, waits
 
 MEGABYTE = "x" * 1_000_000

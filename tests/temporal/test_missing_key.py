@@ -11,8 +11,9 @@ from temporalio.client import Client
 from client.encryption import data_converter
 from client.payload_keys import read_keys
 from membership.policy import Policy
+from messages.ids import change_id
 from messages.outcomes import Outcome
-from messages.requests import JoinRequest, change_id
+from messages.requests import JoinRequest
 from settings import quiet_runtime
 from support.memory.etcd import MemoryCluster
 from support.memory.faulty import MemoryClusters

@@ -20,8 +20,9 @@ from local.temporal_server import DevServer, temporal_cli
 from membership.errors import LearnerNotReady
 from membership.model import Handover
 from membership.policy import Policy
+from messages.ids import change_id, turns_id
 from messages.notices import notice_id
-from messages.requests import JoinRequest, RemoveRequest, change_id, turns_id
+from messages.requests import JoinRequest, RemoveRequest
 from settings import quiet_runtime
 from support.memory import faulty
 from support.memory.etcd import MemoryCluster

@@ -20,9 +20,10 @@ from temporalio.client import WorkflowFailureError
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
 from local.processes import free_port
+from messages.ids import change_id
 from messages.notices import NOTIFY_TYPE, notice_id
 from messages.queues import watches_queue
-from messages.requests import RemoveRequest, change_id
+from messages.requests import RemoveRequest
 from support.memory.scenes import Scene, cancelled, failure, held_join, until
 from support.parts.inbox import Inbox, secret_file
 from webhook.config import WebhookTable

@@ -8,7 +8,7 @@ from uuid import uuid4
 import pytest
 
 from client.turns_check import wrong_turns
-from messages.requests import turns_id
+from messages.ids import turns_id
 from settings import read_settings
 
 

@@ -16,8 +16,9 @@ from temporalio.common import RawValue
 from temporalio.worker import Replayer
 
 from membership.policy import Policy
+from messages.ids import change_id, turns_id
 from messages.outcomes import Outcome
-from messages.requests import JoinRequest, change_id, turns_id
+from messages.requests import JoinRequest
 from support.faults.throttle import Throttle
 from support.memory.etcd import MemoryCluster
 from support.parts.lab import eventually

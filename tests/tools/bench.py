@@ -34,7 +34,8 @@ from local.demo import until_polled
 from local.etcd_cluster import LocalMember
 from local.temporal_server import DevServer
 from membership.model import Handover
-from messages.requests import TASK_QUEUE, JoinRequest
+from messages.queues import TASK_QUEUE
+from messages.requests import JoinRequest
 from settings import Settings, cache_dir, quiet_runtime
 from support.parts.bare_client import naive_join
 from support.parts.lab import Cluster, Lab

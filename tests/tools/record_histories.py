@@ -24,17 +24,9 @@ from local.temporal_server import DevServer
 from membership.duration import parse_duration
 from membership.policy import Policy
 from messages.apply import ApplyRequest, ApplyView
+from messages.ids import WORKFLOW_TYPES, apply_id, change_id, turns_id
 from messages.launching import GoOn, Launch, Launched, always
-from messages.requests import (
-    WORKFLOW_TYPES,
-    ChangeRequest,
-    JoinRequest,
-    RemoveRequest,
-    ReplaceRequest,
-    apply_id,
-    change_id,
-    turns_id,
-)
+from messages.requests import ChangeRequest, JoinRequest, RemoveRequest, ReplaceRequest
 from support.memory import scenes
 from support.memory.etcd import MemoryCluster, Process
 from support.memory.faulty import MemoryClusters, Trouble

@@ -18,7 +18,7 @@ from client.search_attributes import register
 from console.terminal.output import say
 from local.binary import find_etcd
 from local.temporal_server import DevServer
-from messages.requests import change_id, turns_id
+from messages.ids import change_id, turns_id
 from settings import cache_dir, quiet_runtime
 from support.faults.throttle import Throttle
 from support.parts.lab import Lab, eventually

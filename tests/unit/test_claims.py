@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from membership.sent_calls import SentCall
-from messages.requests import cluster_of_turns, verb_of
+from messages.ids import cluster_of_turns, verb_of
 from messages.turns import ACT_DEADLINE, REMEMBER_AT_MOST, AddedLearner, Claim, LateCall, Ticket, TurnsState, Word
 from workflows.line import Line
 

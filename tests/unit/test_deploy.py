@@ -22,7 +22,7 @@ from etcdapi.discovery import Discovery
 from launchers.docker_launcher import DockerLauncher
 from membership.duration import parse_duration
 from membership.errors import InvalidConfiguration
-from messages.requests import SEARCH_ATTRIBUTES
+from messages.ids import SEARCH_ATTRIBUTES
 from messages.turns import ACT_DEADLINE
 from settings import read_settings
 from temporal_workers import GRACE

@@ -13,7 +13,7 @@ from activities.credentials import FileWatch, certificate_days_left
 from clusters import ClustersFile
 from etcdapi.discovery import Discovery
 from membership.credentials import Credentials, FileReport
-from messages.requests import TASK_QUEUE
+from messages.queues import TASK_QUEUE
 
 
 def cert(days: float, *warnings: str) -> Credentials:

@@ -14,16 +14,8 @@ from client.change_request import differences
 from membership.duration import format_duration, parse_duration
 from membership.model import Member, handover
 from membership.policy import Policy
-from messages.requests import (
-    REQUESTS,
-    WORKFLOW_TYPES,
-    JoinRequest,
-    PlanRequest,
-    RemoveRequest,
-    ReplaceRequest,
-    change_id,
-    turns_id,
-)
+from messages.ids import WORKFLOW_TYPES, change_id, turns_id
+from messages.requests import REQUESTS, JoinRequest, PlanRequest, RemoveRequest, ReplaceRequest
 from messages.validation import explain
 
 GOOD = {"cluster": "prod", "name": "etcd-4", "peer_urls": ["https://10.0.0.14:2380"]}

@@ -6,7 +6,8 @@ from dataclasses import replace
 
 from temporalio.testing import ActivityEnvironment
 
-from messages.requests import WORKFLOW_TYPES, Verb, change_id
+from messages.ids import WORKFLOW_TYPES, change_id
+from messages.requests import Verb
 from messages.turns import Ticket
 
 RUN_ID = "a-run"

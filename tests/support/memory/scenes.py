@@ -13,8 +13,9 @@ from temporalio.exceptions import CancelledError
 
 from membership.errors import InvalidConfiguration
 from membership.policy import Policy
+from messages.ids import change_id, turns_id
 from messages.outcomes import Outcome
-from messages.requests import ChangeRequest, JoinRequest, ReplaceRequest, Verb, change_id, turns_id
+from messages.requests import ChangeRequest, JoinRequest, ReplaceRequest, Verb
 from messages.turns import TurnsState
 from messages.views import ChangeView
 from support.memory.etcd import MemoryCluster, Process

@@ -19,7 +19,8 @@ from local import loopback
 from local.etcd_cluster import LocalMember
 from local.processes import free_port
 from membership.model import RaftProgress
-from messages.requests import Verb, change_id
+from messages.ids import change_id
+from messages.requests import Verb
 from support.parts.command import Command, eventually
 from support.parts.running_join import Join
 

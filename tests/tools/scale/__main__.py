@@ -28,7 +28,9 @@ from client.search_attributes import register
 from local.deployment import WorkerProcess
 from local.processes import free_port
 from local.temporal_server import DevServer
-from messages.requests import TASK_QUEUE, WORKFLOW_TYPES, JoinRequest, change_id
+from messages.ids import WORKFLOW_TYPES, change_id
+from messages.queues import TASK_QUEUE
+from messages.requests import JoinRequest
 from settings import quiet_runtime
 from tools.scale.fake_etcd import FakeEtcd
 from tools.scale.usage import Usage, usage_of
