@@ -73,9 +73,11 @@ class Ways:
         """Puts an archive for every platform on the release site; returns their digests."""
         folder = self.site / f"v{VERSION}"
         folder.mkdir()
-        for platform in PLATFORMS:
-            (folder / f"etcd-v{VERSION}-{platform}").write_bytes(pack(platform, inside))
-        return {platform: hashlib.sha256(pack(platform, inside)).hexdigest() for platform in PLATFORMS}
+        # Packed once: an archive has the time of its making in it, so a second one may have another digest.
+        archives = {platform: pack(platform, inside) for platform in PLATFORMS}
+        for platform, archive in archives.items():
+            (folder / f"etcd-v{VERSION}-{platform}").write_bytes(archive)
+        return {platform: hashlib.sha256(archive).hexdigest() for platform, archive in archives.items()}
 
     def find(self):
         return find_etcd(self.cache, self.said.append, self.releases, self.module)
