@@ -24,8 +24,9 @@ from activities.counters import UNKNOWN, count_act, counted_look
 from activities.temporal import Temporal
 from activities.trust import NotAllowed, NotTrusted, Trust
 from activities.witnessed_looks import WitnessedLooks
-from membership.errors import EtcdError, InvalidConfiguration, MemberflowError
+from membership.errors import InvalidConfiguration, MemberflowError
 from membership.etcd import BEFORE_ADD, BEFORE_PROMOTE, EVERYTHING, MEMBERS, Etcd, Scope
+from membership.etcd_errors import EtcdError
 from membership.judge_removal import transferee
 from membership.judgements import StepName, judge
 from membership.model import ClusterStatus

@@ -20,13 +20,13 @@ from activities.heartbeat import beating
 from activities.temporal import PATIENT_DEADLINE, Temporal
 from membership.checks import Check
 from membership.errors import (
-    NO_ACCESS,
     ClusterUnreachable,
     InvalidConfiguration,
     MemberflowError,
     WrongCluster,
 )
 from membership.etcd import Etcd
+from membership.etcd_errors import NO_ACCESS
 from membership.model import ClusterStatus, SyncProgress
 from membership.record import NO_RECORD, Record
 from messages.answers import Reachability

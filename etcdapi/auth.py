@@ -19,8 +19,9 @@ import grpc
 from etcdapi.connection import Connection
 from etcdapi.error_texts import from_rpc
 from etcdapi.stubs import rpc_pb2
-from membership.errors import NO_ACCESS, AuthFailed, AuthNotEnabled, InvalidConfiguration, MemberflowError
+from membership.errors import InvalidConfiguration, MemberflowError
 from membership.etcd import Access
+from membership.etcd_errors import NO_ACCESS, AuthFailed, AuthNotEnabled
 
 # Seconds.
 AUTH_DEADLINE = 2.0

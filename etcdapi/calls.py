@@ -15,16 +15,9 @@ from etcdapi.causes import Causes, check_name
 from etcdapi.connection import Connection
 from etcdapi.connections import Connections
 from etcdapi.error_texts import from_rpc
-from membership.errors import (
-    InvalidAuthToken,
-    InvalidConfiguration,
-    MemberflowError,
-    UnknownEtcdError,
-    Unreachable,
-    Untrusted,
-    UserEmpty,
-)
+from membership.errors import InvalidConfiguration, MemberflowError
 from membership.etcd import Access
+from membership.etcd_errors import InvalidAuthToken, UnknownEtcdError, Unreachable, Untrusted, UserEmpty
 
 # A new token reaches the other members through raft: within milliseconds, but after the answer.
 TOKEN_SPREAD = (0.02, 0.1, 0.3)

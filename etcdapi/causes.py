@@ -19,18 +19,17 @@ from cryptography import x509
 from etcdapi.certificates import common_name, describe, inspect_files, names_of
 from etcdapi.connection import reason_of, tls_context
 from etcdapi.http import HttpEndpoint
-from membership.errors import (
+from membership.errors import InvalidConfiguration, MemberflowError
+from membership.etcd import Access
+from membership.etcd_errors import (
     ConnectionLost,
     DeadlineExceeded,
     EtcdError,
     Hung,
-    InvalidConfiguration,
-    MemberflowError,
     UnknownEtcdError,
     Unreachable,
     Untrusted,
 )
-from membership.etcd import Access
 
 # OpenSSL's numbers for a certificate that fails verification (X509_V_ERR_...).
 _EXPIRED = 10

@@ -22,15 +22,9 @@ from etcdapi.raft import parse_view, uptime_of
 from etcdapi.silent_voters import Leader, hear_silent_voters
 from etcdapi.stubs import rpc_pb2
 from membership.credentials import Credentials
-from membership.errors import (
-    NO_ACCESS,
-    ClusterUnreachable,
-    MemberflowError,
-    NoLeader,
-    WrongCluster,
-    WrongMember,
-)
+from membership.errors import ClusterUnreachable, MemberflowError, WrongCluster, WrongMember
 from membership.etcd import EVERYTHING, Access, Scope
+from membership.etcd_errors import NO_ACCESS, NoLeader
 from membership.model import ClusterStatus, Member
 from membership.witness import PeerList, RaftView
 

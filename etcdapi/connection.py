@@ -19,8 +19,9 @@ import grpc
 from etcdapi import stubs
 from etcdapi.http import HttpAnswer, HttpEndpoint
 from etcdapi.resolving import is_address, resolve
-from membership.errors import InvalidConfiguration, Unreachable
+from membership.errors import InvalidConfiguration
 from membership.etcd import Access
+from membership.etcd_errors import Unreachable
 
 stubs.install()
 

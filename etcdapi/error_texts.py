@@ -1,5 +1,5 @@
 """
-The only table from gRPC's (code, text) to `membership.errors`.
+The only table from gRPC's (code, text) to `membership.etcd_errors`.
 
 The texts are those of etcd's `api/v3rpc/rpctypes/error.go` (3.4 to 3.7) and others that servers send without that
 file. They are compared whole, because some are prefixes of others. A text that is not in the table becomes
@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import grpc
 
-from membership import errors as e
+from membership import etcd_errors as e
 
 TEXTS: dict[str, type[e.EtcdError]] = {
     "etcdserver: member ID already exist": e.MemberExist,

@@ -19,14 +19,8 @@ from typing import Any
 from etcdapi import reading
 from etcdapi.calls import Answers
 from etcdapi.stubs import rpc_pb2
-from membership.errors import (
-    NO_ACCESS,
-    ClusterUnreachable,
-    DeadlineExceeded,
-    InvalidConfiguration,
-    MemberflowError,
-    NoLeader,
-)
+from membership.errors import ClusterUnreachable, InvalidConfiguration, MemberflowError
+from membership.etcd_errors import NO_ACCESS, DeadlineExceeded, NoLeader
 from membership.model import ClusterStatus, Member
 
 # Seconds. A linearizable list without quorum would hang for etcd's own 7.

@@ -20,7 +20,7 @@ from threading import Thread
 from urllib.parse import urlsplit
 
 from etcdapi.connection import reason_of
-from membership.errors import Unreachable
+from membership.etcd_errors import Unreachable
 from membership.model import Member
 from membership.witness import PeerList
 

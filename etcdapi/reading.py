@@ -8,7 +8,8 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from etcdapi.stubs import rpc_pb2
-from membership.errors import Contradicted, DeadlineExceeded, Hung, MemberflowError, WrongCluster
+from membership.errors import Contradicted, MemberflowError, WrongCluster
+from membership.etcd_errors import DeadlineExceeded, Hung
 from membership.model import Alarm, Member, MemberStatus
 from membership.verdicts import quorum
 

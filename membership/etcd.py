@@ -66,7 +66,7 @@ EFFECT = Scope(every_status=False, raft=False)
 
 class Etcd(Protocol):
     """
-    One cluster. Every method blocks until its deadline at most and raises `membership.errors`.
+    One cluster. Every method blocks until its deadline at most. It raises a MemberflowError.
 
     The four changes are sent once, to the leader that the last look found, and never repeated.
     """
@@ -150,5 +150,5 @@ class Etcd(Protocol):
         """
         The database of a voter, the leader's last, in pieces, each with the number of bytes that remain.
 
-        The last 32 bytes are the SHA-256 of all bytes before. Raises membership.errors at any piece.
+        The last 32 bytes are the SHA-256 of all bytes before. Any piece may raise a MemberflowError.
         """

@@ -3,7 +3,7 @@ Every failure of a change that has a name, once.
 
 The value is the type of the workflow's failure, as Temporal's UI shows it. The last group ends no change: its names
 stop a step, and the change makes a warning of them. Failures of single calls to etcd have etcd's own names and are in
-`membership.errors`.
+`etcd_errors.py`.
 """
 
 from __future__ import annotations

@@ -23,8 +23,8 @@ with workflow.unsafe.imports_passed_through():
     from activities.trust import NotAllowed
     from activities.waits import Waits
     from membership.duration import format_duration
-    from membership.errors import NO_ACCESS
     from membership.etcd import EFFECT, EVERYTHING, MEMBERS, Scope
+    from membership.etcd_errors import NO_ACCESS
     from membership.failures import Failure
     from membership.judgements import StepName
     from membership.model import ClusterStatus

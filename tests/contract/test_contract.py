@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 from worlds import DEADLINE, add, add_started
 
-from membership import errors as e
+from membership import etcd_errors as e
+from membership.errors import ClusterUnreachable, WrongCluster
 from support.parts.lab import eventually
 
 
@@ -39,7 +40,7 @@ def test_a_member_to_be_avoided_is_not_asked(world):
 def test_a_look_at_another_cluster_than_the_expected_one_fails(world):
     """It is no evidence of anything; with the right ID the same look succeeds."""
     cluster_id = world.etcd.look().cluster_id
-    with pytest.raises(e.WrongCluster, match=f"for cluster {cluster_id}, not for cluster abc"):
+    with pytest.raises(WrongCluster, match=f"for cluster {cluster_id}, not for cluster abc"):
         world.etcd.expecting("abc").look()
     assert world.etcd.expecting(cluster_id).look().cluster_id == cluster_id
 
@@ -224,7 +225,7 @@ def test_a_dead_learner_can_be_promoted_by_etcd(world):
     member = add_started(world)
     world.kill(member.id)
     world.etcd.promote(member.id, DEADLINE)
-    with pytest.raises(e.ClusterUnreachable):
+    with pytest.raises(ClusterUnreachable):
         eventually(world.etcd.members, "the loss of quorum")
 
 
@@ -237,7 +238,7 @@ def test_without_quorum_nothing_can_be_read_and_a_change_hangs(world):
         world.kill(follower)
     with pytest.raises((e.Ambiguous, e.NoLeader)):
         world.etcd.promote(member.id, 1.0)
-    with pytest.raises(e.ClusterUnreachable):
+    with pytest.raises(ClusterUnreachable):
         world.etcd.look()
     for follower in followers:
         world.revive(follower)
@@ -248,5 +249,5 @@ def test_without_quorum_nothing_can_be_read_and_a_change_hangs(world):
 def _looked(world):
     try:
         return world.etcd.look()
-    except e.ClusterUnreachable:
+    except ClusterUnreachable:
         return None

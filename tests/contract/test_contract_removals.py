@@ -9,7 +9,8 @@ from contextlib import nullcontext, suppress
 import pytest
 from worlds import DEADLINE, add, add_started
 
-from membership import errors as e
+from membership import etcd_errors as e
+from membership.errors import ClusterUnreachable
 from membership.sent_calls import MOMENT, is_heard
 from support.parts.lab import eventually
 
@@ -43,7 +44,7 @@ def agreed(world):
     """A look in which everybody follows one leader; None while they don't."""
     try:
         status = world.etcd.look()
-    except e.ClusterUnreachable:
+    except ClusterUnreachable:
         return None
     return status if status.leader and len(status.live_voters) == len(status.voters) else None
 
@@ -81,7 +82,7 @@ def leads_now(world):
     """The leader's ID, empty while there is none."""
     try:
         return world.etcd.look().leader
-    except e.ClusterUnreachable:
+    except ClusterUnreachable:
         return ""
 
 
@@ -95,7 +96,7 @@ def agreed_by(world, member_id):
     """A look in which this member follows a leader, or None."""
     try:
         status = world.etcd.look()
-    except e.ClusterUnreachable:
+    except ClusterUnreachable:
         return None
     return status if is_heard(member_id, status) else None
 
@@ -149,7 +150,7 @@ def test_leadership_that_a_dead_voter_should_take(world):
 def _looked(world):
     try:
         return world.etcd.look()
-    except e.ClusterUnreachable:
+    except ClusterUnreachable:
         return None
 
 
@@ -245,6 +246,6 @@ def test_a_snapshot_leaves_out_the_digest_when_it_counts(world):
 def test_a_snapshot_comes_from_nobody_who_must_not_be_asked(world):
     """With everybody to be avoided, there is none."""
     status = world.etcd.look()
-    with pytest.raises(e.ClusterUnreachable):
+    with pytest.raises(ClusterUnreachable):
         list(world.etcd.snapshot(avoid=[m.id for m in status.members]))
     assert list(world.etcd.snapshot(avoid=[m.id for m in status.members[1:]]))

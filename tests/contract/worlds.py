@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from etcdapi.client import EtcdClient
 from etcdapi.faults import Fault
-from membership.errors import Unhealthy
 from membership.etcd import Access, Etcd
+from membership.etcd_errors import Unhealthy
 from membership.model import ClusterStatus, Member, handover
 from support.memory.etcd import MemoryCluster, MemoryEtcd
 from support.parts.lab import Cluster, eventually

@@ -14,7 +14,7 @@ from etcdapi.connection import etcd3
 from etcdapi.stubs import rpc_pb2, rpc_pb2_grpc
 from local import loopback
 from local.etcd_cluster import LocalMember
-from membership import errors as e
+from membership.errors import ClusterUnreachable
 from membership.etcd import Access
 
 
@@ -25,7 +25,7 @@ def client(*endpoints, **more):
 def looked(etcd):
     try:
         return etcd.look()
-    except e.ClusterUnreachable:
+    except ClusterUnreachable:
         return None
 
 

@@ -12,7 +12,8 @@ from etcdapi import auth
 from etcdapi.calls import Calls
 from etcdapi.stubs import rpc_pb2
 from local.etcd_cluster import LocalMember
-from membership import errors as e
+from membership import etcd_errors as e
+from membership.errors import ClusterUnreachable, InvalidConfiguration
 from membership.etcd import Access
 from membership.model import handover
 from support.parts.lab import eventually
@@ -49,7 +50,7 @@ def test_a_token_lost_by_a_restart(guarded, tmp_path):
     ("password", "error", "told"),
     [
         ("wrong", e.AuthFailed, "authentication failed, invalid user ID or password"),
-        (None, e.InvalidConfiguration, "cannot read"),
+        (None, InvalidConfiguration, "cannot read"),
     ],
 )
 def test_wrong_credentials_are_named_and_kept_secret(guarded, tmp_path, password, error, told):
@@ -248,7 +249,7 @@ def test_a_read_renews_once(root):
     """However often the new token is refused too."""
     told = {"Authenticate": rpc_pb2.AuthenticateResponse(token="good for nothing")}
     server = Seeming(lambda method, _: told.get(method, INVALID_TOKEN))
-    with client(server.url, **root) as etcd, pytest.raises(e.ClusterUnreachable, match="invalid auth token"):
+    with client(server.url, **root) as etcd, pytest.raises(ClusterUnreachable, match="invalid auth token"):
         etcd.look()
     assert (server.count("Authenticate"), server.count("Status")) == (1, 4)
     server.close()

@@ -19,7 +19,8 @@ from reach import client
 from etcdapi.calls import Calls
 from etcdapi.stubs import rpc_pb2
 from local.processes import free_port
-from membership import errors as e
+from membership import etcd_errors as e
+from membership.errors import MemberflowError
 from membership.etcd import Access
 from support.parts.command import eventually
 
@@ -29,7 +30,7 @@ DUMPS = ("TSI", "SSL_ERROR", "ipv4:", "%5B", "_ssl.c", "last error")
 
 def told(*urls, **access):
     """What a look at these endpoints fails with."""
-    with client(*urls, **access) as etcd, pytest.raises(e.MemberflowError) as caught:
+    with client(*urls, **access) as etcd, pytest.raises(MemberflowError) as caught:
         etcd.look()
     text = str(caught.value)
     assert [word for word in DUMPS if word in text] == []

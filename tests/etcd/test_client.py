@@ -15,7 +15,8 @@ from etcdapi.connection import etcd3
 from etcdapi.relay import Fault
 from local import loopback
 from local.processes import free_port
-from membership import errors as e
+from membership import etcd_errors as e
+from membership.errors import ClusterUnreachable, InvalidConfiguration, WrongCluster
 from support.parts.lab import eventually
 
 
@@ -137,7 +138,7 @@ def test_an_endpoint_of_another_cluster_is_an_error(lab, single):
     cluster = lab.cluster()
     with (
         client(*cluster.endpoints(), single.client_url) as etcd,
-        pytest.raises(e.WrongCluster, match=single.client_url),
+        pytest.raises(WrongCluster, match=single.client_url),
     ):
         etcd.look()
 
@@ -162,7 +163,7 @@ def test_a_member_that_advertises_another_clusters_address_is_silent(lab, single
 def test_unreachable_clusters_say_why():
     """Every endpoint with its own reason."""
     one, other = (f"http://127.0.0.1:{free_port()}" for _ in range(2))
-    with client(one, other) as etcd, pytest.raises(e.ClusterUnreachable) as caught:
+    with client(one, other) as etcd, pytest.raises(ClusterUnreachable) as caught:
         etcd.look()
     assert one in str(caught.value)
     assert other in str(caught.value)
@@ -180,7 +181,7 @@ def test_a_leader_that_is_not_agreed_on_is_none(lab):
         def new_leader():
             try:
                 status = etcd.look()
-            except e.ClusterUnreachable:
+            except ClusterUnreachable:
                 return None
             return status if status.leader not in ("", old_id) else None
 
@@ -211,7 +212,7 @@ def test_wrong_tls_is_unreachable(tls, wrong):
         access = {**access, "ca": folder / "other-ca.crt"}
     else:
         access, url = {}, url.replace("https", "http")
-    with client(url, **access) as etcd, pytest.raises(e.ClusterUnreachable) as caught:
+    with client(url, **access) as etcd, pytest.raises(ClusterUnreachable) as caught:
         etcd.look()
     assert "PRIVATE KEY" not in str(caught.value)
 
@@ -227,7 +228,7 @@ def test_files_that_openssl_cannot_use(tls, tmp_path, key, holds, told):
     (tmp_path / "own").write_text(content)
     with (
         client(member.client_url, **{**access, key: tmp_path / "own"}) as etcd,
-        pytest.raises(e.InvalidConfiguration, match=told) as caught,
+        pytest.raises(InvalidConfiguration, match=told) as caught,
     ):
         etcd.look()
     assert "PRIVATE KEY" not in str(caught.value)

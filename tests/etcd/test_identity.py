@@ -6,7 +6,8 @@ import pytest
 from reach import Seeming, client, seeming_voter
 
 from local.processes import free_port
-from membership import errors as e
+from membership import etcd_errors as e
+from membership.errors import ClusterUnreachable, WrongCluster
 
 OURS, OTHERS = 0xC0FFEE, 0xBAD
 
@@ -32,23 +33,23 @@ def test_another_clusters_answers_are_never_evidence(ours, others):
     with client(others.url, ours.url) as etcd:
         status = etcd.expecting("c0ffee").look()
         assert (status.cluster_id, [*status.statuses]) == ("c0ffee", ["a"])
-        with pytest.raises(e.WrongCluster):
+        with pytest.raises(WrongCluster):
             etcd.look()
 
 
 def test_a_look_in_which_only_another_cluster_answers_fails(others):
     """A DNS name that moved, say: what answers there is not the cluster of this change."""
-    with client(others.url) as etcd, pytest.raises(e.WrongCluster, match="for cluster bad, not for cluster c0ffee"):
+    with client(others.url) as etcd, pytest.raises(WrongCluster, match="for cluster bad, not for cluster c0ffee"):
         etcd.expecting("c0ffee").look()
 
 
 def test_an_id_in_the_clusters_file_holds_from_the_first_look(others):
     """It is compared as a number, whatever its case and padding."""
-    with client(others.url, cluster_id="C0FFEE") as etcd, pytest.raises(e.WrongCluster):
+    with client(others.url, cluster_id="C0FFEE") as etcd, pytest.raises(WrongCluster):
         etcd.look()
     with client(others.url, cluster_id="0BAD") as etcd:
         assert etcd.look().cluster_id == "bad"
-        with pytest.raises(e.WrongCluster, match="began on cluster c0ffee, and the clusters file says cluster_id bad"):
+        with pytest.raises(WrongCluster, match="began on cluster c0ffee, and the clusters file says cluster_id bad"):
             etcd.expecting("c0ffee").look()
 
 
@@ -56,10 +57,10 @@ def test_a_change_finds_its_cluster_where_its_voters_were(ours):
     """Every configured endpoint is gone; a worker that starts anew has nothing but what the change remembers."""
     gone = f"http://127.0.0.1:{free_port()}"
     with client(gone) as etcd:
-        with pytest.raises(e.ClusterUnreachable):
+        with pytest.raises(ClusterUnreachable):
             etcd.look()
         assert etcd.expecting("c0ffee", also=[ours.url]).look().readers == ("a",)
-        with pytest.raises(e.ClusterUnreachable):
+        with pytest.raises(ClusterUnreachable):
             etcd.look()
 
 

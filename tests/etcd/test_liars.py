@@ -8,7 +8,7 @@ import pytest
 from reach import Seeming, client
 
 from etcdapi.stubs import rpc_pb2
-from membership import errors as e
+from membership import etcd_errors as e
 
 CLUSTER = 0xC0FFEE
 LEADER, FOLLOWER, LIAR = 1, 2, 3

@@ -15,7 +15,8 @@ from etcdapi.connection import Connection
 from etcdapi.http import MOST_BYTES, AnswerTooLarge, HttpEndpoint
 from etcdapi.raft import parse_view, uptime_of
 from etcdapi.stubs import rpc_pb2
-from membership import errors as e
+from membership import etcd_errors as e
+from membership.errors import ClusterUnreachable
 from membership.etcd import Access
 
 
@@ -165,7 +166,7 @@ def test_a_message_that_is_too_large_is_an_error():
     """A member list has some kB; a server that sends megabytes fails the call, and the message is not kept."""
     row = rpc_pb2.Member(ID=1, name="x" * (connection.MOST_MESSAGE_BYTES + 1))
     server = seeming_voter(0xA, 1, MemberList=rpc_pb2.MemberListResponse(members=[row]))
-    with client(server.url) as etcd, pytest.raises(e.ClusterUnreachable, match="larger than max"):
+    with client(server.url) as etcd, pytest.raises(ClusterUnreachable, match="larger than max"):
         etcd.look()
     server.close()
 
@@ -174,7 +175,7 @@ def test_a_packed_message_that_is_too_large_is_an_error():
     """Forty megabytes of one letter travel as some kB, so the limit counts what they become."""
     row = rpc_pb2.Member(ID=1, name="x" * 40_000_000)
     server = seeming_voter(0xA, 1, MemberList=rpc_pb2.MemberListResponse(members=[row]), compressed=True)
-    with client(server.url) as etcd, pytest.raises(e.ClusterUnreachable, match="larger than max"):
+    with client(server.url) as etcd, pytest.raises(ClusterUnreachable, match="larger than max"):
         etcd.look()
     server.close()
 
@@ -188,7 +189,7 @@ def test_a_long_answer_is_no_answer(of):
         "MemberList": rpc_pb2.MemberListResponse(header=header, members=[rpc_pb2.Member(ID=1, name="x" * 65_537)]),
     }
     server = seeming_voter(0xA, 1, **{of: long[of]})
-    with client(server.url) as etcd, pytest.raises(e.ClusterUnreachable, match="bytes, more than any of etcd's"):
+    with client(server.url) as etcd, pytest.raises(ClusterUnreachable, match="bytes, more than any of etcd's"):
         etcd.look()
     server.close()
 
@@ -238,7 +239,7 @@ def test_a_look_has_one_deadline(monkeypatch):
     monkeypatch.setattr("etcdapi.client.LOOK_DEADLINE", 0.5)
     with client(server.url) as etcd:
         started = time.monotonic()
-        with pytest.raises(e.ClusterUnreachable):
+        with pytest.raises(ClusterUnreachable):
             etcd.look()
         assert time.monotonic() - started < 1
     release.set()

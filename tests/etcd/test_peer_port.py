@@ -14,7 +14,7 @@ import trustme
 
 from etcdapi.peer_port import SIZE_LIMIT, ask_peer_port
 from local.processes import free_port
-from membership.errors import Unreachable
+from membership.etcd_errors import Unreachable
 
 ROWS = [{"id": 12032490180134819944, "peerURLs": ["http://a:2380"], "isLearner": True, "name": "a"}, {"id": 7}]
 BODY = json.dumps(ROWS).encode()

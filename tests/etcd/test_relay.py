@@ -9,7 +9,8 @@ import pytest
 from etcdapi.client import EtcdClient
 from etcdapi.connection import Connection
 from etcdapi.relay import Fault
-from membership import errors as e
+from membership import etcd_errors as e
+from membership.errors import ClusterUnreachable
 from membership.etcd import Access
 from support.parts.lab import eventually
 
@@ -62,6 +63,6 @@ def test_a_fault_tells_whether_it_was_used(lab):
     """One that no call came for was no trouble to anybody."""
     cluster = lab.cluster()
     cluster.inject(Fault("Status", "refuse", times=1), Fault("MemberRemove", "lose"))
-    with closing(EtcdClient(Access(tuple(cluster.endpoints())))) as etcd, pytest.raises(e.ClusterUnreachable):
+    with closing(EtcdClient(Access(tuple(cluster.endpoints())))) as etcd, pytest.raises(ClusterUnreachable):
         etcd.look()
     assert [f.method for f in cluster.unused_faults()] == ["MemberRemove"]

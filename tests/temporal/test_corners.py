@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from membership.errors import NO_ACCESS, PermissionDenied
+from membership.etcd_errors import NO_ACCESS, PermissionDenied
 from support.memory.faulty import Trouble
 from support.memory.scenes import LOOSE, Scene, cancelled, failure, held, looked, misconfigured, until, url, view, waits
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from temporalio.client import WorkflowExecutionStatus, WorkflowHandle
 
-from membership.errors import DeadlineExceeded
+from membership.etcd_errors import DeadlineExceeded
 from membership.policy import Policy
 from messages.ids import turns_id
 from messages.outcomes import Outcome

@@ -17,7 +17,7 @@ from client.past_changes import Wanted, past_changes
 from client.search_attributes import register
 from client.sight import see
 from local.temporal_server import DevServer, temporal_cli
-from membership.errors import LearnerNotReady
+from membership.etcd_errors import LearnerNotReady
 from membership.model import Handover
 from membership.policy import Policy
 from messages.ids import change_id, turns_id

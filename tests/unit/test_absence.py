@@ -10,7 +10,7 @@ from made_up_looks import CLUSTER_ID, NEW_ID, NEW_URL, cluster, facts, learner
 from activities.absence import Absence
 from membership.absence import ABSENT_AFTER, absent_after, why_absent
 from membership.allow import Allow
-from membership.errors import Unreachable
+from membership.etcd_errors import Unreachable
 from membership.model import RaftProgress
 from membership.verdicts import Wait
 from membership.witness import PeerList

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from activities.acts import Acts
-from membership import errors as e
+from membership import etcd_errors as e
 from membership.allow import Allow
+from membership.errors import ClusterUnreachable, InvalidConfiguration
 from membership.policy import Policy
 from membership.verdicts import Facts
 from messages.orders import StepOrder
@@ -94,7 +95,7 @@ def test_whatever_fails_before_the_call_means_that_nothing_was_sent(step, error)
 
 def test_files_that_cannot_be_used_send_nothing():
     """A leader that is not looked at is connected to by the call itself."""
-    report = add(Told(add=e.InvalidConfiguration("ca /a: no PEM")))
+    report = add(Told(add=InvalidConfiguration("ca /a: no PEM")))
     assert (report.sent, report.reason) == (False, "ca /a: no PEM")
 
 
@@ -103,4 +104,4 @@ def test_a_report_names_the_member_that_was_sent_the_call():
     etcd = Told(add=e.DeadlineExceeded("Deadline Exceeded", "DEADLINE_EXCEEDED"))
     report = add(etcd)
     assert (report.applied, report.sent_to) == ("maybe", etcd.cluster.leader)
-    assert not add(Told(look=e.ClusterUnreachable("nobody answers"))).sent_to
+    assert not add(Told(look=ClusterUnreachable("nobody answers"))).sent_to

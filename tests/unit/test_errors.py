@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import inspect
+import re
 from pathlib import Path
 
 import grpc
 import pytest
 
 from etcdapi.error_texts import TEXTS, translate
-from membership import errors
+from membership import errors, etcd_errors
 
 ROWS = [
     line.split("\t")
@@ -51,21 +52,21 @@ def test_texts_are_compared_whole(text):
     """Some texts are prefixes of others: nothing may be matched by its beginning."""
     assert TEXTS[text] is type(translate(grpc.StatusCode.UNKNOWN, text, "e"))
     other = translate(grpc.StatusCode.UNKNOWN, text + " or so", "e")
-    assert TEXTS.get(text + " or so", errors.UnknownEtcdError) is type(other)
+    assert TEXTS.get(text + " or so", etcd_errors.UnknownEtcdError) is type(other)
 
 
 def test_not_in_sync_is_not_mistaken_for_not_a_learner():
     """The shorter text is a prefix of the longer one, and both carry the same code."""
     code = grpc.StatusCode.FAILED_PRECONDITION
     short = "etcdserver: can only promote a learner member"
-    assert isinstance(translate(code, short, "e"), errors.MemberNotLearner)
-    assert isinstance(translate(code, f"{short} which is in sync with leader", "e"), errors.LearnerNotReady)
+    assert isinstance(translate(code, short, "e"), etcd_errors.MemberNotLearner)
+    assert isinstance(translate(code, f"{short} which is in sync with leader", "e"), etcd_errors.LearnerNotReady)
 
 
 def test_an_unknown_text_keeps_code_and_text():
     """And counts as perhaps applied."""
     error = translate(grpc.StatusCode.DATA_LOSS, "etcdserver: something new", "http://a:1")
-    assert isinstance(error, errors.UnknownEtcdError)
+    assert isinstance(error, etcd_errors.UnknownEtcdError)
     assert (error.code, error.text, error.applied) == ("DATA_LOSS", "etcdserver: something new", "maybe")
     assert str(error) == "http://a:1: etcdserver: something new (DATA_LOSS)"
 
@@ -73,19 +74,19 @@ def test_an_unknown_text_keeps_code_and_text():
 @pytest.mark.parametrize(
     ("code", "text", "expected"),
     [
-        ("UNAVAILABLE", "failed to connect to all addresses; last error: refused", errors.Unreachable),
-        ("UNAVAILABLE", "Stream removed (Socket closed)", errors.ConnectionLost),
-        ("UNAVAILABLE", "recvmsg:Connection reset by peer", errors.ConnectionLost),
-        ("UNAVAILABLE", "etcdserver: brand new", errors.UnknownEtcdError),
-        ("DEADLINE_EXCEEDED", "Deadline Exceeded", errors.DeadlineExceeded),
-        ("CANCELLED", "Locally cancelled", errors.Canceled),
-        ("UNIMPLEMENTED", "unknown method X", errors.Unimplemented),
+        ("UNAVAILABLE", "failed to connect to all addresses; last error: refused", etcd_errors.Unreachable),
+        ("UNAVAILABLE", "Stream removed (Socket closed)", etcd_errors.ConnectionLost),
+        ("UNAVAILABLE", "recvmsg:Connection reset by peer", etcd_errors.ConnectionLost),
+        ("UNAVAILABLE", "etcdserver: brand new", etcd_errors.UnknownEtcdError),
+        ("DEADLINE_EXCEEDED", "Deadline Exceeded", etcd_errors.DeadlineExceeded),
+        ("CANCELLED", "Locally cancelled", etcd_errors.Canceled),
+        ("UNIMPLEMENTED", "unknown method X", etcd_errors.Unimplemented),
         (
             "UNKNOWN",
             "etcdserver: re-configuration failed due to not enough started members",
-            errors.MemberNotEnoughStarted,
+            etcd_errors.MemberNotEnoughStarted,
         ),
-        ("UNAVAILABLE", "etcdserver: rpc not supported for learner", errors.NotSupportedForLearner),
+        ("UNAVAILABLE", "etcdserver: rpc not supported for learner", etcd_errors.NotSupportedForLearner),
     ],
 )
 def test_what_only_code_and_text_together_tell(code, text, expected):
@@ -97,19 +98,22 @@ def test_every_named_error_says_whether_it_was_applied():
     """Refused or Ambiguous, nothing in between."""
     kinds = [
         kind
-        for _, kind in inspect.getmembers(errors, inspect.isclass)
-        if issubclass(kind, errors.EtcdError) and kind not in (errors.EtcdError, errors.NotApplied, errors.Ambiguous)
+        for _, kind in inspect.getmembers(etcd_errors, inspect.isclass)
+        if issubclass(kind, etcd_errors.EtcdError)
+        and kind not in (etcd_errors.EtcdError, etcd_errors.NotApplied, etcd_errors.Ambiguous)
     ]
-    assert all(issubclass(kind, errors.NotApplied) != issubclass(kind, errors.Ambiguous) for kind in kinds)
+    assert all(issubclass(kind, etcd_errors.NotApplied) != issubclass(kind, etcd_errors.Ambiguous) for kind in kinds)
     assert len(kinds) > 30
 
 
-def test_every_error_stands_in_the_drawn_tree():
-    """The module's docstring draws the tree; the names under `...` are those of certain refusals."""
-    for name, kind in inspect.getmembers(errors, inspect.isclass):
-        if issubclass(kind, errors.NotApplied) and name != "Refused":
-            continue
-        assert name in (errors.__doc__ or ""), name
+@pytest.mark.parametrize("module", [errors, etcd_errors])
+def test_every_error_stands_in_the_drawn_tree(module):
+    """Each module's docstring draws its classes. The names under `...` are those of certain refusals."""
+    drawn = set(re.findall(r"\w+", module.__doc__))
+    own = {name for name, kind in inspect.getmembers(module, inspect.isclass) if kind.__module__ == module.__name__}
+    refusals = {name for name in own if issubclass(getattr(module, name), etcd_errors.NotApplied)}
+    assert own - refusals <= drawn
+    assert own
 
 
 def test_a_connection_that_nobody_speaks_on_is_not_a_refused_one():
@@ -117,8 +121,10 @@ def test_a_connection_that_nobody_speaks_on_is_not_a_refused_one():
     text = "failed to connect to all addresses; last error: UNKNOWN: ipv4:10.0.0.9:2379: "
     code = grpc.StatusCode.UNAVAILABLE
     assert (
-        type(translate(code, text + "connection attempt timed out before receiving SETTINGS frame", "e")) is errors.Hung
+        type(translate(code, text + "connection attempt timed out before receiving SETTINGS frame", "e"))
+        is etcd_errors.Hung
     )
     assert (
-        type(translate(code, text + "Failed to connect to remote host: Connection refused", "e")) is errors.Unreachable
+        type(translate(code, text + "Failed to connect to remote host: Connection refused", "e"))
+        is etcd_errors.Unreachable
     )

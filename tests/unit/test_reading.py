@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from etcdapi import reading
 from etcdapi.raft import parse_view, uptime_of
 from etcdapi.stubs import rpc_pb2
-from membership.errors import DeadlineExceeded, WrongCluster
+from membership.errors import WrongCluster
+from membership.etcd_errors import DeadlineExceeded
 from membership.model import Alarm, Member, RaftProgress
 from membership.witness import RaftView
 

@@ -10,7 +10,7 @@ from made_up_looks import NEW_ID, NEW_URL, cluster, learner, voter
 from temporalio.testing import ActivityEnvironment
 
 from activities.settling import Settling
-from membership import errors as e
+from membership import etcd_errors as e
 from membership.sent_calls import MOMENT, has_effect, is_heard, is_over, may_still_come, sent_call, suspects, unheard
 from messages.orders import SettleOrder
 from support.memory.etcd import CLUSTER_ID, MemoryCluster, MemoryEtcd

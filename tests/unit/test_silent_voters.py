@@ -9,7 +9,7 @@ from made_up_looks import cluster
 
 from etcdapi import silent_voters
 from etcdapi.silent_voters import Leader, hear_silent_voters
-from membership.errors import Unreachable
+from membership.etcd_errors import Unreachable
 from membership.model import RaftProgress
 from membership.witness import RaftView
 

@@ -10,7 +10,7 @@ import pytest
 from temporalio.exceptions import ApplicationError
 
 from activities.snapshot import SnapshotOrder, Snapshots
-from membership.errors import ConnectionLost
+from membership.etcd_errors import ConnectionLost
 from membership.policy import Policy
 from support.memory.etcd import MemoryCluster, MemoryEtcd
 from support.memory.inside import inside

@@ -14,8 +14,9 @@ from dataclasses import dataclass, field, replace
 from threading import RLock
 from typing import TypeVar
 
-from membership import errors as e
+from membership import etcd_errors as e
 from membership.credentials import Credentials
+from membership.errors import ClusterUnreachable, MemberflowError, WrongCluster
 from membership.etcd import EVERYTHING, Scope
 from membership.model import ClusterStatus, Member, MemberStatus, RaftProgress
 from membership.verdicts import quorum
@@ -116,7 +117,7 @@ class MemoryCluster:
                 change, self._undecided = self._undecided, None
                 self._commit(change)
             while member.buffer:
-                with suppress(e.MemberflowError):
+                with suppress(MemberflowError):
                     member.buffer.pop(0)()
 
     # ---- rules ----
@@ -274,7 +275,7 @@ class MemoryEtcd:
         with self.cluster.lock:
             cluster = self.cluster
             if self.expected not in ("", cluster.cluster_id):
-                raise e.WrongCluster(f"it answers for cluster {cluster.cluster_id}, not for cluster {self.expected}")
+                raise WrongCluster(f"it answers for cluster {cluster.cluster_id}, not for cluster {self.expected}")
             cluster.sync()
             members = self.members()
             self.leader = cluster.leader
@@ -325,7 +326,7 @@ class MemoryEtcd:
     def members(self, avoid: Collection[str] = ()) -> tuple[Member, ...]:
         with self.cluster.lock:
             if not self.cluster.has_quorum():
-                raise e.ClusterUnreachable("no linearizable read: is there a quorum?")
+                raise ClusterUnreachable("no linearizable read: is there a quorum?")
             return tuple(m.row for m in self.cluster.members.values())
 
     def commit(self) -> None:
@@ -362,7 +363,7 @@ class MemoryEtcd:
 
     def snapshot(self, avoid: Collection[str] = ()) -> Iterator[tuple[bytes, int]]:
         if not any(m.alive and m.id not in avoid for m in self.cluster.voters()):
-            raise e.ClusterUnreachable("no voter to take a snapshot of")
+            raise ClusterUnreachable("no voter to take a snapshot of")
         data = self.cluster.data
         left, whole = len(data), data + hashlib.sha256(data).digest()
         for size in (*self.cluster.cuts, len(whole)):

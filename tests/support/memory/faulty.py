@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from threading import Event, Timer
 from typing import Any
 
-from membership import errors as e
+from membership import etcd_errors as e
 from membership.allow import Allow
 from membership.credentials import Credentials
+from membership.errors import ClusterUnreachable, MemberflowError, UnknownCluster, UnknownLauncher
 from membership.etcd import EVERYTHING, Etcd, Scope
 from membership.model import ClusterStatus, Member
 from membership.policy import Policy
@@ -114,7 +115,7 @@ class FaultyEtcd:
                 return _twice(call)[0]
             case "answers its repetition":
                 answer = _twice(call)[1]
-                if isinstance(answer, e.MemberflowError):
+                if isinstance(answer, MemberflowError):
                     raise answer
                 return answer
             case "is refused on the way":
@@ -127,7 +128,7 @@ class FaultyEtcd:
             case "freezes its receiver":
                 self._freeze(call)
             case "fails":
-                raise e.ClusterUnreachable("nobody answers")
+                raise ClusterUnreachable("nobody answers")
             case "dies before":
                 self._die()
             case "dies after":
@@ -170,7 +171,7 @@ def _twice(call: Callable[[], Any]) -> tuple[Any, Any]:
     first = call()
     try:
         return first, call()
-    except e.MemberflowError as error:
+    except MemberflowError as error:
         return first, error
 
 
@@ -199,7 +200,7 @@ class MemoryClusters:
 
     def policy(self, cluster: str) -> Policy:
         if cluster not in self.policies:
-            raise e.UnknownCluster(cluster)
+            raise UnknownCluster(cluster)
         return self.policies[cluster]
 
     def allow(self, cluster: str) -> Allow:
@@ -216,7 +217,7 @@ class MemoryClusters:
 
     def launcher(self, name: str) -> Launcher:
         if name not in self.launchers:
-            raise e.UnknownLauncher(name)
+            raise UnknownLauncher(name)
         return self.launchers[name]
 
     def receiver(self, cluster: str) -> Receiver | None:
