@@ -17,12 +17,12 @@ import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.request import urlopen
 
-from temporalio.client import Client, WorkflowHandle
+from temporalio.client import Client, WorkflowFailureError, WorkflowHandle
 
 from client.search_attributes import register
 from local.deployment import WorkerProcess
@@ -211,7 +211,7 @@ async def measure(joins: int, options: argparse.Namespace, *, in_line: bool) -> 
             took,
             *spent,
             *rates(first, last, asked=len(scene.sample)),
-            f"{await hand_over(scene):.2f}" if in_line else "-",
+            await hand_over(scene) if in_line else "-",
             *[f"{await asyncio.to_thread(scene.counted, counter):.0f}" for counter in REFUSED],
         ]
     finally:
@@ -234,15 +234,24 @@ def rates(first: Moment, last: Moment, *, asked: int) -> list[str]:
     ]
 
 
-async def hand_over(scene: Scene) -> float:
-    """Seconds from the removal that ends the first change to the add of the next one."""
+async def hand_over(scene: Scene) -> str:
+    """Seconds to the add of the next change: from the end of the first one, and from the removal before that end."""
     [cluster] = scene.etcd.clusters
     assert len(cluster.added) == 1
     number = int(cluster.learner.peerURLs[0].rpartition(":")[2]) - FIRST_PORT
     head = scene.joins[number]
     await head.cancel()
     await until(lambda: len(cluster.added) == 2, "the next add")
-    return cluster.added[1] - cluster.removed[0]
+    added_at = time.time() - (time.monotonic() - cluster.added[1])
+    await until_closed(head)
+    closed = (await head.describe()).close_time
+    assert closed
+    return f"{added_at - closed.timestamp():.2f} ({cluster.added[1] - cluster.removed[0]:.2f})"
+
+
+async def until_closed(change: WorkflowHandle[object, object]) -> None:
+    with suppress(WorkflowFailureError):
+        await change.result()
 
 
 def in_memory() -> str | None:
