@@ -68,10 +68,10 @@ async def set_up(folder: Path, ending: AsyncExitStack, say: Callable[[str], None
 async def _start_temporal(server: DevServer, clusters: Path, ending: AsyncExitStack) -> Client:
     """The server, and the worker that takes its work."""
     client = await server.start(quiet_runtime())
-    await register(client)
     worker = WorkerProcess(clusters.parent, server.address, clusters)
     ending.callback(worker.kill)
     worker.start()
+    await register(client)
     return client
 
 
