@@ -12,6 +12,7 @@ from temporalio import workflow
 from workflows.clocks import Clocks
 
 with workflow.unsafe.imports_passed_through():
+    from membership.failures import Failure
     from workflows.stop import Stop
 
 T = TypeVar("T")
@@ -57,6 +58,12 @@ class Interruptions:
         """From now on nothing takes too long. This also forgets a clock that rang during an act."""
         self.clocks.end()
         if self._stop is not None and self._stop.kind == "clock":
+            self._stop = None
+
+    def end_clock(self, name: str, error: Failure) -> None:
+        """Ends one clock. This also forgets its ring, if no safe point has heard it."""
+        self.clocks.end(name)
+        if self._stop is not None and self._stop.error == error:
             self._stop = None
 
     def hold(self, why: str) -> None:

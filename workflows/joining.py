@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from temporalio import workflow
 
 from workflows.change import Change
@@ -19,6 +21,9 @@ with workflow.unsafe.imports_passed_through():
     from messages.views import Stage
     from workflows.carried import CarriedJoining
     from workflows.stop import Stop
+
+# A text that becomes the reason of an end must fit into an outcome.
+_LONGEST_NOTE = 1000
 
 STAGES: tuple[Stage, ...] = ("add", "sync", "promote", "verify")
 
@@ -123,10 +128,8 @@ class Joining:
             self.learner.hand_over(status)
 
     def note(self, progress: SyncProgress) -> None:
-        """The sync watch reports another phase. The start clock of a started member ends."""
-        self._change.board.note(progress)
-        if progress.phase not in ("not started", "unknown"):
-            self._change.interruptions.clocks.end("start_timeout")
+        """Shows a note of the sync watch. Every writer of the namespace can send one, so it changes texts alone."""
+        self._change.board.note(replace(progress, reason=progress.reason[:_LONGEST_NOTE]))
 
     # ---- steps ----
 
@@ -142,11 +145,11 @@ class Joining:
                 stop.reason += f": {last_wait}" if last_wait else ""
                 raise
             status = await settle(self._change, SYNC, launch=self.container.launched)
-        self._change.interruptions.clocks.end("start_timeout")
+        self.learner.end_start_timeout()
         return status
 
     async def _has_started(self) -> bool:
-        """The clock runs here and the member elsewhere: only a look shows whether it started just in time."""
+        """Only a look shows whether it started. The clock of a started member runs until it has caught up."""
         status = await self._change.cluster.look("has the member started?")
         member = status.member(self._change.cluster.facts.member_id)
         return member is not None and bool(member.name)

@@ -19,6 +19,8 @@ with workflow.unsafe.imports_passed_through():
     from workflows.carried import CarriedLearner
     from workflows.stop import Stop
 
+_START_CLOCK = "start_timeout"
+
 
 class Learner:
     """The member that a change lets in, from its add until it is a voter or gone."""
@@ -88,7 +90,9 @@ class Learner:
             change.board.warn(
                 f"learner {member.id} was not added by this change, so it is not removed if the join fails"
             )
-        if not member.name:
+        if member.name:
+            self.end_start_timeout()
+        else:
             self._start_timeout(member)
         return status
 
@@ -152,4 +156,8 @@ class Learner:
         reason = f"member {member.id} did not start within start_timeout ({format_duration(limit)})"
         hint = "was it started with the ETCD_* values that `memberflow env` prints?"
         stop = Stop("clock", Failure.START_TIMEOUT, reason, hint)
-        self._change.interruptions.clocks.start("start_timeout", limit, stop)
+        self._change.interruptions.clocks.start(_START_CLOCK, limit, stop)
+
+    def end_start_timeout(self) -> None:
+        """The member has started, by a look at the cluster."""
+        self._change.interruptions.end_clock(_START_CLOCK, Failure.START_TIMEOUT)

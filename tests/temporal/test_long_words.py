@@ -8,7 +8,7 @@ import pytest
 from temporalio.client import WorkflowUpdateFailedError
 
 from messages.ids import apply_id
-from support.memory.scenes import cancelled, held_join, until, url, view, waits
+from support.memory.scenes import cancelled, failure, held_join, until, url, view, waits
 
 MEGABYTE = "x" * 1_000_000
 WORDS = [MEGABYTE, "a\nb", "\x1b[2J"]
@@ -73,3 +73,38 @@ async def test_a_forged_note_of_progress(scene, progress):
     made.cluster.start(made.added().id, "etcd-9")
     outcome = await asyncio.wait_for(join.result(), 60)
     assert (outcome.outcome, made.applied) == ("promoted", ["add", "promote"])
+
+
+@pytest.mark.parametrize("reason", ["nearly there", "x" * 1_900_000], ids=["short", "long"])
+async def test_a_forged_note_ends_no_clock(scene, reason):
+    """A member that never starts is not waited for longer than `start_timeout`, and the change can say why it ended."""
+    made = scene(3, start_timeout="2s")
+    join = await made.join()
+    await waits(join, "sync")
+    await join.signal("note_progress", {"reason": reason, "phase": "replicating", "percent": 99.0})
+    error, end = await asyncio.wait_for(failure(join), 60)
+    assert (error, end.outcome, made.applied) == ("StartTimeout", "rolled-back", ["add", "remove"])
+    assert len(end.reason) < 2000
+
+
+async def test_a_member_that_started_may_sync_for_longer_than_the_clock(scene):
+    """The clock of the start rings in its sync. Etcd is asked, and the change goes on."""
+    made = scene(3, start_timeout="1s", max_lag_entries=0, stall_timeout="1h")
+    synced = asyncio.Event()
+    sync = made.cluster.sync
+    made.cluster.sync = lambda: sync() if synced.is_set() else None
+    join = await made.join()
+    await waits(join, "sync")
+    made.cluster.start(made.added().id, "etcd-9")
+    await until(lambda: rang(join), "the clock and the look for it")
+    assert made.applied == ["add"]
+    synced.set()
+    outcome = await asyncio.wait_for(join.result(), 60)
+    assert (outcome.outcome, made.applied) == ("promoted", ["add", "promote"])
+
+
+async def rang(change) -> bool:
+    """Whether the clock has rung, and another wait began."""
+    events = (await change.fetch_history()).events
+    waits_of = [e.activity_task_scheduled_event_attributes.activity_type.name for e in events]
+    return any(e.HasField("timer_fired_event_attributes") for e in events) and waits_of.count("wait_for_sync") == 2
