@@ -122,6 +122,14 @@ def test_the_worker_loads_no_terminal():
     assert not {name.partition(".")[0] for name in loaded} & {"console"}
 
 
+def test_the_worker_loads_docker_only_for_a_launch():
+    """Docker's SDK is a fifth of the imports, and most workers launch nothing."""
+    assert not {"docker", "requests"} & loaded_by("import worker")
+    assert "docker" in loaded_by(
+        "import worker\nfrom launchers.config import LauncherConfig\nworker.docker_launcher(LauncherConfig(image='x'))"
+    )
+
+
 def test_help_loads_no_temporal():
     """Help is there at once: whatever takes long to load is loaded when a command runs."""
     assert not {name.partition(".")[0] for name in loaded_by("import cli")} & {"temporalio", "pydantic", "rich"}
