@@ -8,6 +8,7 @@ from temporalio import workflow
 from temporalio.common import RawValue
 from temporalio.exceptions import ActivityError, ApplicationError
 
+from workflows.activity_errors import stop_of
 from workflows.applying import Applying
 from workflows.arguments import NOTHING, check_requester, invalid, parse, reason_of_cancel
 from workflows.timeouts import ASK, WATCH, start
@@ -21,7 +22,7 @@ with workflow.unsafe.imports_passed_through():
     from messages.ids import apply_id
     from messages.queues import watches_queue
     from messages.turns import Cancel, Ticket
-    from workflows.stop import Stop, stop_of
+    from workflows.stop import Stop
 
 
 @workflow.defn

@@ -11,6 +11,7 @@ from temporalio.common import WorkflowIDReusePolicy
 from temporalio.exceptions import ActivityError, ApplicationError, ChildWorkflowError, WorkflowAlreadyStartedError
 from temporalio.exceptions import CancelledError as Cancelled
 
+from workflows.activity_errors import stop_of
 from workflows.apply_board import ApplyBoard
 from workflows.interruptions import Interruptions
 from workflows.timeouts import ASK, FIRST_LOOK, FIRST_LOOK_PATIENCE, LOOK, WATCH, start
@@ -33,7 +34,7 @@ with workflow.unsafe.imports_passed_through():
     from messages.requests import ChangeRequest
     from messages.texts import static_details
     from messages.turns import Ticket
-    from workflows.stop import Stop, stop_of
+    from workflows.stop import Stop
 
 # Seconds until the next look while no change can be chosen. The pause grows by half each time.
 _FIRST_PAUSE = 1.0

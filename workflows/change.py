@@ -1,11 +1,9 @@
-"""One change, whatever its kind: forward step by step, and back when it must stop."""
+"""One change, whatever its kind: its parts, its preflight, its turn and its looks."""
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict, replace
-from functools import partial
 from typing import Generic, TypeVar
 
 from temporalio import workflow
@@ -14,7 +12,7 @@ from workflows.board import Board
 from workflows.cluster import Cluster
 from workflows.counters import count_end
 from workflows.earlier import settle_earlier
-from workflows.ends import failure, outcome
+from workflows.ends import outcome
 from workflows.interruptions import Interruptions
 from workflows.renewal import Renewal
 from workflows.turn import Turn
@@ -51,6 +49,7 @@ class Change(Generic[R]):
     One change, and everything that belongs to it.
 
     A kind of change defines its first checks (`checks`), its steps (`forward`) and their undoing (`back`).
+    `forward_and_back.py` runs them.
     """
 
     def __init__(self, request: R, what: str, stages: tuple[Stage, ...]) -> None:
@@ -124,68 +123,6 @@ class Change(Generic[R]):
         self.handover = handover
         workflow.upsert_memo({"request": self.request.model_dump(mode="json"), "handover": asdict(handover)})
 
-    # ---- the whole change ----
-
-    async def run(self) -> Outcome:
-        """Forward, again after a failure that was held and then resumed, and back when it must stop."""
-        course: Callable[[], Awaitable[Outcome]] = self.forward
-        try:
-            while True:
-                try:
-                    return await course()
-                except Stop as stop:
-                    course = self._after(stop)
-        finally:
-            self.ended = True
-
-    def _after(self, stop: Stop) -> Callable[[], Awaitable[Outcome]]:
-        """The next course after a stop: held where the change stands, or back."""
-        self.interruptions.clocks.end()
-        if stop.error == Failure.JOIN_TIMEOUT and self.board.view.waits_for:
-            stop.reason += f", and still waits for: {self.board.view.waits_for}"
-        if stop.kind == "clock" and self.cluster.facts.policy.on_failure == "hold":
-            self.explain(stop)
-            self.interruptions.hold("; ".join(filter(None, (f"{stop.error}: {stop.reason}", stop.hint))))
-            return self._forward_again
-        return partial(self._unwind, stop)
-
-    async def _forward_again(self) -> Outcome:
-        """Holds the change where it stands. Resumed, it begins again and finds the finished steps."""
-        await self.interruptions.safe_point()
-        self.unseen = "clock"
-        self.renewal.begin_again()
-        return await self.forward()
-
-    async def _unwind(self, stop: Stop) -> Outcome:
-        self.interruptions.unstoppable = True
-        left = await self._settle_and_go_back(stop)
-        if isinstance(left, Outcome):
-            return left
-        if left:
-            self.board.judge_warnings(left, self.cluster.facts.policy)
-        if stop.kind == "cancelled":
-            self._end("cancelled", stop)
-            raise asyncio.CancelledError
-        kind: OutcomeKind = "failed"
-        if self.rolled_back and not self.unsettled.calls:
-            kind = "rolled-back"
-        elif stop.kind == "refused" and not self.cluster.has_sent:
-            kind = "refused"
-        self._end(kind, stop)
-        unsettled = self.unsettled.reasons if self.unsettled.calls else ()
-        raise failure(stop, outcome(kind, self.request, self.board, left, stop, unsettled=unsettled))
-
-    async def _settle_and_go_back(self, stop: Stop) -> ClusterStatus | Outcome | None:
-        """Goes back once no call may take effect later. Else the change fails, and names the effects that may come."""
-        await self.unsettled.settle()
-        left: ClusterStatus | Outcome | None = None
-        if not self.unsettled.may_promote:
-            left = await self.back(stop)
-        if not isinstance(left, Outcome):
-            await self.unsettled.settle()
-            self.unsettled.explain(stop)
-        return left
-
     # ---- parts that every kind has ----
 
     async def preflight(self) -> ClusterStatus:
@@ -255,14 +192,14 @@ class Change(Generic[R]):
         return await self._settle_earlier(await self.cluster.look(why, scope))
 
     async def _settle_earlier(self, status: ClusterStatus) -> ClusterStatus:
-        return await settle_earlier(self.board, self.cluster, self.turn, status)
+        return await settle_earlier(self.board, self.interruptions, self.cluster, self.turn, status)
 
     def end(self, kind: OutcomeKind, status: ClusterStatus, *, verified: bool | None = None) -> Outcome:
         self.board.judge_warnings(status, self.cluster.facts.policy)
-        self._end(kind)
+        self.show_end(kind)
         return outcome(kind, self.request, self.board, status, verified=verified)
 
-    def _end(self, kind: OutcomeKind, stop: Stop | None = None) -> None:
+    def show_end(self, kind: OutcomeKind, stop: Stop | None = None) -> None:
         """Shows and counts the end. A caller chooses the name of a cluster that the clusters file does not have."""
         self.board.end(End(kind, stop.error, stop.reason, stop.hint) if stop else End(kind))
         count_end(self.cluster.known_name, self.request.verb, kind, stop.error if stop else "")

@@ -7,11 +7,12 @@ from dataclasses import replace
 from typing import TypeVar
 
 from temporalio import workflow
-from temporalio.exceptions import ActivityError, ApplicationError
-from temporalio.exceptions import TimeoutError as TemporalTimeout
+from temporalio.exceptions import ActivityError
 
+from workflows.activity_errors import last_told_receiver, so_far_of, stop_of
 from workflows.board import Board
 from workflows.interruptions import Interruptions
+from workflows.reports import Reports
 from workflows.timeouts import ACT, ASK, FIRST_LOOK, FIRST_LOOK_PATIENCE, LONG_WAIT, LOOK, LOOK_AGAIN, WAIT, start
 
 with workflow.unsafe.imports_passed_through():
@@ -19,30 +20,18 @@ with workflow.unsafe.imports_passed_through():
     from activities.clusters_file import ClusterProfile
     from activities.counters import UNKNOWN
     from activities.looks import Looks
-    from activities.settling import Settling
     from activities.waits import Waits
     from membership.etcd import MEMBERS, Scope
     from membership.failures import Failure
     from membership.judgements import StepName, judge
     from membership.missing_key import MissingKey
-    from membership.model import ClusterStatus, SyncProgress
-    from membership.sent_calls import SentCall
+    from membership.model import ClusterStatus
     from membership.verdicts import Facts, Verdict
-    from messages.orders import (
-        GOES_ON,
-        ActReport,
-        Beforehand,
-        LaunchOrder,
-        LookOrder,
-        Settlement,
-        SettleOrder,
-        StepOrder,
-        not_sent,
-    )
+    from messages.orders import ActReport, Beforehand, LaunchOrder, LookOrder, StepOrder, not_sent
     from messages.queues import waits_queue
     from messages.turns import Ticket
     from workflows.carried import Carried
-    from workflows.stop import StopKind, stop_of
+    from workflows.stop import StopKind
 
 S = TypeVar("S")
 A = TypeVar("A")
@@ -63,11 +52,12 @@ class Cluster:
         self.name = name
         #: The basis of the judgements, set by the preflight.
         self.facts: Facts
-        #: The reports of every act so far, by the act's name.
-        self.reports: dict[str, list[ActReport]] = {}
+        #: The reports of every act so far.
+        self.reports = Reports()
+        #: The member that names the change.
+        self.member = member
         self._board = board
         self._interruptions = interruptions
-        self._member = member
         self._ticket = ticket
         self._profile: ClusterProfile | None = None
         # etcd's own ID of the cluster, from the first look on: a change never goes on with another cluster.
@@ -75,15 +65,10 @@ class Cluster:
         # Another worker may find the cluster at these URLs alone: the clusters file may list members that are gone.
         self.voter_urls: tuple[str, ...] = ()
 
-    def carry(self) -> dict[str, tuple[ActReport, ...]]:
-        """The reports for the next run, one of each kind: what was sent, and whether it may have applied."""
-        kinds = {act: {(r.sent, r.applied): r for r in reports} for act, reports in self.reports.items()}
-        return {act: tuple(of_kind.values()) for act, of_kind in kinds.items()}
-
     def restore(self, carried: Carried) -> None:
         """Goes on with the cluster of the run before."""
         self._profile, self.facts, self._id = carried.profile, carried.facts, carried.facts.cluster_id
-        self.reports = {act: list(reports) for act, reports in carried.reports.items()}
+        self.reports.restore(carried.reports)
         self.voter_urls = carried.voter_urls
         self._board.use_search_attributes(carried.profile.search_attributes)
 
@@ -106,7 +91,14 @@ class Cluster:
         self, activity: Callable[[S, A], T], argument: A, limits: workflow.ActivityConfig, summary: str
     ) -> workflow.ActivityHandle[T]:
         """Starts an activity on the cluster's task queue. Its summary names the member."""
-        return start(activity, argument, limits, f"{self._member}: {summary}", self.profile.task_queue)
+        return start(activity, argument, limits, f"{self.member}: {summary}", self.profile.task_queue)
+
+    def start_wait(
+        self, activity: Callable[[S, A], T], argument: A, limits: workflow.ActivityConfig, summary: str
+    ) -> workflow.ActivityHandle[T]:
+        """Starts a wait, on a task queue of its own: acts and looks never stand behind waits."""
+        queue = waits_queue(self.profile.task_queue)
+        return start(activity, argument, limits, f"{self.member}: {summary}", queue)
 
     # ---- before anything else ----
 
@@ -116,7 +108,7 @@ class Cluster:
             return
         try:
             self._profile = await self._interruptions.interruptible(
-                lambda: start(Looks.read_profile, self.name, ASK, f"{self._member}: read the policy")
+                lambda: start(Looks.read_profile, self.name, ASK, f"{self.member}: read the policy")
             )
         except ActivityError as error:
             raise stop_of(error, kind) from error
@@ -130,7 +122,7 @@ class Cluster:
         """
         look = LookOrder(
             self.name,
-            member=self._member,
+            member=self.member,
             change=workflow.info().workflow_id,
             patience=FIRST_LOOK_PATIENCE,
             leaving=leaving,
@@ -196,7 +188,7 @@ class Cluster:
             try:
                 return await self._wait(activity, order, WAIT, why)
             except ActivityError as error:
-                so_far = _so_far(error)
+                so_far = so_far_of(error)
                 order = replace(order, so_far=so_far)
                 return await self._wait(activity, order, LONG_WAIT, f"long wait: {so_far.reason}")
         except ActivityError as error:
@@ -207,26 +199,7 @@ class Cluster:
     async def _wait(
         self, activity: WaitOf, order: StepOrder, limits: workflow.ActivityConfig, why: str
     ) -> ClusterStatus:
-        """On a task queue of its own: acts and looks never stand behind waits."""
-        queue, summary = waits_queue(self.profile.task_queue), f"{self._member}: {why}"
-        return self._saw(
-            await self._interruptions.interruptible(lambda: start(activity, order, limits, summary, queue))
-        )
-
-    async def settled(self, calls: tuple[SentCall, ...], timeout: float, avoid: tuple[str, ...]) -> Settlement:
-        """Waits for calls of this change to be settled, for `timeout` seconds. Nothing interrupts it."""
-        return await self._settling(calls, timeout, avoid)
-
-    async def settled_earlier(self, calls: tuple[SentCall, ...], timeout: float) -> Settlement:
-        """Waits for calls of ended changes to be settled, for `timeout` seconds."""
-        return await self._interruptions.interruptible(lambda: self._settling(calls, timeout))
-
-    def _settling(
-        self, calls: tuple[SentCall, ...], timeout: float, avoid: tuple[str, ...] = ()
-    ) -> workflow.ActivityHandle[Settlement]:
-        order = SettleOrder(self.name, self.facts.cluster_id, calls, timeout, self._member, avoid, self.voter_urls)
-        queue, why = waits_queue(self.profile.task_queue), f"{self._member}: wait until the sent calls are settled"
-        return start(Settling.wait_until_settled, order, WAIT, why, queue)
+        return self._saw(await self._interruptions.interruptible(lambda: self.start_wait(activity, order, limits, why)))
 
     # ---- acts ----
 
@@ -241,25 +214,12 @@ class Cluster:
             if stop.error == MissingKey.__name__:
                 report = not_sent(stop.reason)  # the worker could not read the order
             else:
-                report = ActReport(True, "maybe", stop.error, stop.reason, sent_to=_last_told_receiver(error))
+                report = ActReport(True, "maybe", stop.error, stop.reason, sent_to=last_told_receiver(error))
         if report.sent:
             self._board.sent(what)
         told = {"act": what, "applied": report.applied, "error": report.error, "reason": report.reason}
-        workflow.logger.info("act", extra={**told, "cluster": self.name, "member": self._member})
+        workflow.logger.info("act", extra={**told, "cluster": self.name, "member": self.member})
         return report
-
-    def note(self, act: str, report: ActReport) -> None:
-        """Keeps the report of an act whose effect is known by now."""
-        self.reports.setdefault(act, []).append(report)
-
-    def did(self, act: str) -> bool:
-        """Whether a call of this change may have brought the act's effect about."""
-        return any(report.applied != "no" for report in self.reports.get(act, []))
-
-    @property
-    def has_sent(self) -> bool:
-        """Whether any call of this change was sent."""
-        return any(report.sent for reports in self.reports.values() for report in reports)
 
     def avoid(self, status: ClusterStatus) -> None:
         """
@@ -277,23 +237,9 @@ class Cluster:
         return LookOrder(
             self.name,
             self.facts.avoid,
-            self._member,
+            self.member,
             patience,
             scope,
             cluster_id=self.facts.cluster_id,
             voter_urls=self.voter_urls,
         )
-
-
-def _so_far(error: ActivityError) -> SyncProgress:
-    """How far a wait was when it had become long. Raises the error again where that is not its cause."""
-    cause = error.cause
-    if not isinstance(cause, ApplicationError) or cause.type != GOES_ON:
-        raise error
-    return SyncProgress(**cause.details[0])
-
-
-def _last_told_receiver(error: ActivityError) -> str:
-    """The member that a lost act was about to send its call to, by its last heartbeat, empty without one."""
-    told = error.cause.last_heartbeat_details if isinstance(error.cause, TemporalTimeout) else ()
-    return str(told[1]) if len(told) == 2 else ""

@@ -7,6 +7,7 @@ from typing import Any
 from temporalio import workflow
 from temporalio.exceptions import ActivityError
 
+from workflows.activity_errors import stop_of
 from workflows.change import Change
 from workflows.timeouts import LAUNCH
 
@@ -15,7 +16,7 @@ with workflow.unsafe.imports_passed_through():
     from membership.model import ClusterStatus, Member
     from messages.launching import Launch
     from messages.orders import LaunchOrder
-    from workflows.stop import Stop, stop_of
+    from workflows.stop import Stop
 
 
 class Container:

@@ -8,6 +8,8 @@ from temporalio import workflow
 
 from workflows.board import Board
 from workflows.cluster import Cluster
+from workflows.interruptions import Interruptions
+from workflows.settling import start_settling
 from workflows.turn import Turn
 
 with workflow.unsafe.imports_passed_through():
@@ -18,7 +20,9 @@ with workflow.unsafe.imports_passed_through():
 _SOON = 2 * MOMENT
 
 
-async def settle_earlier(board: Board, cluster: Cluster, turn: Turn, status: ClusterStatus) -> ClusterStatus:
+async def settle_earlier(
+    board: Board, interruptions: Interruptions, cluster: Cluster, turn: Turn, status: ClusterStatus
+) -> ClusterStatus:
     """
     Settles the calls that the turns remember, as far as a moment allows. Returns the last look.
 
@@ -28,7 +32,8 @@ async def settle_earlier(board: Board, cluster: Cluster, turn: Turn, status: Clu
     if not turn.unsettled:
         return status
     board.waits_for("calls of ended changes to be settled: their effects may still come")
-    settled = await cluster.settled_earlier(tuple(x.call for x in turn.unsettled), _SOON)
+    calls = tuple(x.call for x in turn.unsettled)
+    settled = await interruptions.interruptible(lambda: start_settling(cluster, calls, _SOON))
     status = settled.status or status
     for late, reason in zip(settled.left, settled.reasons, strict=True):
         senders = {x.ticket.workflow_id for x in turn.unsettled if x.call == late}

@@ -9,6 +9,7 @@ from temporalio import workflow
 from temporalio.common import RawValue
 from temporalio.exceptions import ActivityError
 
+from workflows.activity_errors import stop_of, why_unanswered
 from workflows.arguments import NOTHING, parse
 from workflows.timeouts import ASK, GLANCE, start
 
@@ -27,7 +28,6 @@ with workflow.unsafe.imports_passed_through():
     from messages.orders import LookOrder
     from messages.requests import InspectRequest
     from messages.turns import TurnsState
-    from workflows.stop import stop_of, why_unanswered
 
 
 @workflow.defn

@@ -49,7 +49,7 @@ class Join(Change[JoinRequest]):
         if self.joining.learner.is_voter(status):
             status = await self.joining.find_voter(status)
             # After a hold, the change begins anew and finds its own promote.
-            kind: OutcomeKind = "promoted" if self.cluster.did(PROMOTE.what) else "already-voter"
+            kind: OutcomeKind = "promoted" if self.cluster.reports.may_have_applied(PROMOTE.what) else "already-voter"
             return self.end(kind, status, verified=self.joining.verified)
         await self.joining.container.check()
         status = await self.take_turn()

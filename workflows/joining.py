@@ -160,7 +160,7 @@ class Joining:
             await self._judge_newcomer(status)
             await self._hold_before_promote()
             status = await settle(self._change, PROMOTE, status)
-        if not self._change.cluster.did(PROMOTE.what):
+        if not self._change.cluster.reports.may_have_applied(PROMOTE.what):
             self._change.board.warn("the member was promoted, but not by this change")
         return status
 

@@ -45,7 +45,7 @@ class Learner:
 
     @property
     def may_be_there(self) -> bool:
-        return bool(self._member_id) or self._change.cluster.did(ADD.what)
+        return bool(self._member_id) or self._change.cluster.reports.may_have_applied(ADD.what)
 
     @property
     def added_by_this_run(self) -> bool:
@@ -75,11 +75,11 @@ class Learner:
         change, reports = self._change, self._change.cluster.reports
         change.board.enter("add")
         self._refuse_other_urls(status)
-        earlier = len(reports.get(ADD.what, []))
+        earlier = len(reports.of(ADD.what))
         # Each time: while others had the turn, one of them may have been ended from outside.
         status = await settle(change, ADD, status, before=partial(clear_orphans, change))
         member = self.note(status)
-        may_be_ours = any(report.applied != "no" for report in reports.get(ADD.what, [])[earlier:])
+        may_be_ours = any(report.applied != "no" for report in reports.of(ADD.what)[earlier:])
         if may_be_ours or change.unsettled.may_have_added(member):
             self._own_id = member.id
         if not member.is_learner:

@@ -6,6 +6,7 @@ from temporalio import workflow
 from temporalio.common import RawValue
 from temporalio.exceptions import ActivityError, FailureError
 
+from workflows.activity_errors import why_unanswered
 from workflows.arguments import NOTHING
 from workflows.timeouts import NOTICE, start
 
@@ -13,7 +14,6 @@ with workflow.unsafe.imports_passed_through():
     from activities.notices import Notices
     from messages.notices import NOTIFY_TYPE, Notified, notice_id
     from messages.queues import watches_queue
-    from workflows.stop import why_unanswered
 
 
 @workflow.defn(name=NOTIFY_TYPE)

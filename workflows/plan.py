@@ -9,6 +9,7 @@ from temporalio import workflow
 from temporalio.common import RawValue
 from temporalio.exceptions import ActivityError
 
+from workflows.activity_errors import why_unanswered
 from workflows.arguments import NOTHING, parse
 from workflows.timeouts import ASK, GLANCE, start
 
@@ -38,7 +39,6 @@ with workflow.unsafe.imports_passed_through():
     )
     from messages.turns import AddedLearner, TurnsState
     from messages.views import tell_late
-    from workflows.stop import why_unanswered
 
 
 @workflow.defn

@@ -6,6 +6,7 @@ from temporalio import workflow
 from temporalio.common import RawValue
 from temporalio.exceptions import ActivityError
 
+from workflows.activity_errors import why_unanswered
 from workflows.arguments import NOTHING, parse
 from workflows.timeouts import ASK, GLANCE, start
 
@@ -19,7 +20,6 @@ with workflow.unsafe.imports_passed_through():
     from messages.apply import ApplyPlan, ApplyRequest, Compare
     from messages.ids import apply_id
     from messages.orders import LookOrder
-    from workflows.stop import why_unanswered
 
 
 @workflow.defn

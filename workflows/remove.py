@@ -57,14 +57,18 @@ class Removal(Change[RemoveRequest]):
             return self.end("already-removed", status, verified=None if self.record.was_removed else False)
         if status.member(self._target.id) is None:
             # After a hold or in a new run, the change begins again and finds its own removal.
-            return self.end("removed" if self.cluster.did(REMOVE.what) else "already-removed", status)
+            return self.end("removed" if self._may_have_removed else "already-removed", status)
         self.board.knows_member(self._target.id)
         status = await self.take_turn(self._why_not_dead if self.request.preempt else None)
         status = await clear_orphans(self, status)
-        was_gone = status.member(self._target.id) is None and not self.cluster.did(REMOVE.what)
+        was_gone = status.member(self._target.id) is None and not self._may_have_removed
         self._removing = removing = Removing(self, self._target)
         status = await removing.run(status)
         return self.end("already-removed" if was_gone else "removed", status, verified=removing.verified)
+
+    @property
+    def _may_have_removed(self) -> bool:
+        return self.cluster.reports.may_have_applied(REMOVE.what)
 
     async def _why_not_dead(self) -> str:
         assert self._target, "pinned before the change asks for its turn"

@@ -7,6 +7,7 @@ from dataclasses import replace
 from temporalio import workflow
 from temporalio.exceptions import ActivityError
 
+from workflows.activity_errors import stop_of
 from workflows.change import Change
 from workflows.settle import MOVE, REMOVE, Refusals, settle, verify
 from workflows.timeouts import SNAPSHOT
@@ -18,7 +19,7 @@ with workflow.unsafe.imports_passed_through():
     from membership.verdicts import Refuse
     from messages.requests import RemoveRequest, ReplaceRequest
     from messages.views import Stage
-    from workflows.stop import Stop, stop_of
+    from workflows.stop import Stop
 
 STAGES: tuple[Stage, ...] = ("remove", "check")
 # Leadership may come back to the member before it is removed.
@@ -49,7 +50,7 @@ class Removing:
         cluster.facts = replace(
             cluster.facts, member_id=self._target.id, returning=self.returning, force=self._request.force
         )
-        if status.member(self._target.id) is None and not cluster.did(REMOVE.what):
+        if status.member(self._target.id) is None and not cluster.reports.may_have_applied(REMOVE.what):
             self._change.board.warn(f"member {self._target.label} was removed, but not by this change")
         elif status.member(self._target.id):
             await self._judge_beforehand(status)
@@ -97,13 +98,13 @@ class Removing:
             except Stop as stop:
                 if stop.error != Failure.STILL_LEADER or not left:
                     raise
-        if not self._change.cluster.did(REMOVE.what):
+        if not self._change.cluster.reports.may_have_applied(REMOVE.what):
             self._change.board.warn("the member was removed, but not by this change")
         return status
 
     async def went_after_all(self, stop: Stop) -> ClusterStatus | None:
         """Once a removal was sent: the look that shows the member gone, or None when it stays."""
-        if not self._change.cluster.did(REMOVE.what):
+        if not self._change.cluster.reports.may_have_applied(REMOVE.what):
             return None
         status = await self._change.cluster.look("has the member gone after all?")
         if status.member(self._target.id):

@@ -52,7 +52,7 @@ class Renewal:
             noticed=noticed,
             profile=self._cluster.profile,
             facts=self._cluster.facts,
-            reports=self._cluster.carry(),
+            reports=self._cluster.reports.carry(),
             voter_urls=self._cluster.voter_urls,
             claim=self._turn.claim,
             turns=self._turn.state,

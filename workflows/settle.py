@@ -197,7 +197,7 @@ async def _act_and_look(
     has_effect = isinstance(cluster.judge(step.name, status), Done)
     if not has_effect:
         cluster.avoid_nothing()  # the member is still there, and is asked again
-    cluster.note(step.what, report)
+    cluster.reports.note(step.what, report)
     change.unsettled.note(step.name, report, before, has_effect=has_effect)
     return report, ended, status
 

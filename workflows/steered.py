@@ -12,6 +12,7 @@ from temporalio.exceptions import ApplicationError
 
 from workflows.arguments import check_requester, invalid, parse, reason_of_cancel
 from workflows.change import Change
+from workflows.forward_and_back import run
 from workflows.new_run import NewRun, read_next_run
 from workflows.notify import tell_of_end
 from workflows.timeouts import ASK, start
@@ -194,7 +195,7 @@ async def _stopped(body: asyncio.Task[Outcome], change: Change[Any]) -> Outcome:
 async def _to_end(change: Change[Any]) -> Outcome:
     """A cancel that comes while handlers still answer is too late, and must not take the outcome's place."""
     try:
-        outcome = await change.run()
+        outcome = await run(change)
     except (ApplicationError, asyncio.CancelledError):
         await _close(change, succeeded=False)
         raise

@@ -8,6 +8,7 @@ from temporalio import workflow
 
 from workflows.board import Board
 from workflows.cluster import Cluster
+from workflows.settling import start_settling
 
 with workflow.unsafe.imports_passed_through():
     from membership.duration import format_duration
@@ -131,7 +132,7 @@ class Unsettled:
         if not self.calls:
             return
         self._board.waits_for("the members that were sent a call to be heard: its effect may still come")
-        settled = await self._cluster.settled(self.calls, timeout, self.leaving)
+        settled = await start_settling(self._cluster, self.calls, timeout, self.leaving)
         self.came = (*self.came, *settled.came)
         self.calls, self.reasons = settled.left, settled.reasons
         self.leaving = self.leaving if self.calls else ()
