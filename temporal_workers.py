@@ -27,10 +27,10 @@ from workflows.arguments import OneArgument
 from workflows.register import WORKFLOWS, turns_of
 
 # Waits have their own queue and their own places, so that acts and short looks never stand behind them.
-WAIT_PLACES = 1000
+WAIT_PLACES = 2000
 _SHORT_PLACES = 200
 _WATCH_PLACES = 10_000
-# Workflows that stay in memory, each of them 0.4 MB: 300 changes with their turns. A change that waits does nothing for
+# Workflows that stay in memory: 300 changes, of 0.2 MB each, with their turns. A change that waits does nothing for
 # hours, and is read again from its history where something happens.
 _KEPT_WORKFLOWS = 600
 # An act under way ends within this time after SIGTERM.

@@ -76,7 +76,7 @@ class RepeatedLooks:
         *,
         patience: float = 3600.0,
         pause: timedelta = timedelta(seconds=1),
-        places: int = 1000,
+        places: int = 2000,
     ) -> None:
         self._clusters = clusters
         self._clock = clock
