@@ -163,9 +163,9 @@ class Change(Generic[R]):
         if not goes_on:
             self._start_join_timeout()
         status = await self._look_with_turn()
-        self.turn.report(status)
+        self.turn.memory.report(status)
         if not goes_on:
-            self._check(self.turn.beforehand(status))
+            self._check(self.turn.memory.beforehand(status))
             self.renewal.was_checked = True
         return status
 

@@ -29,15 +29,15 @@ async def settle_earlier(
     `status` is a look with the turn. Each call that is left is a warning. A member whose removal is left may go at any
     time, so a removal is judged with and without it.
     """
-    if not turn.unsettled:
+    if not turn.memory.unsettled:
         return status
     board.waits_for("calls of ended changes to be settled: their effects may still come")
-    calls = tuple(x.call for x in turn.unsettled)
+    calls = tuple(x.call for x in turn.memory.unsettled)
     settled = await interruptions.interruptible(lambda: start_settling(cluster, calls, _SOON))
     status = settled.status or status
     for late, reason in zip(settled.left, settled.reasons, strict=True):
-        senders = {x.ticket.workflow_id for x in turn.unsettled if x.call == late}
+        senders = {x.ticket.workflow_id for x in turn.memory.unsettled if x.call == late}
         board.warn(f"of {', '.join(sorted(senders))}: {reason}")
     cluster.facts = replace(cluster.facts, may_go=tuple(x.member_id for x in settled.left if x.act == "remove"))
-    turn.note_settled(settled.left, status)
+    turn.memory.note_settled(settled.left, status)
     return status

@@ -85,7 +85,7 @@ class Learner:
         if not member.is_learner:
             return status
         if self._is_ours(member):
-            change.turn.report(status, added=member.id)
+            change.turn.memory.report(status, added=member.id)
         else:
             change.board.warn(
                 f"learner {member.id} was not added by this change, so it is not removed if the join fails"
@@ -108,13 +108,13 @@ class Learner:
         self.note(status)
         status = await settle(self._change, ROLLBACK, status)
         self._change.rolled_back = True
-        self._change.turn.forget(left.id)
+        self._change.turn.memory.forget(left.id)
         return status
 
     def forget_if_gone(self, status: ClusterStatus) -> None:
         """Has the turns forget a member that is no learner any more."""
         if self._member_id not in {learner.id for learner in status.learners}:
-            self._change.turn.forget(self._member_id)
+            self._change.turn.memory.forget(self._member_id)
 
     # ---- handed over, and taken back ----
 
@@ -141,7 +141,7 @@ class Learner:
         left behind by a change that ended unfinished.
         """
         own = learner.id == self._own_id or self._change.unsettled.may_have_added(learner)
-        return own or self._change.turn.owns(learner.id)
+        return own or self._change.turn.memory.owns(learner.id)
 
     def _refuse_other_urls(self, status: ClusterStatus) -> None:
         """After a hold, the member may have other peer URLs. A second learner at the old URLs would be wrong."""

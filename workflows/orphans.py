@@ -20,7 +20,7 @@ with workflow.unsafe.imports_passed_through():
 async def clear_orphans(change: Change[Any], status: ClusterStatus) -> ClusterStatus:
     """Removes all of them except the learner that the request is about, and returns the look without them."""
     facts = change.cluster.facts
-    for orphan in orphans_beside(change.request, change.turn.beforehand(status)).values():
+    for orphan in orphans_beside(change.request, change.turn.memory.beforehand(status)).values():
         learner = status.member(orphan.member_id)
         if learner is None:
             continue
@@ -34,6 +34,6 @@ async def clear_orphans(change: Change[Any], status: ClusterStatus) -> ClusterSt
                 raise
             change.board.warn(f"{whose}, is a voter by now, and stays one")
             status = await change.cluster.look("it has become a voter")
-        change.turn.report(status)
+        change.turn.memory.report(status)
     change.cluster.facts = facts
     return status

@@ -117,5 +117,5 @@ class Removing:
         self._change.board.enter("check")
         self._change.interruptions.unstoppable = True
         status, self.verified = await verify(self._change, "gone", status, "see the member gone from every list")
-        self._change.turn.forget(self._target.id)
+        self._change.turn.memory.forget(self._target.id)
         return status

@@ -55,7 +55,7 @@ class Renewal:
             reports=self._cluster.reports.carry(),
             voter_urls=self._cluster.voter_urls,
             claim=self._turn.claim,
-            turns=self._turn.state,
+            turns=self._turn.memory.state,
             calls=tuple(dict.fromkeys(self._unsettled.calls)),
             came=tuple(dict.fromkeys(self._unsettled.came)),
             leaving=tuple(dict.fromkeys(self._unsettled.leaving)),
@@ -71,7 +71,7 @@ class Renewal:
         self._tries = carried.tries
         self._board.restore(carried.began, carried.view, carried.noticed)
         self._cluster.restore(carried)
-        self._turn.claim, self._turn.state = carried.claim, carried.turns
+        self._turn.restore(carried.claim, carried.turns)
         self._unsettled.restore(carried)
         self._interruptions.clocks.restore(carried.clocks)
 

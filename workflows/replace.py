@@ -122,7 +122,7 @@ class Replacement(Change[ReplaceRequest]):
         before = self.cluster.facts
         status = await self.joining.run(status)
         self.cluster.facts = before
-        self.turn.report(status)
+        self.turn.memory.report(status)
         self._has_joined = True
         self.interruptions.unstoppable = False
         return status

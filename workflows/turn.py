@@ -1,30 +1,23 @@
-"""A change's side of its turn: asking for it, waiting in line, saying how it stands, giving it back."""
+"""A change's side of its turn: asking for it, waiting in line, having it, giving it back."""
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
 from datetime import timedelta
-from typing import Any
 
 from temporalio import workflow
-from temporalio.exceptions import FailureError
 
 from workflows.board import Board
 from workflows.interruptions import Interruptions
 from workflows.new_run import NewRun, is_due
+from workflows.standing import Standing
 from workflows.timeouts import ASK, start
+from workflows.turns_memory import TurnsMemory
 
 with workflow.unsafe.imports_passed_through():
     from activities.taking_turns import Turns
     from membership.failures import Failure
-    from membership.model import ClusterStatus
-    from membership.sent_calls import SentCall
-    from messages.ids import turns_id
-    from messages.learners import with_late_learners
-    from messages.orders import Beforehand
-    from messages.turns import Ahead, Claim, LateCall, Ticket, TurnRequest, TurnsState
+    from messages.turns import Ahead, Claim, Ticket, TurnRequest, TurnsState
     from workflows.carried import Tries
     from workflows.stop import Stop
 
@@ -33,33 +26,38 @@ _LOOKS_AFTER_TURNS = timedelta(hours=1)
 
 
 class Turn:
-    """
-    The turn of one change.
-
-    `claim` is how the change stands. ClusterTurns asks for it by query. A signal to ClusterTurns only says that there
-    is something to ask, so a lost signal costs time and nothing else.
-    """
+    """The turn of one change."""
 
     def __init__(self, board: Board, interruptions: Interruptions, cluster: str, member: str, ticket: Ticket) -> None:
-        self.claim = Claim()
+        #: How the change stands, for ClusterTurns to ask.
+        self.standing = Standing(cluster, ticket)
+        #: The learners and calls that the turns remember.
+        self.memory = TurnsMemory(self.standing, ticket)
         #: A signal granted the turn, and ClusterTurns has not confirmed it yet. The claim still says "waits".
         self.is_new = False
-        #: Calls of ended changes that this change has not tried to settle since it got the turn.
-        self.unsettled: tuple[LateCall, ...] = ()
         self._board = board
         self._interruptions = interruptions
         self._cluster = cluster
         self._member = member
         self._ticket = ticket
-        #: The turns, as they were when this change got its turn.
-        self.state = TurnsState()
         #: Its place in line, and why the held join before it is not cancelled, for a person.
         self._place = self._objection = ""
         self._holder_is_held = False
         self._is_full = False
         self._why_not_preempt: Callable[[], Awaitable[str]] | None = None
-        self._signals: set[asyncio.Task[bool]] = set()
         interruptions.on_hold = self._note_hold
+
+    @property
+    def claim(self) -> Claim:
+        """How the change stands."""
+        return self.standing.claim
+
+    def restore(self, claim: Claim, state: TurnsState) -> None:
+        """Goes on with the turn of the run before."""
+        self.standing.claim, self.memory.state = claim, state
+
+    def _note_hold(self) -> None:
+        self.standing.say(held=bool(self._board.view.held))
 
     # ---- signals from ClusterTurns ----
 
@@ -93,7 +91,7 @@ class Turn:
         self._why_not_preempt = why_not_preempt or self._why_not_preempt
         had_turn = self.claim.had_turn or self.claim.state == "holds"
         self.is_new = False
-        self.claim = replace(self.claim, state="waits", had_turn=had_turn, preempt=self._why_not_preempt is not None)
+        self.standing.note(state="waits", had_turn=had_turn, preempt=self._why_not_preempt is not None)
         with self._interruptions.clocks.paused():
             await self._ask()
             while not self.is_new:
@@ -167,7 +165,7 @@ class Turn:
             await self.give_back()
         await self._interruptions.safe_point()
         if self.claim.state == "apart":
-            self.claim = replace(self.claim, state="waits")
+            self.standing.note(state="waits")
             await self._ask()
 
     async def _preempt(self) -> None:
@@ -190,85 +188,25 @@ class Turn:
 
     def learn(self, state: TurnsState) -> bool:
         """Takes the turns as they are since the turn was granted. Whether it was: a stranger can send a grant, too."""
-        self.state, self.unsettled = state, state.late
+        self.memory.learn(state)
         self.is_new = False
         if state.holder != self._ticket:
             return False
-        self.claim = replace(self.claim, state="holds", had_turn=False, preempt=False)
+        self.standing.note(state="holds", had_turn=False, preempt=False)
         return True
-
-    def beforehand(self, status: ClusterStatus) -> Beforehand:
-        """This look, and the turns as they were when this change got its turn."""
-        self.state = with_late_learners(self.state, status)
-        return Beforehand(status, self.state)
-
-    def owns(self, member_id: str) -> bool:
-        """Whether the turns know the learner as this change's, or as left behind by a change that has ended."""
-        mine = any(x.member_id == member_id and x.ticket == self._ticket for x in self.state.learners)
-        return mine or any(x.member_id == member_id for x in self.state.orphans)
-
-    def report(self, status: ClusterStatus, added: str = "") -> None:
-        """Has the turns know the learner that this change added or took over, and which are learners no more."""
-        present = {m.id for m in status.learners}
-        gone = tuple(i for i in self._known if i not in present)
-        self._say(added=(added,) if added else tuple(i for i in self.claim.added if i in present), gone=gone)
-
-    def forget(self, member_id: str) -> None:
-        """Has the turns forget a member that is no learner any more, whichever change added it."""
-        if member_id in self._known:
-            added = tuple(x for x in self.claim.added if x != member_id)
-            self._say(added=added, gone=(*self.claim.gone, member_id))
-
-    def note_settled(self, left: tuple[SentCall, ...], status: ClusterStatus) -> None:
-        """Has the turns forget the calls of ended changes, except those `left`, and know the learners that came."""
-        self.state = with_late_learners(self.state, status)
-        settled = tuple(x for x in self.state.late if x.call not in left)
-        brought = tuple(x for x in self.state.learners if x.ticket in {late.ticket for late in settled})
-        self.state = replace(self.state, late=tuple(x for x in self.state.late if x not in settled))
-        self.unsettled = ()
-        self._say(settled=(*self.claim.settled, *settled), brought=(*self.claim.brought, *brought))
 
     async def give_back(self) -> None:
         """Lets others go first. Only for a change that has nothing of its own in the cluster."""
-        self.claim = replace(self.claim, state="apart", had_turn=False, preempt=False, returns=True)
-        await self._tell()
+        self.standing.note(state="apart", had_turn=False, preempt=False, returns=True)
+        await self.standing.tell()
 
     async def end(self, *, succeeded: bool) -> None:
         """The last thing that a change does: others go on at once."""
         before = self.claim.state
-        self.claim = replace(self.claim, state="ended", succeeded=succeeded, preempt=False)
-        if before in ("waits", "holds") and not await self._tell() and before == "holds":
+        self.standing.note(state="ended", succeeded=succeeded, preempt=False)
+        if before in ("waits", "holds") and not await self.standing.tell() and before == "holds":
             # The turns were ended from outside, and changes that wait in line would get no signal.
             await self._ask()
-
-    @property
-    def _known(self) -> tuple[str, ...]:
-        """The learners that the turns know of, as far as this change knows."""
-        return (*self.claim.added, *(x.member_id for x in self.state.learners))
-
-    # ---- saying how it stands ----
-
-    def _note_hold(self) -> None:
-        self._say(held=bool(self._board.view.held))
-
-    def _say(self, **changes: Any) -> None:
-        """How the change stands from now on. A change that is not in line sends no signal."""
-        claim = replace(self.claim, **changes)
-        if claim != self.claim:
-            self.claim = claim
-            if claim.state in ("waits", "holds"):
-                task = asyncio.create_task(self._tell())
-                self._signals.add(task)
-                task.add_done_callback(self._signals.discard)
-
-    async def _tell(self) -> bool:
-        """Has ClusterTurns ask this change. False if ClusterTurns does not run."""
-        turns = workflow.get_external_workflow_handle(turns_id(self._cluster))
-        try:
-            await turns.signal("claim", self._ticket)
-        except FailureError:
-            return False
-        return True
 
     def _named(self, what: str) -> str:
         return f"{self._member}: {what}"
