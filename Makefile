@@ -61,10 +61,12 @@ CHANGES ?= 20
 chaos: $(UV)
 	@PYTHONPATH=tests $(RUN) python -m tools.chaos --seed $(SEED) --changes $(CHANGES)
 
-# Members that freeze with a call in their socket buffer, each course so many times.
+# Members that freeze with a call in their socket buffer, each course so many times, and a table of what became of it.
 RUNS ?= 20
+FROZEN ?= .frozen.xml
 frozen: $(UV)
-	RUNS=$(RUNS) $(RUN) pytest -n 2 tests/cluster/test_frozen_receivers.py
+	RUNS=$(RUNS) $(RUN) pytest -n $(N) --junitxml $(FROZEN) tests/cluster/test_frozen_receivers.py; \
+		code=$$?; PYTHONPATH=tests $(RUN) python -m tools.frozen_table $(FROZEN); exit $$code
 
 # Every change on clusters of every supported version of etcd, and of two neighbours: the table of docs/versions.md.
 versions: $(UV)

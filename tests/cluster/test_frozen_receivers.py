@@ -3,7 +3,7 @@ A member that freezes with a call in its socket buffer, and is thawed when the c
 
 It reads the request then, and forwards it to the member that leads by now. The relay in front of it never says that the
 caller gave up, so the request is always executed. The late effect is never a surprise: it is part of the outcome.
-`make frozen RUNS=20` goes through the table twenty times.
+`make frozen RUNS=20` goes through the table twenty times, and prints how often the frozen call took effect.
 """
 
 from __future__ import annotations
@@ -189,9 +189,11 @@ def after_a_frozen_call(lab: Lab, row: Row) -> tuple[Cluster, Before, Ended]:
 
 @pytest.mark.parametrize("run", range(RUNS))
 @pytest.mark.parametrize("row", TABLE, ids=str)
-def test_a_receiver_that_freezes(lab, row, run):
+def test_a_receiver_that_freezes(lab, row, run, record_property):
     """The outcome is true, and stays true after the receiver was thawed."""
+    record_property("row", str(row))
     cluster, before, end = after_a_frozen_call(lab, row)
+    record_property("frozen call", cluster.sent(row.method)[0].code)
     outcome = end.answer["outcome"]
     done, *undone = row.outcome.split(" or ")
     accepted = cluster.sent(row.method)[0].code == "OK"
