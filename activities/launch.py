@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import TypeVar
 
@@ -16,7 +17,7 @@ from activities.heartbeat import beating
 from activities.temporal import Temporal
 from activities.tries import tried
 from activities.trust import NotAllowed, NotTrusted, Trust
-from membership.errors import InvalidConfiguration, MemberflowError
+from membership.errors import InvalidConfiguration, MemberflowError, UnknownLauncher
 from messages.launching import ContainerState, LaunchConflict, Launched, Launcher, LaunchFailed
 from messages.orders import LaunchOrder
 
@@ -53,14 +54,8 @@ class Launching:
             self._trust.launch(order)
             return launcher.start(order.launch, self._go_on)
 
-        try:
+        with _waits_for_the_file("the launch"):
             self._clusters.launcher(order.launcher)
-        except InvalidConfiguration as error:
-            # The learner is added. So the launch waits for the correction of a slip in the clusters file, as long as
-            # the change may last.
-            told = f"the launch waits for the clusters file: {error}"
-            raise again_later(error.name, told, timedelta(seconds=5)) from error
-
         launched = self._tried("the launch", order, start, *final)
         return f"container {launched.container} ({launched.container_id}) on {launched.engine}"
 
@@ -97,6 +92,27 @@ class Launching:
         return self._tried("the stop of the container", order, stop, LaunchConflict)
 
     def _tried(self, what: str, order: LaunchOrder, do: Callable[[Launcher], T], *hopeless: type[MemberflowError]) -> T:
-        final: tuple[type[MemberflowError], ...] = (NotTrusted, NotAllowed, *hopeless)
+        final: tuple[type[MemberflowError], ...] = (NotTrusted, NotAllowed, UnknownLauncher, *hopeless)
+
+        def do_or_wait() -> T:
+            with _waits_for_the_file(what, unless=(UnknownLauncher,)):
+                return do(self._clusters.launcher(order.launcher))
+
         with beating():
-            return tried(what, lambda: do(self._clusters.launcher(order.launcher)), hopeless=final, pause=self._pause)
+            return tried(what, do_or_wait, hopeless=final, pause=self._pause)
+
+
+@contextmanager
+def _waits_for_the_file(what: str, unless: tuple[type[InvalidConfiguration], ...] = ()) -> Iterator[None]:
+    """
+    Puts an activity off until a slip in the clusters file is corrected, as long as the change may last.
+
+    The learner is added by now, so an edit in progress must not end the change. Errors in `unless` pass through.
+    """
+    try:
+        yield
+    except unless:
+        raise
+    except InvalidConfiguration as error:
+        told = f"{what} waits for the clusters file: {error}"
+        raise again_later(error.name, told, timedelta(seconds=5)) from error

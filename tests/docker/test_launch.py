@@ -128,6 +128,41 @@ def test_a_voter_runs_on_while_its_name_leads_to_another_cluster(cluster, table,
     assert (container.status, len(volumes(engine, cluster))) == ("running", 1)
 
 
+def test_tables_that_are_broken_during_a_launch(cluster, table, engine, lab):
+    """First the launcher's, then the cluster's, each met by a worker that has just started: the launch waits."""
+    lab.cluster()  # a worker without any good table does not start
+    new = cluster.new_member()
+    table(flags=serving(new))
+    good, workflow_id = lab.launchers, cluster.workflow_id(new)
+
+    def break_launcher():
+        lab.worker.kill()
+        lab.launchers = good + 'oops = "1"\n'
+        lab.write_clusters_file()
+        lab.worker.start()
+
+    def waits_for(told):
+        return any(told in str(a.get("lastFailure")) for a in lab.executions.pending(workflow_id))
+
+    cluster.inject(Fault("MemberAdd", "pass", answered=once(break_launcher)))
+    join = cluster.join(new, "--launch", "docker")
+    join.handover()
+    launch = "the launch waits for the clusters file"
+    eventually(lambda: waits_for(launch), "the launch to wait for its launcher", 60)
+    lab.worker.kill()
+    lab.launchers, cluster.access["oops"] = good, "1"
+    lab.write_clusters_file()
+    lab.worker.start()
+    eventually(lambda: waits_for(f"clusters.{cluster.name}.oops"), "the launch to wait for its cluster", 60)
+    assert lab.status(workflow_id) == "WORKFLOW_EXECUTION_STATUS_RUNNING"
+    assert not containers(engine, cluster)
+    del cluster.access["oops"]
+    lab.write_clusters_file()
+    end = join.wait()
+    assert (end.code, end.answer["outcome"]) == (0, "promoted"), end
+    assert len(containers(engine, cluster)) == 1
+
+
 def test_a_killed_worker_launches_once(cluster, table, engine, lab):
     """Its successor finds the container running."""
     new = cluster.new_member()

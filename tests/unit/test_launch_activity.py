@@ -11,6 +11,7 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from activities.launch import Launching
 from membership.allow import Allow
+from membership.errors import InvalidConfiguration
 from messages.launching import Launch, LaunchConflict, Launched, LauncherUnavailable
 from messages.orders import LaunchOrder
 from support.memory.inside import inside
@@ -22,12 +23,14 @@ LAUNCHED = Launched("memberflow-prod-etcd-4", "0123456789ab", "v", "unix:///x", 
 class World:
     """A launcher that pulls, asks, creates; `pulls` is what happens in the middle of its pull."""
 
-    def __init__(self, pulls=lambda: None, why="", error=None):
-        self.pulls, self.why, self.error = pulls, why, error
+    def __init__(self, pulls=lambda: None, why="", error=None, allow_error=None):
+        self.pulls, self.why, self.error, self.allow_error = pulls, why, error, allow_error
         self.environment = inside("launch_member")
         self.created = False
 
     def allow(self, cluster):
+        if self.allow_error:
+            raise self.allow_error
         return Allow()
 
     def launcher(self, name):
@@ -100,6 +103,15 @@ def test_without_an_answer_from_temporal_nothing_is_created(error):
     with pytest.raises(ApplicationError, match="could not be asked whether to: no") as failed:
         world.launch()
     assert (failed.value.type, failed.value.non_retryable) == ("NotLaunched", False)
+    assert not world.created
+
+
+def test_a_broken_table_of_the_cluster_puts_the_launch_off():
+    """A worker that has just started knows no good state of it. The launch goes on once the table is corrected."""
+    world = World(allow_error=InvalidConfiguration("clusters.prod.oops: unknown key"))
+    with pytest.raises(ApplicationError, match="waits for the clusters file") as failed:
+        world.launch()
+    assert (failed.value.type, failed.value.non_retryable) == ("InvalidConfiguration", False)
     assert not world.created
 
 
