@@ -23,6 +23,9 @@ with workflow.unsafe.imports_passed_through():
 
 # A change in line waits for a signal, and checks this often that ClusterTurns runs to send it.
 _LOOKS_AFTER_TURNS = timedelta(hours=1)
+# A member that lived may be dead by now: it is judged again, each time after twice as long, within these bounds.
+_FIRST_JUDGED_AGAIN = timedelta(seconds=10)
+_JUDGED_AGAIN = timedelta(minutes=5)
 
 
 class Turn:
@@ -42,6 +45,8 @@ class Turn:
         self._ticket = ticket
         #: Its place in line, and why the held join before it is not cancelled, for a person.
         self._place = self._objection = ""
+        #: How often --preempt was objected to in this wait.
+        self._objections = 0
         self._holder_is_held = False
         self._is_full = False
         self._why_not_preempt: Callable[[], Awaitable[str]] | None = None
@@ -116,7 +121,7 @@ class Turn:
 
     async def _ask(self) -> None:
         """Asks once. ClusterTurns answers by a signal, even before this ends."""
-        self._objection = ""
+        self._objection, self._objections = "", 0
         self._show_place("its turn")
         asking = TurnRequest(self._cluster, self._ticket)
         ask = start(Turns.ask_turn, asking, ASK, self._named(f"ask for the turn to change {self._cluster}"))
@@ -134,8 +139,8 @@ class Turn:
         try:
             await workflow.wait_condition(
                 lambda: self.is_new or self._interruptions.pending or self._holder_is_held or self._is_full,
-                timeout=_LOOKS_AFTER_TURNS,
-                timeout_summary="do the turns still run?",
+                timeout=self._pause(),
+                timeout_summary="is the member dead by now?" if self._objection else "do the turns still run?",
             )
         except TimeoutError:
             if is_due(self._interruptions):
@@ -144,6 +149,13 @@ class Turn:
                 Turns.turns_run, self._cluster, start_to_close_timeout=timedelta(seconds=10)
             ):
                 await self._ask()
+            self._holder_is_held = bool(self._objection)
+
+    def _pause(self) -> timedelta:
+        """The longest time without a question of this change's own."""
+        if not self._objection:
+            return _LOOKS_AFTER_TURNS
+        return min(_FIRST_JUDGED_AGAIN * (1 << self._objections - 1), _JUDGED_AGAIN)
 
     async def _check_place(self) -> None:
         """Raises Stop if this change has no place in line. A stranger can send the signal, too."""
@@ -172,8 +184,9 @@ class Turn:
         """Whether the member is dead is judged at this moment, and not when the change began to wait."""
         if self._why_not_preempt is None:
             return
-        if objection := await self._why_not_preempt():
-            self._objection = objection
+        self._objection = await self._why_not_preempt()
+        if self._objection:
+            self._objections = min(self._objections + 1, 10)
             return
         asking = TurnRequest(self._cluster, self._ticket)
         await start(Turns.preempt, asking, ASK, self._named("cancel the held join that has the turn"))

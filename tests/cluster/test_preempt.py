@@ -120,6 +120,24 @@ def test_a_healthy_voter_passes_nothing(lab):
     assert cluster.counts() == (1, 1, 0)
 
 
+def test_a_voter_that_dies_while_its_removal_waits(lab):
+    """Its removal waited behind the held join like any other. It is judged again, and passes then."""
+    cluster = lab.cluster(fresh=True)
+    cluster.policy = LOOSE
+    join = held_join(lab, cluster)
+    target = follower(cluster)
+    target_id = cluster.id_of(target)
+    removal = cluster.remove(target.name, "--preempt")
+    objection = "--preempt does not cancel the held join"
+    workflow_id = change_id(cluster.name, "remove", target.name)
+    eventually(lambda: objection in lab.waits_for(workflow_id), "the removal to say why it waits")
+    target.kill()
+    end = removal.wait()
+    assert (end.code, end.answer["outcome"]) == (0, "removed"), end
+    assert target_id not in cluster.roles()
+    assert join.wait().answer["outcome"] == "cancelled"
+
+
 def test_a_join_that_is_not_held_is_not_passed(lab):
     """It may end well by itself; once somebody holds it, it is passed."""
     cluster = lab.cluster(fresh=True)
