@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from membership.checks import Check, check_cluster
 from membership.model import ClusterStatus
-from membership.newcomer import check_newcomer
+from membership.newcomer import check_newcomer, has_no_space
 from membership.policy import Policy
 from membership.preflight import check_learners
 
@@ -25,7 +25,7 @@ def judge_again(noticed: Iterable[Check], status: ClusterStatus, member_id: str,
     now = [check for check in (*of_cluster, *check_newcomer(status, member_id)) if check.verdict == "warn"]
     if not status.asked_all:
         judged -= {"versions", "alarms", "database"}
-    if member_id in status.statuses:
+    if member_id in status.statuses or has_no_space(status, member_id):
         judged |= {check.name for check in noticed if check.name.startswith("newcomer's")}
     changed = {}
     for check in noticed:

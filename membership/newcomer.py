@@ -1,7 +1,7 @@
 """
 The newcomer's own settings, judged while it is still a learner.
 
-A voter's settings concern the whole cluster: one voter with a small quota makes all of it read-only.
+They concern the whole cluster: one member with a small quota makes all of it read-only, and so does a learner.
 """
 
 from __future__ import annotations
@@ -16,11 +16,25 @@ from membership.verdicts import version_of
 
 
 def check_newcomer(status: ClusterStatus, member_id: str) -> tuple[Check, ...]:
-    """Checks of its Status and its row of the member list. Without its answer, only of the row."""
+    """Checks of its Status and its row of the member list. Without its answer, only of the row and of its alarm."""
     member = status.member(member_id)
+    alarm = tuple(_alarm(status, member_id))
     if member is None:
-        return ()
-    return (*_quota(status, member_id), *_version(status, member_id), *_client_urls(status, member))
+        return alarm
+    return (*(alarm or _quota(status, member_id)), *_version(status, member_id), *_client_urls(status, member))
+
+
+def has_no_space(status: ClusterStatus, member_id: str) -> bool:
+    """Whether the member raised NOSPACE. Etcd keeps the alarm when the member is removed."""
+    return any(alarm.kind == "NOSPACE" and alarm.member_id == member_id for alarm in status.alarms)
+
+
+def _alarm(status: ClusterStatus, member_id: str) -> Iterable[Check]:
+    """The writes stop at the first write beyond its quota, also before it votes."""
+    if has_no_space(status, member_id):
+        evidence = "it raised the alarm NOSPACE: the whole cluster is read-only until `etcdctl alarm disarm`"
+        hint = "first restart it with the --quota-backend-bytes of the others, or cancel the join"
+        yield Check("newcomer's quota", "warn", evidence, hint)
 
 
 def _quota(status: ClusterStatus, member_id: str) -> Iterable[Check]:
@@ -33,7 +47,7 @@ def _quota(status: ClusterStatus, member_id: str) -> Iterable[Check]:
     size, quota = max(s.db_size for s in others), min((s.db_quota for s in others if s.db_quota), default=0)
     told = f"its quota is {own.db_quota / 1e6:.0f} MB"
     if own.db_quota <= size:
-        evidence = f"{told}, and the database has {size / 1e6:.0f} MB: as a voter it makes the whole cluster read-only"
+        evidence = f"{told}, and the database has {size / 1e6:.0f} MB: the next write makes the whole cluster read-only"
         yield Check("newcomer's quota", "warn", evidence, hint)
     elif own.db_quota < quota:
         evidence = f"{told}, and the others' is {quota / 1e6:.0f} MB: the cluster is read-only as soon as it is full"

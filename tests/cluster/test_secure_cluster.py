@@ -25,6 +25,7 @@ from clusters import ClustersFile
 from etcdapi.client import EtcdClient
 from etcdapi.discovery import Discovery
 from launchers.docker_launcher import DockerLauncher
+from local.processes import free_port
 from messages.answers import ClusterList
 from messages.ids import change_id, turns_id
 from messages.outcomes import Outcome
@@ -203,6 +204,28 @@ async def test_a_member_that_is_allowed(secure, caplog):
     for place in (caplog.text.encode(), *[await history(secure, i) for i in (change.id, turns_id(NAME))]):
         for secret in secrets(secure):
             assert secret not in place
+
+
+async def test_a_newcomer_that_advertises_a_client_url_without_tls(secure):
+    """It is held before it may vote, and the outcome says so when a person lets it vote as it is."""
+    new = secure.cluster.new_member("etcd-5")
+    plain = f"http://127.0.0.1:{free_port()}"
+    new.advertised = f"{new.client_url},{plain}"
+    new.flags = (*new.flags, f"--listen-client-urls={new.advertised}")
+    secure.allow(peer_urls=[f"https://127.0.0.0/8:{new.peer_port}"])
+    change = await secure.start(join(new.peer_url, "etcd-5"))
+    new.start((await handover_of(secure, change)).env())
+    secure.cluster.members.append(new)
+
+    async def held():
+        view = (await see(secure.client, change)).view
+        return view and view.held
+
+    told = f"it advertises {plain}, without TLS, in a cluster with TLS"
+    assert told in await until(held, "the join to be held", 60)
+    await change.execute_update("resume")
+    outcome = await asyncio.wait_for(change.result(), 60)
+    assert (outcome.outcome, any(told in warning for warning in outcome.warnings)) == ("promoted", True), outcome
 
 
 async def test_a_member_with_a_hostile_name_writes_nothing_into_the_next_handover(secure):

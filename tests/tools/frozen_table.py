@@ -31,7 +31,7 @@ def main(reports: list[str]) -> None:
                 continue
             runs[row] += 1
             failures[row] += failed(case)
-            answers[row][found.get("frozen call") or "none"] += 1
+            answers[row][found.get("frozen call") or "no answer"] += 1
     print("| row | runs | failures | the frozen call took effect | other answers to it |")
     print("|---|---|---|---|---|")
     for row in runs:

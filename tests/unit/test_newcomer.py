@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 from made_up_looks import NEW_ID, cluster, learner, own_word
 
+from membership.model import Alarm
 from membership.newcomer import check_newcomer
 
 GB = 10**9
@@ -48,7 +49,7 @@ def test_nothing_is_said_of_settings_like_the_others(status):
 @pytest.mark.parametrize(
     ("status", "told"),
     [
-        (look(db_quota=GB), "quota is 1000 MB, and the database has 1000 MB: as a voter it makes the whole cluster"),
+        (look(db_quota=GB), "quota is 1000 MB, and the database has 1000 MB: the next write makes the whole cluster"),
         (look(db_quota=GB + 10**6), "quota is 1001 MB, and the others' is 2000 MB"),
         (look(version="3.6.9"), "runs etcd 3.6.9, which is older than the others' 3.7.1"),
         (look(others="https://10.0.0.{}:2379"), "advertises http://10.0.0.9:2379, without TLS"),
@@ -63,6 +64,16 @@ def test_settings_that_endanger_the_cluster(status, told):
     assert told in check.evidence
     assert check.verdict == "warn"
     assert check.hint
+
+
+def test_a_newcomer_that_raised_an_alarm():
+    """The writes have stopped by then. The alarm outlives the member, so it is told of a member that is gone, too."""
+    told = ["it raised the alarm NOSPACE: the whole cluster is read-only until `etcdctl alarm disarm`"]
+    alarmed = look(db_quota=GB)
+    alarmed.statuses["1"] = replace(alarmed.statuses["1"], alarms=(Alarm(NEW_ID, "NOSPACE"),))
+    assert evidence(alarmed) == told
+    assert evidence(replace(alarmed, members=alarmed.members[:3])) == told
+    assert evidence(look(alarms=(Alarm("1", "NOSPACE"),))) == []
 
 
 def test_of_a_silent_newcomer_only_its_row_is_judged():
