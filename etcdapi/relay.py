@@ -1,15 +1,14 @@
 """
 A relay in front of one etcd member that can spoil calls: lose an answer, refuse, delay.
 
-It passes gRPC and plain HTTP through on one port. It records every gRPC call, and every plain HTTP request that it
-refused. The demo and the tests put it between the worker and etcd. `relay_process.py` runs a relay as
-a process.
+It passes gRPC and plain HTTP through on one port (`relay_port.py`). It records every gRPC call, and every plain HTTP
+request that it refused. The demo and the tests put it between the worker and etcd. `relay_process.py` runs a relay as
+a process. `faults.py` has the faults and the records.
 """
 
 from __future__ import annotations
 
 import asyncio
-import re
 import time
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
@@ -21,8 +20,7 @@ import grpc
 import grpc.aio
 
 from etcdapi.faults import Call, Fault, describe, describe_answer
-
-__all__ = ["Call", "Fault", "Relay"]
+from etcdapi.relay_port import RelayPort
 
 _STREAMS = {"Watch", "LeaseKeepAlive", "Snapshot"}
 _OPTIONS = (
@@ -32,8 +30,6 @@ _OPTIONS = (
     ("grpc.initial_reconnect_backoff_ms", 50),
     ("grpc.max_reconnect_backoff_ms", 100),
 )
-
-_LENGTH = re.compile(rb"(?im)^content-length: *(\d+)")
 
 T = TypeVar("T")
 Context = grpc.aio.ServicerContext[Any, Any]
@@ -101,56 +97,32 @@ class Relay:
         self._channel = grpc.aio.insecure_channel(f"127.0.0.1:{self.upstream}", options=_OPTIONS)
         self._server = grpc.aio.server(options=_OPTIONS)
         self._server.add_generic_rpc_handlers((_Everything(self),))
-        self._grpc_port = self._server.add_insecure_port("127.0.0.1:0")
+        grpc_port = self._server.add_insecure_port("127.0.0.1:0")
         await self._server.start()
-        self._front = await asyncio.start_server(self._accept, "127.0.0.1", self.port)
+        self._front = RelayPort(grpc_port, self.upstream, self._note_connection, self._passes)
+        await self._front.listen(self.port)
 
     async def _stop(self) -> None:
         self._front.close()
         await self._server.stop(None)
         await self._channel.close()
 
-    # ---- both protocols on one port ----
+    # ---- connections and plain HTTP ----
 
-    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """HTTP/2 begins with `PRI`. Everything else is plain HTTP and goes straight to the member."""
+    def _note_connection(self) -> None:
         self.connections += 1
-        try:
-            first = await reader.readexactly(3)
-            port, send = (self._grpc_port, _pipe) if first == b"PRI" else (self.upstream, self._pipe_requests)
-            upstream_reader, upstream_writer = await asyncio.open_connection("127.0.0.1", port)
-            await asyncio.gather(send(reader, upstream_writer, first), _pipe(upstream_reader, writer))
-        except (OSError, asyncio.IncompleteReadError):
-            pass
-        finally:
-            writer.close()
 
-    async def _pipe_requests(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, first: bytes) -> None:
-        """Passes requests one by one, so that a later fault also affects a connection that is kept open."""
-        try:
-            while True:
-                head = first + await reader.readuntil(b"\r\n\r\n")
-                first = b""
-                if self._drops(head):
-                    return
-                self.gets += 1
-                length = _LENGTH.search(head)
-                writer.write(head + await reader.readexactly(int(length[1]) if length else 0))
-                await writer.drain()
-        except (OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
-            pass
-        finally:
-            writer.close()
-
-    def _drops(self, head: bytes) -> bool:
+    def _passes(self, head: bytes) -> bool:
+        """Whether a plain HTTP request goes to the member. A fault drops it, and records it as a call."""
         call = Call(b" ".join(head.split(b" ", 2)[:2]).decode(errors="replace"))
         fault = self._next_fault(call.method)
         if fault is None or fault.kind == "pass":
-            return False
+            self.gets += 1
+            return True
         call.fault = fault.kind
         self.calls.append(call)
         self._finish(call)
-        return True
+        return False
 
     # ---- gRPC ----
 
@@ -266,15 +238,3 @@ class _Everything(grpc.GenericRpcHandler):
 
 def _metadata(context: Context) -> list[tuple[str, str | bytes]]:
     return [(k, v) for k, v in context.invocation_metadata() or () if k in ("token", "authorization", "hasleader")]
-
-
-async def _pipe(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, first: bytes = b"") -> None:
-    try:
-        writer.write(first)
-        while data := await reader.read(65536):
-            writer.write(data)
-            await writer.drain()
-    except OSError:
-        pass
-    finally:
-        writer.close()

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from etcdapi.relay import Fault
+from etcdapi.faults import Fault
 from messages.ids import change_id
 from messages.requests import Verb
 from support.parts.lab import Cluster, Command, Join, Lab, eventually

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from etcdapi.relay import Fault
+from etcdapi.faults import Fault
 from support.checks.afterwards import Before
 from support.parts.lab import Cluster, Join, Lab, eventually, once
 

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from etcdapi.relay import Fault
+from etcdapi.faults import Fault
 from support.checks.afterwards import Before
 from support.faults.deaths import leader_killed, leader_stopped, leader_stopped_while_it_answers
 from support.parts.lab import eventually

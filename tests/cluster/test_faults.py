@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from etcdapi.relay import Fault
+from etcdapi.faults import Fault
 from local.etcd_cluster import LocalMember
 from support.checks.afterwards import Before
 from support.faults.troubles import (

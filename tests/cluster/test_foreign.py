@@ -9,7 +9,7 @@ from functools import partial
 
 import pytest
 
-from etcdapi.relay import Fault
+from etcdapi.faults import Fault
 from local.etcd_cluster import LocalMember
 from messages.ids import change_id
 from support.parts.etcd_tools import GO_MODULES, pinned, tool

@@ -18,7 +18,7 @@ from typing import Literal
 
 import pytest
 
-from etcdapi.relay import Fault
+from etcdapi.faults import Fault
 from etcdapi.stubs import rpc_pb2
 from local.etcd_cluster import LocalMember
 from messages.ids import change_id, turns_id

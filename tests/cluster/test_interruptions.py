@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from threading import Thread
 
-from etcdapi.relay import Fault
+from etcdapi.faults import Fault
 from support.parts.lab import Lab, eventually
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from etcdapi.relay import Fault
+from etcdapi.faults import Fault
 from local.etcd_cluster import LocalMember
 from messages.ids import change_id
 from support.parts.lab import LOOSE, eventually, follower

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from etcdapi.relay import Fault
+from etcdapi.faults import Fault
 from etcdapi.stubs import rpc_pb2
 from messages.ids import change_id
 from support.parts.lab import LOOSE, Cluster, Join, eventually, follower

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from one_removal import ONCE, Row, remove_in_trouble
 
-from etcdapi.relay import Fault
+from etcdapi.faults import Fault
 from support.faults.troubles import spoil
 from support.parts.lab import Cluster, dead_follower
 

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 import pytest
 from one_replacement import Replacing
 
-from etcdapi.faults import FaultKind
-from etcdapi.relay import Fault
+from etcdapi.faults import Fault, FaultKind
 from local.etcd_cluster import LocalMember
 from support.faults.deaths import leader_killed, leader_stopped, leader_stopped_while_it_answers, worker_killed
 from support.faults.troubles import Prepare, spoil

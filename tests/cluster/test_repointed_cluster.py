@@ -7,7 +7,7 @@ from contextlib import closing
 import pytest
 
 from etcdapi.client import EtcdClient
-from etcdapi.relay import Fault
+from etcdapi.faults import Fault
 from membership.etcd import Access
 from support.checks.afterwards import Before
 from support.faults.repointed import another_cluster, lead_away, lead_back, sees_the_other

@@ -7,7 +7,7 @@ import shutil
 
 import pytest
 
-from etcdapi.relay import Fault
+from etcdapi.faults import Fault
 from support.checks.puts import Puts
 from support.parts.lab import eventually
 from support.parts.relayed_cluster import raft_progress

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from asked_midway import added, asked_as_it_arrives, before_promote
 
-from etcdapi.relay import Fault
+from etcdapi.faults import Fault
 from messages.ids import change_id
 from support.parts.lab import LOOSE, Cluster, Lab, eventually
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from asked_midway import asked_as_it_arrives, waits_before_another, waits_in_line
 
-from etcdapi.relay import Fault
+from etcdapi.faults import Fault
 from support.checks.puts import Puts
 from support.parts.lab import ends, eventually, follower
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from etcdapi.relay import Fault
+from etcdapi.faults import Fault
 from support.checks.afterwards import Before, no_overlap
 from support.faults.deaths import crash, kill_and_restart
 from support.faults.troubles import behind_throttle, snapshot_is_seen

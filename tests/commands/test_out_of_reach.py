@@ -16,7 +16,7 @@ from client import follow
 from client.command_errors import command_error
 from client.exit_codes import FAILED, OUT_OF_REACH, USAGE, CommandError
 from console.following import follow_on_terminal
-from etcdapi.relay import Fault
+from etcdapi.faults import Fault
 from local.processes import free_port
 from local.temporal_server import DevServer
 from messages.ids import apply_id

@@ -14,7 +14,7 @@ from postgres import Postgres
 from temporal_on_postgres import TemporalOnPostgres
 
 from client.search_attributes import register
-from etcdapi.relay import Fault
+from etcdapi.faults import Fault
 from local.deployment import WorkerProcess
 from settings import quiet_runtime
 from support.parts.lab import Lab, eventually, once

@@ -9,7 +9,7 @@ import pytest
 from engine import launcher_table
 
 from etcdapi.client import EtcdClient
-from etcdapi.relay import Fault
+from etcdapi.faults import Fault
 from membership.etcd import Access
 from messages.ids import change_id
 from messages.turns import ACT_DEADLINE

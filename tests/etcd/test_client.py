@@ -12,7 +12,7 @@ from reach import client
 
 from etcdapi import connection
 from etcdapi.connection import etcd3
-from etcdapi.relay import Fault
+from etcdapi.faults import Fault
 from local import loopback
 from local.processes import free_port
 from membership import etcd_errors as e

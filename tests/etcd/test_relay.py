@@ -8,7 +8,7 @@ import pytest
 
 from etcdapi.client import EtcdClient
 from etcdapi.connection import Connection
-from etcdapi.relay import Fault
+from etcdapi.faults import Fault
 from membership import etcd_errors as e
 from membership.errors import ClusterUnreachable
 from membership.etcd import Access

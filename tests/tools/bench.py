@@ -27,7 +27,7 @@ from client.search_attributes import register
 from client.start import start_change
 from console.terminal.output import say
 from etcdapi.connection import etcd3
-from etcdapi.relay import Fault
+from etcdapi.faults import Fault
 from etcdapi.stubs import rpc_pb2
 from local.binary import find_etcd
 from local.demo import until_polled

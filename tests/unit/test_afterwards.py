@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from etcdapi.relay import Call
+from etcdapi.faults import Call
 from support.checks.afterwards import no_overlap
 
 A, B = ("http://a:1", "aa"), ("http://b:1", "bb")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from itertools import groupby, pairwise
 
-from etcdapi.relay import Call
+from etcdapi.faults import Call
 from local.etcd_cluster import LocalMember
 from local.metrics import promotes
 from support.parts.lab import Cluster

@@ -7,7 +7,7 @@ from functools import partial
 from threading import Thread
 from typing import Literal
 
-from etcdapi.relay import Fault
+from etcdapi.faults import Fault
 from local import loopback
 from local.etcd_cluster import LocalMember
 from support.faults.troubles import Prepare

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from etcdapi.relay import Fault
+from etcdapi.faults import Fault
 from local.etcd_cluster import LocalMember, bootstrap
 from support.parts.lab import Cluster, Lab
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from contextlib import closing, contextmanager
 from threading import Event, Thread
 
-from etcdapi.relay import Fault
+from etcdapi.faults import Fault
 from etcdapi.stubs import rpc_pb2
 from local.etcd_cluster import LocalMember
 from support.faults.throttle import Throttle

@@ -12,8 +12,9 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from etcdapi.connection import etcd3
+from etcdapi.faults import Call, Fault
 from etcdapi.raft import parse_view
-from etcdapi.relay import Call, Fault, Relay
+from etcdapi.relay import Relay
 from etcdapi.stubs import rpc_pb2
 from local import loopback
 from local.etcd_cluster import LocalMember

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from etcdapi.relay import Call
+from etcdapi.faults import Call
 from local.etcd_cluster import LocalMember
 
 DONE = ("promoted", "already-voter", "removed", "already-removed", "replaced")

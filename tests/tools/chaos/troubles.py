@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from etcdapi.relay import Fault
+from etcdapi.faults import Fault
 from local.etcd_cluster import LocalMember
 from support.parts.lab import once
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from etcdapi.relay import Fault
+from etcdapi.faults import Fault
 from etcdapi.stubs import rpc_pb2
 from support.parts.etcd_versions import newest
 from support.parts.lab import LOOSE, Cluster, Ended, Lab, LocalMember, eventually, follower
