@@ -164,13 +164,13 @@ def same_endpoints(clusters: dict[str, ClusterTable]) -> dict[str, str]:
     domains: dict[str, str] = {}
     for name, table in clusters.items():
         if table.discovery_srv and (owner := domains.setdefault(table.discovery_srv, name)) != name:
-            told = f"{table.discovery_srv} is that of cluster {owner}, too: give an etcd cluster one name"
+            told = f"{table.discovery_srv} belongs to cluster {owner} as well: list each etcd cluster under one name"
             refused[name] = f"clusters.{name}.discovery_srv: {told}"
         for url in table.endpoints:
             owner = owners.setdefault(parse_url(url).place, name)
             if owner != name:
                 refused[name] = (
-                    f"clusters.{name}.endpoints: {url} is an endpoint of cluster {owner}, too: "
-                    "give an etcd cluster one name"
+                    f"clusters.{name}.endpoints: {url} is an endpoint of cluster {owner} as well: "
+                    "list each etcd cluster under one name"
                 )
     return refused

@@ -144,7 +144,7 @@ class ClustersFile:
             known = {self._ids[name]: name for name in self._tables.names if name in self._ids and name != cluster}
             if other := known.get(cluster_id):
                 both = f"clusters {other} and {cluster} are one etcd cluster ({cluster_id})"
-                raise InvalidConfiguration(f"{self._path}: {both}: give an etcd cluster one name")
+                raise InvalidConfiguration(f"{self._path}: {both}: list each etcd cluster under one name")
             self._ids[cluster] = cluster_id
 
     def launcher(self, name: str) -> Launcher:

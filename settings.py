@@ -94,7 +94,7 @@ def _deployment(name: str) -> Deployment | None:
         return None
     if len(name) > 255 or "." in name or name.startswith("__"):
         raise InvalidConfiguration(
-            f"{name!r} is no worker deployment's name: Temporal allows 255 characters, no '.', and no '__' in front "
+            f"{name!r} is not a name for a worker deployment: use 255 characters at most, no '.', and no leading '__' "
             "(--deployment or MEMBERFLOW_DEPLOYMENT)"
         )
     return Deployment(name, build_id())
@@ -110,7 +110,7 @@ def _metrics(address: str) -> tuple[str, int] | None:
         host = port = None
     if not host or port is None or parts.netloc != address:
         raise InvalidConfiguration(
-            f"{address!r} is no address for the metrics: HOST:PORT is expected, as in 0.0.0.0:9464 "
+            f"{address!r} is not an address for the metrics: write HOST:PORT, as in 0.0.0.0:9464 "
             "(--metrics or MEMBERFLOW_METRICS)"
         )
     return host, port
@@ -124,13 +124,13 @@ def _traces() -> bool:
     named = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
     if exporter == "none" or not (exporter or any(os.environ.get(name) for name in named)):
         return False
-    off = "OTEL_TRACES_EXPORTER=none turns traces off"
+    off = "or turn traces off with OTEL_TRACES_EXPORTER=none"
     if exporter not in ("", "otlp"):
-        raise InvalidConfiguration(f"OTEL_TRACES_EXPORTER: {exporter!r} is not supported, and otlp is: {off}")
+        raise InvalidConfiguration(f"OTEL_TRACES_EXPORTER: {exporter!r} is not supported: use otlp, {off}")
     for name in ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL"):
         if protocol := os.environ.get(name, ""):
             if protocol != "http/protobuf":
-                raise InvalidConfiguration(f"{name}: {protocol!r} is not supported, and http/protobuf is: {off}")
+                raise InvalidConfiguration(f"{name}: {protocol!r} is not supported: use http/protobuf, {off}")
             break
     return True
 

@@ -62,11 +62,12 @@ def why_refused(info: activity.Info, argument: Any) -> str:
     """Why this activity does not run. Empty: a workflow of this service asks for it, about its own cluster."""
     kind = info.workflow_type or ""
     if kind not in CALLERS.get(info.activity_type, ()):
-        return f"{info.activity_type} is not for {kind or 'an activity without a workflow'}"
+        return f"{info.activity_type} must not be run by {kind or 'an activity without a workflow'}"
     cluster, workflow_id = getattr(argument, "cluster", None), info.workflow_id or ""
     if cluster is None or _is_of(cluster, kind, workflow_id):
         return ""
-    return f"{info.activity_type} is about cluster {cluster!r:.140}, and {workflow_id!r} is no {kind} of it"
+    asked = f"{info.activity_type} was asked for cluster {cluster!r:.140}"
+    return f"{asked}, but no {kind} of that cluster has the ID {workflow_id!r}"
 
 
 def _is_of(cluster: str, kind: str, workflow_id: str) -> bool:

@@ -66,7 +66,8 @@ class Launching:
         try:
             why = self._temporal.call(self._temporal.why_unwanted(activity.info().task_token, "the launch"))
         except (RPCError, TimeoutError) as error:
-            told = f"nothing was started, since Temporal could not be asked whether to: {str(error) or 'no answer'}"
+            why = str(error) or "no answer"
+            told = f"nothing was started: Temporal did not say whether the launch is still wanted ({why})"
             raise again_later("NotLaunched", told, timedelta(seconds=1)) from error
         if why:
             raise CancelledError(why)

@@ -97,5 +97,5 @@ class Notices:
             return await self._client.get_workflow_handle(workflow_id, run_id=run_id).describe()
         except RPCError as error:
             if error.status is RPCStatusCode.NOT_FOUND:
-                raise NotTrusted(f"Temporal has no workflow {workflow_id} of this run (any more)") from None
+                raise NotTrusted(f"Temporal does not have this run of {workflow_id}, or no longer") from None
             raise

@@ -87,6 +87,6 @@ class Temporal:
             return f"{what} was cancelled"
         except RPCError as error:
             if error.status is RPCStatusCode.NOT_FOUND:
-                return f"{what} took too long and Temporal gave it up"
+                return f"{what} took too long, so Temporal gave it up"
             raise
         return ""

@@ -115,7 +115,9 @@ class Trust:
         status = self._clusters.connect(order.cluster).look(scope=MEMBERS)
         if launch.cluster_id != status.cluster_id:
             wanted = launch.cluster_id or "(none)"
-            raise NotTrusted(f"the container belongs to cluster {wanted}, and {order.cluster} is {status.cluster_id}")
+            raise NotTrusted(
+                f"the container belongs to cluster ID {wanted}, but {order.cluster} has the ID {status.cluster_id}"
+            )
         member = status.member(launch.member_id)
         if member is not None and not member.is_learner:
             raise NotTrusted(f"member {member.label} is a voter, so its container and its data stay")
@@ -136,7 +138,7 @@ class Trust:
         verb = _VERBS.get(info.workflow_type or "", "")
         if verb not in verbs:
             raise NotTrusted(
-                f"{info.activity_type} is not for {info.workflow_type or 'an activity without a workflow'}"
+                f"{info.activity_type} must not be run by {info.workflow_type or 'an activity without a workflow'}"
             )
         _check_name(cluster)
         if verb_of(cluster, info.workflow_id or "") != verb:

@@ -81,7 +81,8 @@ async def _answer(handle: WorkflowHandle[Any, A], settings: Settings) -> A:
     except TimeoutError:
         with suppress(RPCError):
             await handle.terminate("no worker answered in time")
-        hint = f"it may have died: start another with `memberflow worker`, for the task queue {settings.task_queue!r}"
+        queue = settings.task_queue
+        hint = f"the worker may have died: start another on the task queue {queue!r} with `memberflow worker`"
         raise CommandError(OUT_OF_REACH, f"no worker answered within {_PATIENCE:.0f} s", hint) from None
 
 

@@ -56,14 +56,18 @@ def listen(host: str, port: int, codec: Encryption, admission: Admission) -> Lim
     try:
         return LimitedServer((host, port), handler)
     except OSError as error:
-        raise CommandError(USAGE, f"cannot listen on {host} port {port}: {error.strerror}", "choose another") from None
+        raise CommandError(
+            USAGE, f"cannot listen on {host} port {port}: {error.strerror}", "choose another address with --listen"
+        ) from None
 
 
 def origin_of(url: str) -> str:
     """The origin of a web page. Raises CommandError with USAGE for a URL without scheme or host."""
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.netloc:
-        raise CommandError(USAGE, f"--ui: {url!r} is no URL of Temporal's UI, like https://temporal.example")
+        raise CommandError(
+            USAGE, f"--ui: {url!r} is not a URL: write that of Temporal's UI, like https://temporal.example"
+        )
     return f"{parts.scheme}://{parts.netloc}"
 
 
@@ -103,7 +107,7 @@ class _Handler(BaseHTTPRequestHandler):
             given = json_format.Parse(body, Payloads())
             made = Payloads(payloads=asyncio.run(convert(given.payloads)))
         except (json_format.ParseError, UnicodeDecodeError) as error:
-            return HTTPStatus.BAD_REQUEST, f"the body is no JSON of payloads: {error}"
+            return HTTPStatus.BAD_REQUEST, f"the body is not payloads in JSON: {error}"
         except MissingKey as error:
             return HTTPStatus.BAD_REQUEST, f"{error}; {error.hint}"
         return HTTPStatus.OK, json_format.MessageToJson(made)

@@ -100,7 +100,7 @@ async def require_worker(client: Client, settings: Settings, hint: str = "") -> 
             return ""
     except RPCError as error:
         if is_not_allowed(error):
-            return f"whether a worker polls {settings.task_queue!r} could not be checked: {brief(error)}"
+            return f"cannot check whether a worker polls {settings.task_queue!r}: {brief(error)}"
         raise
     raise CommandError(
         OUT_OF_REACH,

@@ -67,10 +67,14 @@ class Encryption(PayloadCodec):
         for key in self._keys:
             if key.id == wanted:
                 if key.check.encode() != payload.metadata.get(_KEY_CHECK):
-                    raise MissingKey(f"a payload is encrypted with another key of the ID {wanted!r} than the key here")
+                    raise MissingKey(
+                        f"a payload is encrypted with a key {wanted!r}, and this process has another key of that ID"
+                    )
                 return key
         here = ", ".join(key.id for key in self._keys) or "none"
-        raise MissingKey(f"a payload is encrypted with the key {wanted!r}, which is not here (here: {here})")
+        raise MissingKey(
+            f"a payload is encrypted with the key {wanted!r}, which this process does not have (it has: {here})"
+        )
 
 
 def _encrypted(payload: Payload, key: PayloadKey) -> Payload:

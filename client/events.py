@@ -100,7 +100,7 @@ class _Telling:
             case EventType.EVENT_TYPE_TIMER_STARTED:
                 self._started[event.event_id] = (await self._summary(event, "a timer"), "")
             case EventType.EVENT_TYPE_TIMER_FIRED:
-                return self._started.pop(event.timer_fired_event_attributes.started_event_id)[0], "the time is over"
+                return self._started.pop(event.timer_fired_event_attributes.started_event_id)[0], "the time has passed"
         return None
 
     async def _request(self, event: HistoryEvent) -> tuple[str, str] | None:
@@ -125,7 +125,7 @@ class _Telling:
                 return ("the change goes on in a new run", "") if goes_on else ("the change began", begun.identity)
             case EventType.EVENT_TYPE_WORKFLOW_TASK_FAILED:
                 error = event.workflow_task_failed_event_attributes.failure
-                return "a worker could not go on, and tries again", await self._failure(error)
+                return "a worker could not run the change, and tries again", await self._failure(error)
             case EventType.EVENT_TYPE_WORKFLOW_EXECUTION_COMPLETED:
                 outcome = await self._value(event.workflow_execution_completed_event_attributes.result.payloads)
                 return "the change ended", str(outcome.get("outcome", "")) if isinstance(outcome, dict) else ""

@@ -24,7 +24,8 @@ class _OwnOperations(NexusOperationInboundInterceptor):
     async def execute_nexus_operation_cancel(self, input: ExecuteNexusOperationCancelInput) -> None:
         if not is_of(input.ctx.operation, input.token):
             raise nexusrpc.HandlerError(
-                f"the token of this cancel names no {input.ctx.operation}", type=nexusrpc.HandlerErrorType.NOT_FOUND
+                f"the token of this cancel does not belong to {input.ctx.operation}",
+                type=nexusrpc.HandlerErrorType.NOT_FOUND,
             )
         await self.next.execute_nexus_operation_cancel(input)
 

@@ -53,7 +53,8 @@ def read_keys(paths: Sequence[Path]) -> tuple[PayloadKey, ...]:
 def _read_key(path: Path) -> PayloadKey:
     if not _ID.fullmatch(path.stem):
         raise InvalidConfiguration(
-            f"{VARIABLE}: {path.name!r} is no name for a key: at most 64 letters, digits, dots, dashes, underscores"
+            f"{VARIABLE}: {path.name!r} is not a valid name for a key: "
+            "use at most 64 letters, digits, dots, dashes, underscores"
         )
     try:
         text, mode = path.read_bytes(), path.stat().st_mode
@@ -65,7 +66,8 @@ def _read_key(path: Path) -> PayloadKey:
         secret = b""
     if len(secret) != _BYTES:
         raise InvalidConfiguration(
-            f"{VARIABLE}: {path} is no key: 32 random bytes in base64 are expected, as from `openssl rand -base64 32`"
+            f"{VARIABLE}: {path} does not hold a key: "
+            "it needs 32 random bytes in base64, as from `openssl rand -base64 32`"
         )
     if warning := open_to_others(path, mode):
         _log.warning("payload key %s: %s", path.stem, warning)

@@ -68,7 +68,7 @@ async def send(handle: Handle, update: str, by: str) -> None:
         # The SDK turns every cancellation into the second error, also that of Ctrl-C.
         if (task := asyncio.current_task()) and task.cancelling():
             raise asyncio.CancelledError from None
-        hint = "its worker may have died. `memberflow watch` shows whether the change took this. If not, ask again"
+        hint = "its worker may have died. `memberflow watch` shows whether the change has done it. If not, ask again"
         raise CommandError(OUT_OF_REACH, f"{handle.id} did not answer in {_PATIENCE:.0f} s", hint) from None
 
 

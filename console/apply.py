@@ -49,7 +49,7 @@ def apply(
     json: Json = False,
 ) -> None:
     """
-    Give a cluster the members of a list, by one join, replacement or removal after the other.
+    Give a cluster the members of a list: joins, replacements and removals, one at a time.
 
     A list in which every name is new replaces all members. Run the command again to attach, or to go on after a
     failure. When the members are as listed it changes nothing. `hold`, `resume`, `cancel` and `watch` without a NAME

@@ -23,7 +23,9 @@ def codec(
     ] = "127.0.0.1:8234",
     ui: Annotated[
         list[str] | None,
-        typer.Option("--ui", metavar="URL", help="Temporal UI whose pages may ask (repeatable, default: none)."),
+        typer.Option(
+            "--ui", metavar="URL", help="URL of a Temporal UI that may use this server (repeatable, default: none)."
+        ),
     ] = None,
     token_file: Annotated[
         Path | None,
@@ -71,7 +73,7 @@ def _host_and_port(address: str) -> tuple[str, int]:
 
     host, _, port = address.rpartition(":")
     if not host or not port.isdecimal() or not 0 < int(port) < 65536:
-        raise CommandError(USAGE, f"--listen: {address!r} is no HOST:PORT")
+        raise CommandError(USAGE, f"--listen: {address!r} is not HOST:PORT")
     return host.strip("[]"), int(port)
 
 

@@ -26,7 +26,7 @@ def demo(
     output: Output = None,
     json: Json = False,
 ) -> None:
-    """Show a join on this machine: the answer to the promote of a real etcd member is lost."""
+    """Show a join on this machine, with real etcd members: the answer to its promote is lost."""
     run(_demo(keep, folder), json=json, output=output)
 
 

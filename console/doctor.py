@@ -102,7 +102,7 @@ async def _checks() -> AsyncIterator[Row]:
 
 def _configuration(settings: Settings) -> str:
     file = settings.clusters_file
-    where = "" if file.exists() else " (not on this host, but only the workers' own file counts)"
+    where = "" if file.exists() else " (not found on this host. Only the file of the workers counts)"
     return f"task queue {settings.task_queue}, clusters file {file}{where}"
 
 

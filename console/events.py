@@ -11,7 +11,7 @@ from console.options import AnyVerb, Cluster, Json, Name, Output
     epilog=examples("memberflow events prod etcd-4", "memberflow events prod etcd-3 --verb remove"),
 )
 def events(cluster: Cluster, name: Name, verb: AnyVerb = None, output: Output = None, json: Json = False) -> None:
-    """Tell the course of a change, in order: each look, act and wait, who asked for something, and how it ended."""
+    """Show the events of a change, in order: its looks, acts and waits, requests of people, and its end."""
     run(_events(cluster, name, verb), json=json, output=output)
 
 

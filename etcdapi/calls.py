@@ -57,7 +57,7 @@ class Calls:
         """
         if self._tls_only and not _is_https(url):
             raise Untrusted(
-                "no connection was made: it has no TLS, and the endpoints of this cluster have it", endpoint=url
+                "no connection was made: the URL has no TLS, and the endpoints of this cluster do", endpoint=url
             )
         return self._connections.use(url)
 
@@ -181,7 +181,7 @@ class Calls:
             answer = future.result()
             size = answer.ByteSize()
             if size > MOST_BYTES:
-                return UnknownEtcdError(f"the answer has {size} bytes, more than any of etcd's", endpoint=url)
+                return UnknownEtcdError(f"the answer has {size} bytes, more than etcd ever sends", endpoint=url)
             return answer
         except grpc.RpcError as error:
             named = from_rpc(error, url)
@@ -197,7 +197,7 @@ class Calls:
 
 def _untrusted(url: str) -> Untrusted:
     return Untrusted(
-        "it asks for a token and gets none: it has no TLS and is not an endpoint in the clusters file",
+        "the member asks for a token and gets none: its URL has no TLS and is not an endpoint in the clusters file",
         endpoint=url,
     )
 

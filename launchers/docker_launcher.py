@@ -103,7 +103,8 @@ class DockerLauncher:
 
     def _require_image(self, client: DockerClient) -> None:
         if self._config.pull == "never" and not has_image(client, self._config.image):
-            raise LaunchFailed(f"{self._config.engine} has no image {self._config.image}, and pull is never")
+            never = 'this launcher never pulls one (pull = "never")'
+            raise LaunchFailed(f"{self._config.engine} has no image {self._config.image}, and {never}")
 
     def _settings(self, client: DockerClient, launch: Launch) -> dict[str, Any]:
         settings = containers.settings(self._config, launch)

@@ -93,4 +93,4 @@ def _installer(python: str) -> list[str]:
 
 
 def _last_line(text: str) -> str:
-    return (text.strip().splitlines() or ["it failed without a word"])[-1]
+    return (text.strip().splitlines() or ["it failed without a message"])[-1]

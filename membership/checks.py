@@ -54,7 +54,7 @@ def check_addresses(status: ClusterStatus, facts: Facts) -> tuple[Check, ...]:
     elsewhere = any(not is_loopback(url) for m in status.voters for url in m.peer_urls)
     if not own or not elsewhere:
         return ()
-    evidence = f"peer URL {own[0]} leads each member to its own machine, and voters have other addresses"
+    evidence = f"peer URL {own[0]} is a loopback address: on the machine of each voter it leads to that voter itself"
     return (Check("new address", "warn", evidence, "give the address at which the other members reach the new one"),)
 
 
@@ -97,7 +97,7 @@ def _lists(status: ClusterStatus) -> Check:
 def _versions(status: ClusterStatus) -> Check:
     versions = sorted({s.version for s in status.statuses.values()}, key=version_of)
     if not versions:
-        return Check("versions", "wait", "no member tells its version", _LOOK)
+        return Check("versions", "wait", "no member says its version", _LOOK)
     if old := judge_version(status):
         return Check("versions", "refuse", old.reason, old.hint, old.error)
     told, problems, hints = f"etcd {', '.join(versions)}", [], []
@@ -127,7 +127,7 @@ def _alarms(status: ClusterStatus) -> Check:
 def _sizes(status: ClusterStatus) -> Check:
     largest = max(status.statuses.values(), key=lambda s: s.db_size, default=None)
     if largest is None:
-        return Check("database", "wait", "no member tells its size", _LOOK)
+        return Check("database", "wait", "no member says the size of its database", _LOOK)
     told = f"{largest.db_size / 1e6:.1f} MB"
     if not largest.db_quota:
         return Check("database", "ok", told)

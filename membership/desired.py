@@ -216,7 +216,7 @@ def _taken(compared: _Compared) -> Check | None:
     for new in compared.new:
         if in_the_way := _in_the_way(new, compared.others):
             hint = f"with --prune {new.name} replaces it. Otherwise correct the list"
-            return _conflict(new, in_the_way[0], "is not in the list and stays", hint)
+            return _conflict(new, in_the_way[0], "is not in the list, so it stays", hint)
     return None
 
 
@@ -227,7 +227,7 @@ def _circle(compared: _Compared, moves: list[_Move]) -> Check | None:
     if not first or not first.new or not blockers:
         return None
     hint = "list new names and new peer URLs for these members"
-    return _conflict(first.new, blockers[0], "can leave only after the other members of the list have come", hint)
+    return _conflict(first.new, blockers[0], "can leave only after the other members of the list have joined", hint)
 
 
 def _conflict(new: Wanted, member: Member, why: str, hint: str) -> Check:

@@ -73,8 +73,10 @@ def _judge_later(status: ClusterStatus, target: Member, facts: Facts) -> Refuse 
     if refused is None:
         return None
     names = ", ".join(m.label for m in going)
-    reason = f"an ended change sent the removal of {names}, which may still come; after that {refused.reason}"
-    hint = "thaw, restart or remove the member that was sent it. The next change then sees whether it came"
+    reason = f"the removal of {names} that an ended change sent may still take effect: then {refused.reason}"
+    hint = (
+        "thaw, restart or remove the member that was sent this call. The next change then sees the effect, if it came"
+    )
     return Refuse(refused.error, reason, hint)
 
 

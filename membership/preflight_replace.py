@@ -140,7 +140,7 @@ def first_half(status: ClusterStatus, old: Member | None, request: ReplaceSpec) 
     if is_down(status, old):
         return FirstHalf("remove-first", "the old member is down, and etcd may refuse an add while a voter is down")
     if not is_known(status, old):
-        return FirstHalf("add-first", f"{why_not_dead(status, old)}, and nothing that may live is removed first")
+        return FirstHalf("add-first", f"{why_not_dead(status, old)}; a member that may be alive is not removed first")
     return FirstHalf("add-first", "the old member is healthy, so the spare never shrinks")
 
 

@@ -42,7 +42,9 @@ def check_reused(target: Member, wanted: str, record: Record) -> tuple[Check, ..
     """Refuses a repeated removal whose name means another member by now."""
     if target.name != wanted or record.removed_id in ("", target.id):
         return ()
-    evidence = f"this change removed {wanted} as member {record.removed_id}, and {wanted} is another member by now"
+    evidence = (
+        f"this change has already removed {wanted}, member {record.removed_id}. By now another member has this name"
+    )
     hint = f"give the hex ID {target.id} to remove that member, too"
     return (Check("member", "refuse", evidence, hint, Failure.NAME_REUSED),)
 

@@ -109,7 +109,7 @@ def unsettled(status: ClusterStatus) -> Wait | None:
 
 def half_seen(status: ClusterStatus) -> Wait | None:
     """Why this look does not show which voters are down, if so."""
-    return None if status.asked_all else Wait("not every voter was asked how it is")
+    return None if status.asked_all else Wait("not every voter was asked for its status")
 
 
 def tell_down(status: ClusterStatus) -> str:

@@ -26,7 +26,7 @@ def _check_url(value: str) -> str:
     if not value.isascii() or not value.isprintable() or " " in value:
         raise ValueError(f"has characters that no URL has: {_EXPECTED}")
     if "@" in parts.netloc or parts.fragment:
-        raise ValueError("has a user, a password or a fragment: the signature alone proves who sends")
+        raise ValueError("has a user, a password or a fragment: the receiver knows the sender by the signature")
     if port == 0:
         raise ValueError("has the port 0, where nothing can be reached")
     return value

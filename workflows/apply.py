@@ -50,7 +50,9 @@ class ApplyMembers:
             applying.interruptions.stop(Stop("cancelled", Failure.CANCELLED, reason_of_cancel()))
             return await body
 
-    @workflow.query(description="Where the apply is: the changes that have ended, the running change, and those left")
+    @workflow.query(
+        description="The state of the apply: the changes that have ended, the running change, and those left"
+    )
     def progress(self) -> ApplyView:
         return self._running().board.view
 

@@ -37,7 +37,7 @@ async def settle_earlier(
     status = settled.status or status
     for late, reason in zip(settled.left, settled.reasons, strict=True):
         senders = {x.ticket.workflow_id for x in turn.memory.unsettled if x.call == late}
-        board.warn(f"of {', '.join(sorted(senders))}: {reason}")
+        board.warn(f"left by {', '.join(sorted(senders))}: {reason}")
     cluster.facts = replace(cluster.facts, may_go=tuple(x.member_id for x in settled.left if x.act == "remove"))
     turn.memory.note_settled(settled.left, status)
     return status

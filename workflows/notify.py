@@ -49,4 +49,4 @@ async def tell_of_end(cluster: str, summary: str) -> None:
             static_summary=summary,
         )
     except FailureError as error:
-        workflow.logger.warning("no message tells how the change ended: %s", error)
+        workflow.logger.warning("the receiver is not told how the change ended: %s", error)

@@ -117,7 +117,7 @@ def _tell(orphans: Iterable[AddedLearner]) -> list[Check]:
 
 
 def _tell_late(before: Beforehand) -> list[Check]:
-    hint = "thaw, restart or remove the member that was sent it. Until then a removal is judged as if it still came"
+    hint = "thaw, restart or remove the member that was sent it. Until then, a removal is judged with and without it"
     late = still_to_come(before.turns, before.status)
     return [Check("late call", "warn", f"{tell_late(call)}: its effect may still come", hint) for call in late]
 

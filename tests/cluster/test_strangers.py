@@ -125,7 +125,7 @@ async def test_acts_run_in_changes_alone(stranger):
     """Neither in another type of workflow, nor under another ID, nor with the ticket of another change."""
     target = stranger.cluster.id_of(follower(stranger.cluster))
     order = stranger.order(target)
-    assert "NotTrusted: remove_member is not for Evil" in await stranger.ask("Evil", "remove_member", order)
+    assert "NotTrusted: remove_member must not be run by Evil" in await stranger.ask("Evil", "remove_member", order)
     told = await stranger.ask("RemoveMember", "remove_member", order, f"mine-{uuid4()}")
     assert "is no RemoveMember of it" in told
     theirs = {"workflow_id": change_id(stranger.cluster.name, "remove", "etcd-1"), "run_id": "r"}
@@ -148,7 +148,7 @@ async def test_no_activity_runs_by_itself(stranger, temporal):
                 task_queue=TASK_QUEUE,
                 start_to_close_timeout=timedelta(seconds=20),
             )
-        assert f"{activity} is not for an activity without a workflow" in str(refused.value.cause)
+        assert f"{activity} must not be run by an activity without a workflow" in str(refused.value.cause)
 
 
 async def test_a_look_goes_nowhere_else(stranger):
@@ -158,9 +158,9 @@ async def test_a_look_goes_nowhere_else(stranger):
         urls = [f"http://127.0.0.1:{elsewhere.getsockname()[1]}"]
         look = {"cluster": stranger.cluster.name, "cluster_id": stranger.cluster_id, "voter_urls": urls}
         told = await stranger.ask("Evil", "check_status", look)
-        assert told == "NotTrusted: check_status is not for Evil"
+        assert told == "NotTrusted: check_status must not be run by Evil"
         told = await stranger.ask("RemoveMember", "check_status", {**look, "cluster": "another"})
-        assert "NotTrusted: check_status is about cluster 'another', and" in told
+        assert "NotTrusted: check_status was asked for cluster 'another', but" in told
         with pytest.raises(BlockingIOError):
             elsewhere.accept()
 
@@ -175,7 +175,7 @@ async def test_a_removal_is_judged_as_a_removal(stranger):
     told = await stranger.ask(
         "JoinMember", "remove_member", stranger.order(target), change_id(stranger.cluster.name, "join", "x")
     )
-    assert "NotTrusted: remove_member is not for JoinMember" in told
+    assert "NotTrusted: remove_member must not be run by JoinMember" in told
 
 
 async def test_force_is_the_files(lab, stranger):

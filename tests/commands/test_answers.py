@@ -136,7 +136,7 @@ def test_questions_that_stay_open_fail_alone(lab):
     assert (seen.code, len(seen.answer["status"]["members"])) == (0, 3), seen
     assert "could not list the changes" in seen.answer["problems"][0]
     assert "refused by the gate" in table.stdout
-    assert "could not be checked" in table.stderr
+    assert "cannot check whether a worker polls" in table.stderr
     levels = {row["check"]: row["level"] for row in doctor.answer["checks"]}
     assert (doctor.code, levels["workers"], levels[f"cluster {cluster.name}"]) == (0, "warn", "ok"), doctor
 

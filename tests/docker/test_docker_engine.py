@@ -162,7 +162,10 @@ def test_a_container_that_dies_again_and_again_counts_as_dead(config, launch):
     ("changes", "told"),
     [
         ({"command": ("no-such-program",)}, "executable file not found"),
-        ({"image": "memberflow-test-nowhere", "pull": "never"}, "no image memberflow-test-nowhere, and pull is never"),
+        (
+            {"image": "memberflow-test-nowhere", "pull": "never"},
+            "no image memberflow-test-nowhere, and this launcher never pulls one",
+        ),
         ({"image": "memberflow-test.invalid/nowhere:1", "pull": "missing"}, "memberflow-test.invalid"),
         ({"image": "memberflow-test.invalid/nowhere:1", "pull": "always"}, "memberflow-test.invalid"),
         ({"network": "memberflow-test-nowhere"}, "network memberflow-test-nowhere not found"),

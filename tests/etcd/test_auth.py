@@ -141,7 +141,7 @@ def test_an_advertised_url_without_tls_gets_neither_password_nor_token(guarded, 
         monkeypatch.setattr(auth, "NEW_FOR", 0)
         monkeypatch.setattr(auth, "GOOD_FOR", 0)
         etcd.look()
-    wanted = "it asks for a token and gets none: it has no TLS and is not an endpoint in the clusters file"
+    wanted = "the member asks for a token and gets none: its URL has no TLS and is not an endpoint in the clusters file"
     assert reason == f"{neighbour.url}: {wanted}"
     assert authenticated(guarded) == before + 1
     assert neighbour.count("Status") >= 4

@@ -77,7 +77,7 @@ async def test_the_worker_that_runs_the_change(site):
     async with site.workers(site.keyless, site.queue, site.site):
         join = await site.join()
         [told, *_] = await until(lambda: failed_tasks(join), "a failed workflow task")
-        assert "'2026-11', which is not here (here: none)" in told
+        assert "'2026-11', which this process does not have (it has: none)" in told
         assert (await join.describe()).status.name == "RUNNING"
     async with site.workers(site.keyed, site.queue, site.site):
         assert (await join.result()).outcome == "promoted"

@@ -51,7 +51,7 @@ def test_no_activity_runs_by_itself_or_for_strangers(activity):
     """Neither without a workflow nor in a workflow of another type, whatever the payload says."""
     for kind in (None, "", "Evil"):
         told = asked(activity, kind, "memberflow:prod:join:etcd-4", LookOrder("prod"))
-        assert told == f"{activity} is not for {kind or 'an activity without a workflow'}"
+        assert told == f"{activity} must not be run by {kind or 'an activity without a workflow'}"
 
 
 @pytest.mark.parametrize(
@@ -70,7 +70,7 @@ def test_an_activity_is_about_the_cluster_of_its_workflow(activity, kind, workfl
     if argument == "an apply":
         members = ({"name": "etcd-4", "peer_urls": ("http://etcd-4:2380",)},)
         argument = Compare(LookOrder("prod"), ApplyRequest(cluster="prod", members=members))
-    assert "and " + repr(workflow_id) in asked(activity, kind, workflow_id, argument)
+    assert asked(activity, kind, workflow_id, argument).endswith(f"has the ID {workflow_id!r}")
     own = "memberflow:prod:apply" if kind == "ApplyMembers" else f"memberflow:prod:{kind[:-6].lower()}:etcd-4"
     assert asked(activity, kind, own, argument) == ""
 

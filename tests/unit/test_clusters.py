@@ -275,7 +275,7 @@ def test_two_names_of_one_cluster_are_refused(worker):
     clusters = worker.read(PLAIN + alias)
     assert clusters.policy("prod") == Policy()
     with pytest.raises(
-        InvalidConfiguration, match="is an endpoint of cluster prod, too: give an etcd cluster one name"
+        InvalidConfiguration, match="is an endpoint of cluster prod as well: list each etcd cluster under one name"
     ):
         clusters.policy("alias")
     other = worker.read(PLAIN + PLAIN.replace("prod", "alias").replace("10.0.0.1", "10.0.0.9"))
@@ -402,5 +402,5 @@ def test_two_names_for_one_domain_are_refused(worker):
     """As two names with a common endpoint are."""
     clusters = worker.read(f'{FOUND}[clusters.alias]\ndiscovery_srv = "example.com"\n')
     assert clusters.policy("prod")
-    with pytest.raises(InvalidConfiguration, match=r"example\.com is that of cluster prod, too"):
+    with pytest.raises(InvalidConfiguration, match=r"example\.com belongs to cluster prod as well"):
         clusters.policy("alias")

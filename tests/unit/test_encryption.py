@@ -48,9 +48,9 @@ async def test_a_rotation(keys):
     [after] = await data_converter(rotated).encode([SECRET])
     assert await data_converter(rotated).decode([before, after]) == [SECRET, SECRET]
     assert await data_converter(new).decode([after]) == [SECRET]
-    with pytest.raises(MissingKey, match=r"the key '2025', which is not here \(here: 2026\)"):
+    with pytest.raises(MissingKey, match=r"the key '2025', which this process does not have \(it has: 2026\)"):
         await data_converter(new).decode([before])
-    with pytest.raises(MissingKey, match=r"the key '2025', which is not here \(here: none\)"):
+    with pytest.raises(MissingKey, match=r"the key '2025', which this process does not have \(it has: none\)"):
         await data_converter().decode([before])
 
 
@@ -58,7 +58,7 @@ async def test_another_key_of_the_same_id(tmp_path, keys):
     """A mix-up of files must not look like a damaged payload, which would end changes."""
     [payload] = await data_converter(keys("prod")).encode([SECRET])
     write_key(tmp_path, "prod")
-    with pytest.raises(MissingKey, match="another key of the ID 'prod'"):
+    with pytest.raises(MissingKey, match="another key of that ID"):
         await data_converter(keys("prod")).decode([payload])
 
 
@@ -119,7 +119,7 @@ async def test_an_activity_without_the_key_says_so_and_may_be_repeated():
         ("k.key", b"", "32 random bytes in base64"),
         ("k.key", b"correct horse battery staple", "32 random bytes in base64"),
         ("k.key", b64encode(b"x" * 16), "32 random bytes in base64"),
-        ("-k.key", b64encode(b"x" * 32), "is no name for a key"),
+        ("-k.key", b64encode(b"x" * 32), "is not a valid name for a key"),
     ],
 )
 def test_what_is_no_key(tmp_path, name, content, why):

@@ -56,5 +56,5 @@ async def test_an_operation_is_cancelled(verb):
 )
 async def test_nothing_else_is_cancelled(text):
     """Whoever writes the token: the payroll of the namespace, the turns, an apply, a change of another kind."""
-    with pytest.raises(nexusrpc.HandlerError, match="names no join"):
+    with pytest.raises(nexusrpc.HandlerError, match="does not belong to join"):
         await cancelled("join", text)

@@ -26,7 +26,7 @@ SAME = ("remove-first", "the new member has the old one's name or peer URL")
 FORWARD = ("add-first", "the new member is a voter already")
 ADD_ASKED, REMOVE_ASKED = (("add-first", "asked for with --order"), ("remove-first", "asked for with --order"))
 MAY_LIVE = "etcd-3 (3) may live: it does not answer, and whether the leader hears it is not known"
-UNCLEAR = ("add-first", f"{MAY_LIVE}, and nothing that may live is removed first")
+UNCLEAR = ("add-first", f"{MAY_LIVE}; a member that may be alive is not removed first")
 ORDERS = {
     "a healthy member": (cluster(3), asked(), HEALTHY),
     "the leader": (cluster(3, leader="3"), asked(), HEALTHY),

@@ -93,7 +93,7 @@ def test_the_step_of_an_act_is_its_own(activity, step):
 def test_a_change_has_no_steps_of_another_kind(activity, verb):
     """A join removes no voter, and a removal adds nothing."""
     environment = inside(activity, verb)
-    assert f"{activity} is not for" in str(refusal(environment, "act", order(environment)))
+    assert f"{activity} must not be run by" in str(refusal(environment, "act", order(environment)))
 
 
 @pytest.mark.parametrize("kind", [None, "", "InspectCluster", "PlanChange", "ClusterTurns", "Evil"])
@@ -101,7 +101,7 @@ def test_an_act_runs_in_changes_alone(kind):
     """Neither by itself nor in a workflow of another type."""
     environment = inside("remove_member", "remove")
     environment.info = replace(environment.info, workflow_type=kind)
-    assert "remove_member is not for" in str(refusal(environment, "act", order(environment)))
+    assert "remove_member must not be run by" in str(refusal(environment, "act", order(environment)))
 
 
 @pytest.mark.parametrize(
@@ -247,8 +247,8 @@ def test_the_container_of_a_voter_is_not_stopped():
     for changes, told in (
         ({"member_id": voter.id}, "is a voter, so its container and its data stay"),
         ({"member_id": ""}, "no member ID was given"),
-        ({"cluster_id": "beef"}, "the container belongs to cluster beef"),
-        ({"cluster_id": ""}, "the container belongs to cluster (none)"),
+        ({"cluster_id": "beef"}, "the container belongs to cluster ID beef"),
+        ({"cluster_id": ""}, "the container belongs to cluster ID (none)"),
     ):
         assert told in str(refusal(stop, "stop", launch(**changes), file=file))
     asked(stop, "stop", launch(), file=file)
