@@ -28,9 +28,10 @@ from nexus_service import MemberflowHandler
 from settings import Settings, quiet_runtime, read_settings
 from temporal_workers import make_workers, running
 
-# New objects after which Python looks for garbage. At its own 700, that takes a fifth of a busy worker's time: each
-# workflow in memory has its own copy of the workflow modules.
-_COLLECT_AFTER = 20_000
+# New objects after which Python looks for garbage, and how many such looks make it look at older, and at all objects.
+# Each workflow in memory has its own copy of the workflow modules. At Python's own 700, 10 and 10, looking takes a
+# fifth of a busy worker's time. With rare looks at all objects, workflows that have left the memory pile up as garbage.
+_COLLECT_AFTER = (20_000, 5, 1)
 
 
 async def run_worker(settings: Settings, serves: Sequence[str], *, nexus: bool = False) -> None:
@@ -58,7 +59,7 @@ async def run_worker(settings: Settings, serves: Sequence[str], *, nexus: bool =
     queue, services = settings.task_queue, [MemberflowHandler(settings.task_queue)] if nexus else []
     workers = make_workers(client, clusters, queue, serves, deployment=settings.deployment, nexus=services)
     gc.freeze()
-    gc.set_threshold(_COLLECT_AFTER)
+    gc.set_threshold(*_COLLECT_AFTER)
     try:
         showing = shown(settings.metrics, exporter, client, clusters, serves)
         async with showing, running(workers), FileWatch(clusters, serves).running():
