@@ -1,9 +1,9 @@
 """
 The auth token of one cluster.
 
-The password goes to the configured endpoints. With TLS, which proves that a server belongs to the cluster's authority,
-it also goes to two more kinds of voters: those through which the last look read this cluster's list, and those that a
-change remembers. It is sent as rarely as possible: each Authenticate is a raft entry and a slow hash.
+The password goes to the configured endpoints. Where the cluster has a CA, which proves that a server belongs to it, the
+password also goes to two more kinds of voters: those through which the last look read this cluster's list, and those
+that a change remembers. It is sent as rarely as possible: each Authenticate is a raft entry and a slow hash.
 """
 
 from __future__ import annotations
@@ -118,7 +118,7 @@ class Auth:
 
     def _trusted(self, also: Collection[str]) -> tuple[str, ...]:
         known = dict.fromkeys((*self.verified, *self._access.endpoints, *also))
-        return tuple(url for url in known if url in self._access.endpoints or url.startswith("https://"))
+        return tuple(url for url in known if self._access.trusts(url))
 
     def _may_help(self, url: str, used: Token, also: Collection[str]) -> bool:
         """Whether a new token may satisfy this URL. A foreign server asks for a token for ever."""

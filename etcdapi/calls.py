@@ -37,8 +37,8 @@ class Calls:
     """
     Connections and the auth token of one cluster. Threads may share it.
 
-    The token goes with calls to the configured endpoints and to addresses with TLS. Any other address is merely
-    advertised by a member. It is called without a token, and when it asks for a token, that is an Untrusted error.
+    The token goes with calls to the addresses that `Access.trusts`. Any other address is merely advertised by a member.
+    It is called without a token, and when it asks for a token, that is an Untrusted error.
     """
 
     def __init__(self, access: Access) -> None:
@@ -192,12 +192,12 @@ class Calls:
         return self.auth.metadata if self._may_have_token(url) else []
 
     def _may_have_token(self, url: str) -> bool:
-        return url in self._access.endpoints or _is_https(url)
+        return self._access.trusts(url)
 
 
 def _untrusted(url: str) -> Untrusted:
     return Untrusted(
-        "the member asks for a token and gets none: its URL has no TLS and is not an endpoint in the clusters file",
+        "the member asks for a token, which goes to endpoints of the file and to TLS by the cluster's CA alone",
         endpoint=url,
     )
 

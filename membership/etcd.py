@@ -29,6 +29,14 @@ class Access:
     #: The ID that the cluster must have, in hex as etcdctl prints it, empty where any is accepted.
     cluster_id: str = ""
 
+    def trusts(self, url: str) -> bool:
+        """
+        Whether password and token may go to this client URL.
+
+        Any server may get a certificate of the system's CAs. Only one of the cluster's own CA proves the cluster.
+        """
+        return url in self.endpoints or (self.ca is not None and url.startswith("https://"))
+
 
 @dataclass(frozen=True)
 class Scope:

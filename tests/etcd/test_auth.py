@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import time
+from pathlib import Path
 
 import pytest
 from reach import Seeming, authenticated, client, expired, lenient, looked, turn_on_auth, turn_on_guest
@@ -141,7 +142,7 @@ def test_an_advertised_url_without_tls_gets_neither_password_nor_token(guarded, 
         monkeypatch.setattr(auth, "NEW_FOR", 0)
         monkeypatch.setattr(auth, "GOOD_FOR", 0)
         etcd.look()
-    wanted = "the member asks for a token and gets none: its URL has no TLS and is not an endpoint in the clusters file"
+    wanted = "the member asks for a token, which goes to endpoints of the file and to TLS by the cluster's CA alone"
     assert reason == f"{neighbour.url}: {wanted}"
     assert authenticated(guarded) == before + 1
     assert neighbour.count("Status") >= 4
@@ -168,9 +169,22 @@ def test_remembered_urls_get_the_password_only_with_tls(root):
     with pytest.raises(e.Unreachable):
         calls.auth.authenticate(also=[server.url])
     assert server.count("Authenticate") == 0
-    assert calls.auth._trusted(["https://10.0.0.1:1", server.url]) == ("http://127.0.0.1:1", "https://10.0.0.1:1")
+    assert server.asked == []
     calls.close()
     server.close()
+
+
+@pytest.mark.parametrize("ca", [None, Path("/etc/etcd/ca.crt")])
+def test_https_alone_proves_no_cluster(root, ca):
+    """Everyone can get a certificate of the system's CAs: without a CA of its own, a cluster's secrets went there."""
+    endpoint, stranger = "http://127.0.0.1:1", "https://stranger.example:2379"
+    calls = Calls(Access((endpoint,), ca=ca, **root))
+    calls.auth.token = auth.Token("good", time.monotonic())
+    calls.auth.verified = (stranger,)
+    assert (stranger in calls.auth._trusted([stranger])) is (ca is not None)
+    assert bool(calls._token_for(stranger)) is (ca is not None)
+    assert calls._token_for(endpoint) == [("token", "good")]
+    calls.close()
 
 
 def test_a_change_never_authenticates(guarded, root, monkeypatch):
