@@ -6,7 +6,10 @@ import json
 import socket
 import ssl
 import time
+from dataclasses import dataclass
+from functools import lru_cache
 from http.client import HTTPException, HTTPMessage
+from pathlib import Path
 from typing import IO, Any
 from urllib.error import HTTPError, URLError
 from urllib.request import HTTPRedirectHandler, HTTPSHandler, OpenerDirector, Request, build_opener
@@ -19,7 +22,7 @@ from webhook.signing import headers, read_secrets
 
 
 class WebhookReceiver:
-    """`messages.notices.Receiver`. It reads its files for each message, so a renewed secret counts at once."""
+    """`messages.notices.Receiver`. It looks at its files for each message, so a renewed secret or CA counts at once."""
 
     def __init__(self, table: WebhookTable) -> None:
         self._table = table
@@ -57,12 +60,36 @@ class WebhookReceiver:
     def _opener(self) -> OpenerDirector:
         ca = self._table.ca
         try:
-            context = ssl.create_default_context(cafile=str(ca) if ca else None)
+            context = _context(_authorities(ca))
         except ssl.SSLError:
             raise InvalidConfiguration(f"notify.ca: {ca} has no certificate in PEM format") from None
         except OSError as error:
             raise InvalidConfiguration(f"notify.ca: cannot read {ca}: {error.strerror}") from None
         return build_opener(HTTPSHandler(context=context), _NoRedirects())
+
+
+@dataclass(frozen=True)
+class _Authorities:
+    """The CAs that may sign the receiver's certificate."""
+
+    #: None: those of the system.
+    file: Path | None
+    #: Modification time, size and inode of the file. Empty where the system has no such file.
+    version: tuple[int, ...]
+
+
+@lru_cache(maxsize=8)
+def _context(trusted: _Authorities) -> ssl.SSLContext:
+    """TLS with these CAs. The system has some 150, and reading them takes as long as a message."""
+    return ssl.create_default_context(cafile=str(trusted.file) if trusted.file else None)
+
+
+def _authorities(ca: Path | None) -> _Authorities:
+    file = ca or ssl.get_default_verify_paths().cafile
+    if file is None:
+        return _Authorities(None, ())
+    stat = Path(file).stat()
+    return _Authorities(ca, (stat.st_mtime_ns, stat.st_size, stat.st_ino))
 
 
 class _NoRedirects(HTTPRedirectHandler):

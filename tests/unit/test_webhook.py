@@ -16,7 +16,7 @@ from messages.notices import Message, NotDelivered
 from messages.validation import explain
 from support.parts.inbox import SECRET, Inbox, secret_file
 from webhook.config import WebhookTable
-from webhook.receiver import WebhookReceiver
+from webhook.receiver import WebhookReceiver, _context
 from webhook.signing import headers, read_secrets
 
 MESSAGE = Message("msg_1", {"data": {"cluster": "prod"}})
@@ -167,6 +167,22 @@ def test_an_unknown_certificate(tmp_path, inbox):
     assert not inbox.came
     receiver(tmp_path, url, ca=tmp_path / "ca.pem").send(MESSAGE)
     assert inbox.came
+
+
+def test_the_cas_are_read_once_for_each_version_of_their_file(tmp_path, inbox):
+    """The system's take as long as a message. A renewed file counts at once."""
+    ca, file = trustme.CA(), tmp_path / "ca.pem"
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    ca.issue_cert("127.0.0.1").configure_cert(context)
+    inbox.use_tls(context)
+    ca.cert_pem.write_to_path(file)
+    before = _context.cache_info().misses
+    url = inbox.url.replace("http:", "https:")
+    for _ in range(3):
+        receiver(tmp_path, url, ca=file).send(MESSAGE)
+    assert (len(inbox.came), _context.cache_info().misses - before) == (3, 1)
+    trustme.CA().cert_pem.write_to_path(file)
+    assert "its certificate is not accepted: " in why_not(receiver(tmp_path, url, ca=file))
 
 
 def test_its_problem(tmp_path, inbox):
