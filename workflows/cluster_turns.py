@@ -14,7 +14,7 @@ from temporalio.exceptions import ActivityError, ApplicationError, FailureError
 
 from workflows.arguments import NOTHING
 from workflows.line import Line
-from workflows.timeouts import ASK, SURVEY, WATCH, start
+from workflows.timeouts import QUESTION, SURVEY, WATCH, start
 
 with workflow.unsafe.imports_passed_through():
     from activities.taking_turns import Turns
@@ -26,6 +26,10 @@ with workflow.unsafe.imports_passed_through():
 
 # A change that does not answer for so long blocks no other change any more.
 _ANSWERS_WITHIN = timedelta(seconds=5)
+# Questions at a time. Temporal allows a workflow 2,000 activities, and fails the tasks of a workflow with more.
+_MOST_QUESTIONS = 1500
+# Changes in the line, named or asked. The state of the turns must fit into one payload of Temporal.
+_MOST_CHANGES = 5000
 
 
 @workflow.defn
@@ -44,6 +48,7 @@ class ClusterTurns:
         self._asks: dict[Ticket, asyncio.Task[None]] = {}
         self._to_ask: set[Ticket] = set()
         self._told: set[Ticket] = set()
+        self._places = asyncio.Semaphore(_MOST_QUESTIONS)
         self._refusal = ""
         try:
             self._line = Line(self._accepted(state))
@@ -68,8 +73,7 @@ class ClusterTurns:
     @workflow.signal(description="Names a change that asks for the turn, has other learners, is held, or has ended")
     def claim(self, ticket: Ticket) -> None:
         if verb_of(self._cluster, ticket.workflow_id):
-            self._line.enter(ticket)
-            self._ask(ticket)
+            self._name(ticket)
 
     @workflow.query(description="The change that has the turn, the changes in line, and the learners that each added")
     def turns(self) -> TurnsState:
@@ -108,8 +112,7 @@ class ClusterTurns:
             return False
         for ticket in found:
             if not self._line.knows(ticket):
-                self._line.enter(ticket)
-                self._ask(ticket)
+                self._name(ticket)
         if any(ticket in self._asks for ticket in found):
             await self._until(lambda: not any(ticket in self._asks for ticket in found))
         return True
@@ -168,6 +171,12 @@ class ClusterTurns:
 
     # ---- asking changes ----
 
+    def _name(self, ticket: Ticket) -> None:
+        """Enters a change into the line, and asks it. Beyond the limit it is left out, and asks again in an hour."""
+        if self._line.knows(ticket) or self._line.length < _MOST_CHANGES:
+            self._line.enter(ticket)
+            self._ask(ticket)
+
     def _ask(self, ticket: Ticket) -> None:
         """Asks a change, once more where it is named again meanwhile, since its answer may have changed."""
         self._to_ask.add(ticket)
@@ -179,9 +188,16 @@ class ClusterTurns:
             while ticket in self._to_ask:
                 self._to_ask.discard(ticket)
                 question = ChangeQuestion(ticket, claim_matters=self._line.may_learn_from(ticket))
-                await self._learn(ticket, await start(Turns.ask_change, question, ASK, f"ask {ticket.workflow_id}"))
+                async with self._places:
+                    word = await self._question(question)
+                await self._learn(ticket, word)
         finally:
             del self._asks[ticket]
+
+    def _question(self, question: ChangeQuestion) -> workflow.ActivityHandle[Word | None]:
+        """On the queue of the watches: a change that no worker runs takes no place from acts and looks."""
+        queue, what = watches_queue(workflow.info().task_queue), f"ask {question.ticket.workflow_id}"
+        return start(Turns.ask_change, question, QUESTION, what, queue)
 
     async def _learn(self, ticket: Ticket, word: Word | None) -> None:
         was_held = self._line.state.holder_is_held

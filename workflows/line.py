@@ -50,6 +50,11 @@ class Line:
         return tuple(t for t in self._tickets if t not in self.state.waiting)
 
     @property
+    def length(self) -> int:
+        """How many changes have a place, whether they were asked or not."""
+        return len(self._tickets)
+
+    @property
     def is_idle(self) -> bool:
         state = self.state
         return not (state.holder or self._tickets or state.learners or state.late or state.rest_until)

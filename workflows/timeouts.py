@@ -75,6 +75,13 @@ SURVEY = workflow.ActivityConfig(
 )
 # Short questions to Temporal.
 ASK = workflow.ActivityConfig(start_to_close_timeout=timedelta(seconds=10), retry_policy=_PATIENT)
+# A question of the turns to a change. A change that no worker runs answers none, and there may be a thousand of them.
+QUESTION = workflow.ActivityConfig(
+    start_to_close_timeout=timedelta(seconds=10),
+    retry_policy=RetryPolicy(
+        initial_interval=timedelta(milliseconds=100), backoff_coefficient=1.4, maximum_interval=timedelta(seconds=30)
+    ),
+)
 # A message to a receiver that may be down for a day. The wait between two attempts grows to ten minutes.
 NOTICE = workflow.ActivityConfig(
     start_to_close_timeout=timedelta(minutes=5),
