@@ -23,7 +23,7 @@ from messages.queues import waits_queue, watches_queue
 from messages.turns import ACT_DEADLINE
 from settings import Deployment, build_id
 from workflow_code import keep_workflow_code
-from workflows.arguments import OneArgument
+from workflows.arguments import PlainStarts
 from workflows.register import WORKFLOWS, turns_of
 
 # Waits have their own queue and their own places, so that acts and short looks never stand behind them.
@@ -97,7 +97,7 @@ def _worker(
         activities=activities,
         nexus_service_handlers=services,
         activity_executor=ThreadPoolExecutor(places),
-        interceptors=[BindActivity(), OwnCallers(), OwnOperations(), OneArgument()],
+        interceptors=[BindActivity(), OwnCallers(), OwnOperations(), PlainStarts()],
         max_concurrent_activities=places,
         max_cached_workflows=_KEPT_WORKFLOWS,
         # A killed worker's change goes on within seconds of its restart.

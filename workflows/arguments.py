@@ -66,15 +66,23 @@ def reason_of_cancel() -> str:
     return (workflow.cancellation_reason() or "cancelled")[:_LONGEST_REASON]
 
 
-class OneArgument(Interceptor):
-    """Fails a workflow that was started with several arguments. Its code would never see them."""
+class PlainStarts(Interceptor):
+    """
+    Fails a workflow whose start no part of this service makes.
+
+    Its code would never see a second argument. A cron schedule or a retry policy starts another run with the caller's
+    argument. That run would take it for the state of the run before.
+    """
 
     def workflow_interceptor_class(self, input: WorkflowInterceptorClassInput) -> type[WorkflowInboundInterceptor]:
-        return _OneArgument
+        return _PlainStarts
 
 
-class _OneArgument(WorkflowInboundInterceptor):
+class _PlainStarts(WorkflowInboundInterceptor):
     async def execute_workflow(self, input: ExecuteWorkflowInput) -> Any:
+        info = workflow.info()
+        if info.cron_schedule or info.retry_policy:
+            raise invalid("start it without a cron schedule and without a retry policy: it repeats its own steps")
         if len(input.args) > 1:
             raise invalid(f"one argument is expected, the request as a JSON object, and {len(input.args)} came")
         return await self.next.execute_workflow(input)
