@@ -277,7 +277,7 @@ def test_without_tls_nobody_is_told_anything(root):
         calls = Calls(Access(("https://127.0.0.1:1",), **root))
         answer = calls.read([url], "Status", rpc_pb2.StatusRequest(), 1)[url]
         assert isinstance(answer, e.Untrusted)
-        assert "it has no TLS" in str(answer)
+        assert "the URL has no TLS" in str(answer)
         with pytest.raises(BlockingIOError):
             listener.accept()
         calls.close()
