@@ -19,10 +19,11 @@ from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
 from activities.background import in_background
+from activities.callers import NotTrusted
 from activities.clusters_file import Clusters
 from activities.counters import UNKNOWN, count_act, counted_look
 from activities.temporal import Temporal
-from activities.trust import NotAllowed, NotTrusted, Trust
+from activities.trust import NotAllowed, Trust
 from activities.witnessed_looks import WitnessedLooks
 from membership.errors import InvalidConfiguration, MemberflowError
 from membership.etcd import BEFORE_ADD, BEFORE_PROMOTE, EVERYTHING, MEMBERS, Etcd, Scope

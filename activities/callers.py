@@ -14,11 +14,13 @@ from temporalio import activity
 from temporalio.exceptions import ApplicationError
 from temporalio.worker import ActivityInboundInterceptor, ExecuteActivityInput, Interceptor
 
-from activities.trust import NotTrusted
+from membership.errors import MemberflowError
 from messages.ids import APPLY_TYPE, WORKFLOW_TYPES, apply_id, verb_of
 from messages.notices import NOTIFY_TYPE
 
-_CHANGES = frozenset(WORKFLOW_TYPES.values())
+_JOINS = frozenset({WORKFLOW_TYPES["join"], WORKFLOW_TYPES["replace"]})
+_REMOVALS = frozenset({WORKFLOW_TYPES["remove"], WORKFLOW_TYPES["replace"]})
+_CHANGES = _JOINS | _REMOVALS
 _PLANS = frozenset({"PlanChange"})
 _APPLY = frozenset({APPLY_TYPE})
 _TURNS = frozenset({"ClusterTurns"})
@@ -26,10 +28,12 @@ _QUESTIONS = frozenset({"InspectCluster", "ListClusters"})
 
 #: The workflow types that may run each activity, by its name.
 CALLERS: Mapping[str, frozenset[str]] = {
-    **dict.fromkeys(("add_learner", "promote_learner", "remove_learner", "remove_member", "move_leader"), _CHANGES),
-    **dict.fromkeys(("check_launcher", "launch_member", "describe_launched", "stop_launched"), _CHANGES),
+    **dict.fromkeys(("add_learner", "promote_learner"), _JOINS),
+    **dict.fromkeys(("check_launcher", "launch_member", "describe_launched", "stop_launched"), _JOINS),
+    **dict.fromkeys(("remove_member", "move_leader", "save_snapshot"), _REMOVALS),
+    "remove_learner": _CHANGES,
     **dict.fromkeys(("wait_for_cluster", "wait_for_sync", "wait_for_verification", "wait_until_settled"), _CHANGES),
-    **dict.fromkeys(("save_snapshot", "check_status_and_turns", "check_after_barrier"), _CHANGES),
+    **dict.fromkeys(("check_status_and_turns", "check_after_barrier"), _CHANGES),
     **dict.fromkeys(("ask_turn", "turns_run", "preempt"), _CHANGES),
     "read_turns": _CHANGES | _QUESTIONS,
     "cancel_change": _CHANGES | _APPLY,
@@ -44,6 +48,12 @@ CALLERS: Mapping[str, frozenset[str]] = {
 }
 
 
+class NotTrusted(MemberflowError):
+    """Only a change of this service may ask for this activity, and only in its own way."""
+
+    hint = "start JoinMember, RemoveMember or ReplaceMember to ask for a change (docs/security.md)"
+
+
 class OwnCallers(Interceptor):
     """Refuses an activity that no workflow of this service asks for."""
 
@@ -53,17 +63,22 @@ class OwnCallers(Interceptor):
 
 class _OwnCallers(ActivityInboundInterceptor):
     async def execute_activity(self, input: ExecuteActivityInput) -> Any:
-        if why := why_refused(activity.info(), input.args[0] if input.args else None):
+        argument = input.args[0] if input.args else None
+        if why := why_refused(activity.info(), getattr(argument, "cluster", None)):
             raise ApplicationError(why, NotTrusted.hint, type=NotTrusted.__name__, non_retryable=True)
         return await self.next.execute_activity(input)
 
 
-def why_refused(info: activity.Info, argument: Any) -> str:
-    """Why this activity does not run. Empty: a workflow of this service asks for it, about its own cluster."""
+def why_refused(info: activity.Info, cluster: str | None) -> str:
+    """
+    Why this activity does not run. Empty: a workflow of this service asks for it, about its own cluster.
+
+    `cluster` is None for an activity that is about no cluster.
+    """
     kind = info.workflow_type or ""
     if kind not in CALLERS.get(info.activity_type, ()):
         return f"{info.activity_type} must not be run by {kind or 'an activity without a workflow'}"
-    cluster, workflow_id = getattr(argument, "cluster", None), info.workflow_id or ""
+    workflow_id = info.workflow_id or ""
     if cluster is None or _is_of(cluster, kind, workflow_id):
         return ""
     asked = f"{info.activity_type} was asked for cluster {cluster!r:.140}"

@@ -11,12 +11,13 @@ from temporalio import activity
 from temporalio.exceptions import CancelledError
 from temporalio.service import RPCError
 
+from activities.callers import NotTrusted
 from activities.clusters_file import Clusters
 from activities.early_ends import again_later, end_if_unwanted, named_failures
 from activities.heartbeat import beating
 from activities.temporal import Temporal
 from activities.tries import tried
-from activities.trust import NotAllowed, NotTrusted, Trust
+from activities.trust import NotAllowed, Trust
 from membership.errors import InvalidConfiguration, MemberflowError, UnknownLauncher
 from messages.launching import ContainerState, LaunchConflict, Launched, Launcher, LaunchFailed
 from messages.orders import LaunchOrder

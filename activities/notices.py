@@ -12,13 +12,13 @@ from temporalio.client import Client, WorkflowExecutionDescription
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 from temporalio.service import RPCError, RPCStatusCode
 
+from activities.callers import NotTrusted
 from activities.clusters_file import Clusters
 from activities.counters import count_notice
 from activities.early_ends import moves_on_at_shutdown, named_failures
 from activities.heartbeat import beating_while
 from activities.taking_turns import until_closed
 from activities.temporal import Temporal
-from activities.trust import NotTrusted
 from messages.ids import WORKFLOW_TYPES, change_in
 from messages.notices import Message, NotDelivered, Notified, NotWanted, Receiver
 from messages.queues import served_queue

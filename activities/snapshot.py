@@ -13,12 +13,13 @@ from pathlib import Path
 
 from temporalio import activity
 
+from activities.callers import NotTrusted
 from activities.clusters_file import Clusters
 from activities.early_ends import end_if_unwanted
 from activities.heartbeat import beating
 from activities.temporal import Temporal
 from activities.tries import tried
-from activities.trust import NotAllowed, NotTrusted, Trust
+from activities.trust import NotAllowed, Trust
 from membership.errors import MemberflowError
 from membership.etcd import MEMBERS
 from membership.model import SyncProgress

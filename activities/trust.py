@@ -9,13 +9,14 @@ clusters file. Its payload counts only where that asks for less.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from temporalio import activity
 from temporalio.client import Client
 
+from activities.callers import NotTrusted, why_refused
 from activities.clusters_file import Clusters
 from activities.temporal import Temporal
 from membership.allow import HINT, Asked
@@ -24,24 +25,16 @@ from membership.etcd import MEMBERS
 from membership.judgements import StepName
 from membership.names import MOST_PEER_URLS, check_name, check_peer_url
 from membership.verdicts import Facts, Refuse
-from messages.ids import WORKFLOW_TYPES, verb_of
+from messages.ids import verb_of
 from messages.launching import Launch
 from messages.orders import LaunchOrder, StepOrder
 from messages.turns import Ticket
 
-_VERBS = {kind: verb for verb, kind in WORKFLOW_TYPES.items()}
 _NEWCOMERS = ("join", "replace")
-_LEAVERS = ("remove", "replace")
 
 _MEMBER_ID = re.compile(r"[0-9a-f]{0,16}")
 _SNAPSHOT_TIME = re.compile(r"\d{8}T\d{6}Z")
 _HANDOVER = ("ETCD_NAME", "ETCD_INITIAL_CLUSTER", "ETCD_INITIAL_CLUSTER_STATE", "ETCD_INITIAL_ADVERTISE_PEER_URLS")
-
-
-class NotTrusted(MemberflowError):
-    """Only a change of this service may ask for this activity, and only in its own way."""
-
-    hint = "start JoinMember, RemoveMember or ReplaceMember to ask for a change (docs/security.md)"
 
 
 class NotAllowed(MemberflowError):
@@ -50,21 +43,13 @@ class NotAllowed(MemberflowError):
     hint = HINT
 
 
-@dataclass(frozen=True)
-class ActRule:
-    """An act: the step whose judgement it needs, and the kinds of changes with this step."""
-
-    step: StepName
-    verbs: Collection[str]
-
-
-#: By the name of the activity.
-ACTS: Mapping[str, ActRule] = {
-    "add_learner": ActRule("add", _NEWCOMERS),
-    "promote_learner": ActRule("promote", _NEWCOMERS),
-    "remove_learner": ActRule("rollback", ("join", "remove", "replace")),
-    "remove_member": ActRule("remove", _LEAVERS),
-    "move_leader": ActRule("move", _LEAVERS),
+#: The step whose judgement an act needs, by the name of the activity.
+STEPS: Mapping[str, StepName] = {
+    "add_learner": "add",
+    "promote_learner": "promote",
+    "remove_learner": "rollback",
+    "remove_member": "remove",
+    "move_leader": "move",
 }
 
 
@@ -82,18 +67,18 @@ class Trust:
         Raises NotTrusted for an order that no change of this service gives, NotAllowed for a change that the
         clusters file does not allow.
         """
-        act = ACTS[activity.info().activity_type]
-        verb = self._verb_of_change(order.cluster, act.verbs)
+        step = STEPS[activity.info().activity_type]
+        verb = self._verb_of_change(order.cluster)
         self._check_ticket(order.ticket)
         facts = order.facts
         _check_name(facts.name)
         _check_member_id(facts.member_id)
         facts = self._limited(replace(facts, peer_urls=_checked_urls(facts.peer_urls)), verb)
-        if act.step != "rollback":
+        if step != "rollback":
             # A rollback is always allowed, whatever the file says by now.
             urls = facts.peer_urls if verb in _NEWCOMERS else ()
             self._check_allowed(order.cluster, Asked(verb, urls, order.facts.force))
-        return replace(order, step=act.step, facts=facts)
+        return replace(order, step=step, facts=facts)
 
     def launch(self, order: LaunchOrder) -> None:
         """Raises NotTrusted or NotAllowed where this member must not be started."""
@@ -104,7 +89,7 @@ class Trust:
     def question(self, order: LaunchOrder) -> str:
         """The kind of the change that asks about its own launch. Raises NotTrusted for every other caller."""
         _check_launch(order.launch)
-        return self._verb_of_change(order.cluster, _NEWCOMERS)
+        return self._verb_of_change(order.cluster)
 
     def stop(self, order: LaunchOrder) -> None:
         """Raises NotTrusted unless a look of this moment shows that the member is no voter."""
@@ -124,7 +109,7 @@ class Trust:
 
     def snapshot(self, cluster: str, time: str) -> Path:
         """The path of this snapshot, by this worker's own file. Raises NotTrusted or NotAllowed."""
-        self._verb_of_change(cluster, _LEAVERS)
+        self._verb_of_change(cluster)
         if not _SNAPSHOT_TIME.fullmatch(time):
             raise NotTrusted(f"{time!r} is not the time of a snapshot")
         pattern = self._clusters.policy(cluster).snapshot_before_removal
@@ -132,18 +117,13 @@ class Trust:
             raise NotAllowed(f"snapshot_before_removal of {cluster} is not set in this worker's clusters file")
         return Path(pattern.replace("{cluster}", cluster).replace("{time}", time))
 
-    def _verb_of_change(self, cluster: str, verbs: Collection[str]) -> str:
-        """The kind of the change that runs this activity. Raises NotTrusted if that is no change of this cluster."""
-        info = activity.info()
-        verb = _VERBS.get(info.workflow_type or "", "")
-        if verb not in verbs:
-            raise NotTrusted(
-                f"{info.activity_type} must not be run by {info.workflow_type or 'an activity without a workflow'}"
-            )
+    def _verb_of_change(self, cluster: str) -> str:
+        """The kind of the change that runs this activity. Raises NotTrusted if it must not run it for this cluster."""
         _check_name(cluster)
-        if verb_of(cluster, info.workflow_id or "") != verb:
-            raise NotTrusted(f"{info.workflow_id} is not the workflow ID of a {verb} of cluster {cluster}")
-        return verb
+        info = activity.info()
+        if why := why_refused(info, cluster):
+            raise NotTrusted(why)
+        return verb_of(cluster, info.workflow_id or "")
 
     def _check_ticket(self, ticket: Ticket) -> None:
         info = activity.info()

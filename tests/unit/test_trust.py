@@ -7,7 +7,8 @@ from dataclasses import replace
 import pytest
 from temporalio.testing import ActivityEnvironment
 
-from activities.trust import ACTS, NotAllowed, NotTrusted, Trust
+from activities.callers import NotTrusted
+from activities.trust import STEPS, NotAllowed, Trust
 from membership.allow import Allow
 from membership.errors import MemberflowError
 from membership.policy import Policy
@@ -73,12 +74,12 @@ def order(environment: ActivityEnvironment, step: str = "add", **facts) -> StepO
     return StepOrder(step, replace(FACTS, **facts), ticket(environment))
 
 
-@pytest.mark.parametrize("activity", ACTS)
+@pytest.mark.parametrize("activity", STEPS)
 @pytest.mark.parametrize("step", ["add", "promote", "rollback", "move", "remove", "sync", "gone"])
 def test_the_step_of_an_act_is_its_own(activity, step):
     """An order that says `add` to a removal would have it judged as an add, which a removal always passes."""
     environment = inside(activity, "replace")
-    assert asked(environment, "act", order(environment, step)).step == ACTS[activity].step
+    assert asked(environment, "act", order(environment, step)).step == STEPS[activity]
 
 
 @pytest.mark.parametrize(
@@ -111,7 +112,7 @@ def test_an_act_runs_under_the_id_of_its_change(workflow_id):
     """The ID has the cluster and the verb in it; with another one the change would have no turn of this cluster."""
     environment = inside("remove_member", "remove")
     environment.info = replace(environment.info, workflow_id=workflow_id)
-    assert "is not the workflow ID of a remove" in str(refusal(environment, "act", order(environment)))
+    assert "no RemoveMember of that cluster has the ID" in str(refusal(environment, "act", order(environment)))
 
 
 def test_a_ticket_is_its_own_changes():
