@@ -13,6 +13,7 @@ from local.deployment import WorkerProcess
 from local.temporal_server import DevServer
 from settings import cache_dir, quiet_runtime
 from support.parts.lab import Lab, eventually
+from support.parts.secure_worker import secure_worker
 
 # What starts the tests may ignore SIGINT, as shells do for their background; the commands under test must hear it.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -73,3 +74,18 @@ def lab(shared_lab):
     """The laboratory; whatever clusters a test took are healed or stopped after it."""
     yield shared_lab
     shared_lab.clean_up()
+
+
+@pytest.fixture(scope="session")
+async def secure_parts(temporal, etcd_binary, tmp_path_factory):
+    """A cluster with TLS and auth, its worker, and an attacker."""
+    async with secure_worker(temporal, etcd_binary, tmp_path_factory.mktemp("secure")) as made:
+        yield made
+
+
+@pytest.fixture
+def secure(secure_parts):
+    """The same, with an empty table of limits."""
+    secure_parts.others = ""
+    secure_parts.allow()
+    return secure_parts

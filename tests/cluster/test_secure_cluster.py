@@ -4,137 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import json
 import logging
+import mmap
 import socket
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import dataclass
-from datetime import timedelta
-from typing import Any
+from pathlib import Path
 from uuid import uuid4
 
 import pytest
-from temporalio import workflow
-from temporalio.client import Client, WorkflowFailureError
-from temporalio.common import RetryPolicy
-from temporalio.worker import UnsandboxedWorkflowRunner, Worker
+from temporalio.client import WorkflowFailureError
 
 from client.sight import see
-from clusters import ClustersFile
-from etcdapi.client import EtcdClient
-from etcdapi.discovery import Discovery
-from launchers.docker_launcher import DockerLauncher
 from local.processes import free_port
 from messages.answers import ClusterList
-from messages.ids import change_id, turns_id
-from messages.outcomes import Outcome
+from messages.ids import turns_id
 from messages.requests import JoinRequest, RemoveRequest
 from support.memory.scenes import until
-from support.parts.secure_cluster import PASSWORD, SecureCluster
-from temporal_workers import make_workers, running
-
-NAME = "secure"
-
-
-@dataclass
-class Forged:
-    """An activity that an attacker wants to be run on the worker's queue, with this order."""
-
-    activity: str
-    queue: str
-    order: dict[str, Any]
-
-
-@workflow.defn(name="JoinMember")
-class ForgedJoin:
-    """A workflow of this service's type, with the attacker's code."""
-
-    @workflow.run
-    async def run(self, forged: Forged) -> Any:
-        info = workflow.info()
-        ticket = {"workflow_id": info.workflow_id, "run_id": info.run_id}
-        return await workflow.execute_activity(
-            forged.activity,
-            {**forged.order, "ticket": ticket},
-            task_queue=forged.queue,
-            start_to_close_timeout=timedelta(seconds=20),
-            retry_policy=RetryPolicy(maximum_attempts=1),
-        )
-
-
-class Secure:
-    """The cluster, a worker that serves it, and an attacker who may start workflows."""
-
-    def __init__(self, client: Client, cluster: SecureCluster, folder) -> None:
-        self.client = client
-        self.cluster = cluster
-        self.file = folder / "clusters.toml"
-        self.queue, self.attackers_queue = f"secure-{uuid4()}", f"attacker-{uuid4()}"
-
-    def allow(self, **keys: Any) -> None:
-        """Writes the clusters file with this `allow` table."""
-        access = self.cluster.access
-        files = {key: str(getattr(access, key)) for key in ("ca", "cert", "key", "username", "password_file")}
-        table = "".join(f"{key} = {json.dumps(value)}\n" for key, value in files.items())
-        allowed = "".join(f"{key} = {json.dumps(value)}\n" for key, value in keys.items())
-        text = (
-            f"[clusters.{NAME}]\nendpoints = {json.dumps(access.endpoints)}\n{table}[clusters.{NAME}.allow]\n{allowed}"
-        )
-        new = self.file.with_suffix(".new")
-        new.write_text(text)
-        new.replace(self.file)
-
-    async def start(self, request):
-        workflow_id = change_id(NAME, request.verb, request.subject)
-        kind = {"join": "JoinMember", "remove": "RemoveMember"}[request.verb]
-        return await self.client.start_workflow(
-            kind, request, id=workflow_id, task_queue=self.queue, result_type=Outcome
-        )
-
-    async def refusal(self, request) -> str:
-        """The failure and the reason of a change that is refused."""
-        with pytest.raises(WorkflowFailureError) as failed:
-            await asyncio.wait_for((await self.start(request)).result(), 60)
-        outcome = Outcome.model_validate(failed.value.cause.details[0])
-        assert (outcome.outcome, outcome.attempts) == ("refused", {})
-        return f"{failed.value.cause.type}: {outcome.reason}"
-
-    async def forged_add(self, peer_url: str) -> dict[str, Any]:
-        """The report of an add that an attacker's own workflow asks of the worker."""
-        facts = {"cluster": NAME, "cluster_id": self.cluster.look().cluster_id, "policy": {}, "name": "etcd-9"}
-        order = {"step": "add", "facts": {**facts, "peer_urls": [peer_url]}}
-        handle = await self.client.start_workflow(
-            "JoinMember",
-            Forged("add_learner", self.queue, order),
-            id=change_id(NAME, "join", f"forged-{uuid4()}"),
-            task_queue=self.attackers_queue,
-        )
-        return await handle.result()
-
-
-@pytest.fixture(scope="module")
-async def secure(temporal, etcd_binary, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("secure")
-    cluster = SecureCluster(folder, etcd_binary)
-    cluster.start()
-    made = Secure(temporal, cluster, folder)
-    made.allow()
-    clusters = ClustersFile(made.file, EtcdClient, DockerLauncher, Discovery().find, [made.queue], made.queue)
-    attacker = Worker(
-        temporal,
-        task_queue=made.attackers_queue,
-        workflows=[ForgedJoin],
-        workflow_runner=UnsandboxedWorkflowRunner(),
-    )
-    async with running([*make_workers(temporal, clusters, made.queue, [made.queue]), attacker]):
-        yield made
-    clusters.connect(NAME).close()
-    cluster.stop()
-
-
-def join(peer_url: str, name: str = "etcd-9") -> JoinRequest:
-    return JoinRequest(cluster=NAME, name=name, peer_urls=(peer_url,))
+from support.parts.secure_worker import NAME, Secure, handover_of, join
 
 
 async def test_a_peer_url_without_tls_gets_nothing(secure):
@@ -249,13 +136,22 @@ async def test_a_member_with_a_hostile_name_writes_nothing_into_the_next_handove
         await asyncio.wait_for(change.result(), 60)
 
 
-async def handover_of(secure: Secure, change):
-    """The handover, as soon as the learner is added."""
-
-    async def seen():
-        return (await see(secure.client, change)).handover
-
-    return await until(seen, "the handover", 60)
+async def test_temporals_database_has_no_secret(secure, server):
+    """Of a whole join, in which user, password and token are replaced, and of all tests before it."""
+    new = secure.cluster.new_member("etcd-16")
+    change = await secure.start(join(new.peer_url, "etcd-16"))
+    env = (await handover_of(secure, change)).env()
+    before = list(secrets(secure))
+    secure.cluster.rotate("second", "a-new-horse-battery-staple")
+    secure.allow()
+    new.start(env)
+    secure.cluster.members.append(new)
+    assert (await asyncio.wait_for(change.result(), 60)).outcome == "promoted"
+    assert before != list(secrets(secure)), "nothing was replaced"
+    kept = [path for path in server.folder.glob("temporal.db*") if path.stat().st_size]
+    assert any(has(path, new.peer_url.encode()) for path in kept), "this search finds nothing at all"
+    for secret in (*before, *secrets(secure)):
+        assert not [path for path in kept if has(path, secret)], secret
 
 
 async def history(secure: Secure, workflow_id: str) -> bytes:
@@ -265,15 +161,18 @@ async def history(secure: Secure, workflow_id: str) -> bytes:
 
 
 def secrets(secure: Secure) -> Iterator[bytes]:
-    """The password, a token, and a line of the client's key: in plain, hex and base64."""
-    client = EtcdClient(secure.cluster.access)
-    client.look()
-    token = client._calls.auth.token
-    client.close()
-    assert token
-    line = secure.cluster.access.key.read_text().splitlines()[2]
-    for secret in (PASSWORD, token.text.rpartition(".")[0] or token.text, line):
+    """The password, the worker's token, and a line of the client's key: in plain, hex and base64."""
+    access = secure.cluster.access
+    line = access.key.read_text().splitlines()[2]
+    token = secure.token()
+    for secret in (access.password_file.read_text(), token.rpartition(".")[0] or token, line):
         raw = secret.encode()
         yield from (raw, raw.hex().encode())
         # The ends of base64 depend on what stands beside it.
         yield from (base64.b64encode(raw[at:])[: len(raw[at:]) // 3 * 4] for at in range(3))
+
+
+def has(path: Path, text: bytes) -> bool:
+    """Whether a file of any size has this text."""
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        return content.find(text) >= 0

@@ -37,11 +37,14 @@ class SecureCluster:
             (folder / f"{name}.key").chmod(0o600)
         self.members = [self.new_member(f"etcd-{number}") for number in (1, 2, 3)]
         files = {"ca": folder / "ca.crt", "cert": folder / "client.crt", "key": folder / "client.key"}
-        password = folder / "root.password"
-        password.write_text(PASSWORD)
-        password.chmod(0o600)
         self._anonymous = Access(tuple(m.client_url for m in self.members), **files)
-        self.access = replace(self._anonymous, username="root", password_file=password)
+        self.access = self._of_user("root", PASSWORD)
+
+    def _of_user(self, name: str, password: str) -> Access:
+        file = self._folder / f"{name}.password"
+        file.write_text(password)
+        file.chmod(0o600)
+        return replace(self._anonymous, username=name, password_file=file)
 
     def new_member(self, name: str) -> LocalMember:
         """A member with certificates, which is not started."""
@@ -67,6 +70,24 @@ class SecureCluster:
             one.auth.RoleAdd(rpc_pb2.AuthRoleAddRequest(name="root"))
             one.auth.UserGrantRole(rpc_pb2.AuthUserGrantRoleRequest(user="root", role="root"))
             one.auth.AuthEnable(rpc_pb2.AuthEnableRequest())
+
+    def rotate(self, name: str, password: str) -> None:
+        """From now on `access` has another user with all rights, and another password."""
+        token = self.token(self.access)
+        with closing(Connection(self.members[0].client_url, self._anonymous)) as one:
+            metadata = [("token", token)]
+            one.auth.UserAdd(rpc_pb2.AuthUserAddRequest(name=name, password=password), metadata=metadata)
+            one.auth.UserGrantRole(rpc_pb2.AuthUserGrantRoleRequest(user=name, role="root"), metadata=metadata)
+        self.access = self._of_user(name, password)
+
+    def token(self, access: Access) -> str:
+        """A new token of this user."""
+        client = EtcdClient(access)
+        client.look()
+        token = client._calls.auth.token
+        client.close()
+        assert token
+        return token.text
 
     def look(self) -> ClusterStatus:
         """One look with the client's certificate and user."""
