@@ -31,7 +31,7 @@ from membership.model import ClusterStatus, SyncProgress
 from membership.record import NO_RECORD, Record
 from messages.answers import Reachability
 from messages.ids import SEARCH_ATTRIBUTES
-from messages.orders import Beforehand, LookOrder
+from messages.orders import MOST_PATIENCE, Beforehand, LookOrder
 from messages.turns import TurnsState
 
 # Seconds between two looks of one activity.
@@ -123,7 +123,7 @@ class Looks:
 
     def _look_patiently(self, look: LookOrder) -> ClusterStatus:
         """A look that succeeds within the look's patience. The heartbeat says why it has not succeeded yet."""
-        deadline, pause, reason = time.monotonic() + look.patience, PAUSE, SyncProgress("")
+        deadline, pause, reason = _deadline(look), PAUSE, SyncProgress("")
         while True:
             try:
                 with beating(LOOK_BEAT, reason), counted_look(look.cluster):
@@ -183,7 +183,7 @@ class Looks:
 
     def _look(self, etcd: Etcd, look: LookOrder) -> ClusterStatus:
         """A look that succeeds within the look's patience: Temporal's own retries are a second or more apart."""
-        deadline = time.monotonic() + look.patience
+        deadline = _deadline(look)
         while True:
             try:
                 with counted_look(look.cluster):
@@ -202,6 +202,11 @@ class Looks:
             return ()
         keyword = IndexedValueType.INDEXED_VALUE_TYPE_KEYWORD
         return tuple(name for name in SEARCH_ATTRIBUTES if listed.custom_attributes.get(name) == keyword)
+
+
+def _deadline(look: LookOrder) -> float:
+    """The end of the look's patience. A forged order must not keep a place of this worker for ever."""
+    return time.monotonic() + min(MOST_PATIENCE, look.patience)
 
 
 def _access(etcd: Etcd) -> Check | None:

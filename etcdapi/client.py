@@ -16,7 +16,7 @@ from etcdapi.calls import Answers, Calls
 from etcdapi.certificates import credentials
 from etcdapi.connection import HTTP_DEADLINE, nothing_listens
 from etcdapi.http import HttpAnswer
-from etcdapi.look import LIST, Look, Whereabouts, good, reasons
+from etcdapi.look import LIST, MOST_URLS, Look, Whereabouts, good, reasons
 from etcdapi.peer_port import ask_peer_port
 from etcdapi.raft import parse_view, uptime_of
 from etcdapi.silent_voters import Leader, hear_silent_voters
@@ -56,7 +56,8 @@ class EtcdClient:
     ) -> None:
         self._access = access
         self._expected = _canonical(expected or access.cluster_id)
-        self._also = tuple(also)
+        # A forged order must not make this worker connect to thousands of addresses.
+        self._also = tuple(also)[:MOST_URLS]
         self._shared = shared or _Shared(Calls(access))
         self._calls = self._shared.calls
         self._seeds = access.endpoints

@@ -19,6 +19,10 @@ from messages.turns import Ticket, TurnsState
 GOES_ON = "LongWait"
 
 
+# Seconds. A first look may take so long, and no order has a worker look for longer.
+MOST_PATIENCE = 60.0
+
+
 @dataclass(frozen=True)
 class LookOrder:
     """A request for one look at a cluster."""
@@ -28,7 +32,8 @@ class LookOrder:
     avoid: tuple[str, ...] = ()
     #: The member for whose sake the look is made, for the log.
     member: str = ""
-    #: For so many seconds the look begins anew while the cluster can't be read, as during an election.
+    #: For so many seconds the look begins anew while the cluster can't be read, as during an election. At most
+    #: MOST_PATIENCE.
     patience: float = 0.0
     #: How much is asked. Only a judgement of logs needs raft's own view.
     scope: Scope = MEMBERS

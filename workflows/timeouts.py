@@ -12,6 +12,7 @@ from temporalio.common import RetryPolicy
 from workflows.results import RESULTS  # noqa: F401  (so every workflow that starts an activity can read its result)
 
 with workflow.unsafe.imports_passed_through():
+    from messages.orders import MOST_PATIENCE
     from messages.turns import ACT_DEADLINE
 
 S = TypeVar("S")
@@ -31,7 +32,7 @@ LOOK = workflow.ActivityConfig(
 LOOK_AGAIN = 5.0
 # Seconds for which a worker tries the first look. It must fail while a person is still watching. A missing worker is
 # no failure: the look waits for one.
-FIRST_LOOK_PATIENCE = 60.0
+FIRST_LOOK_PATIENCE = MOST_PATIENCE
 FIRST_LOOK = workflow.ActivityConfig(
     start_to_close_timeout=timedelta(seconds=FIRST_LOOK_PATIENCE + 20),
     heartbeat_timeout=timedelta(seconds=5),

@@ -13,6 +13,7 @@ from reach import Seeming, client, seeming_voter
 from etcdapi import connection, http
 from etcdapi.connection import Connection
 from etcdapi.http import MOST_BYTES, AnswerTooLarge, HttpEndpoint
+from etcdapi.look import MOST_URLS
 from etcdapi.raft import parse_view, uptime_of
 from etcdapi.stubs import rpc_pb2
 from membership import etcd_errors as e
@@ -244,6 +245,14 @@ def test_a_look_has_one_deadline(monkeypatch):
         assert time.monotonic() - started < 1
     release.set()
     server.close()
+
+
+def test_a_forged_order_leads_to_few_addresses():
+    """An order names URLs at which the cluster may be. Each costs the worker a connection."""
+    with client("http://127.0.0.1:1") as etcd:
+        with pytest.raises(ClusterUnreachable):
+            etcd.expecting("c0ffee", also=[f"http://127.0.0.1:{port}" for port in range(1, 1000)]).look()
+        assert etcd._calls._connections.count <= MOST_URLS + 1
 
 
 def test_the_limits_leave_room():

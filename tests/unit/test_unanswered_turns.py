@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
+from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCError, RPCStatusCode
 
+from activities import looks
 from activities.looks import Looks
+from membership.errors import ClusterUnreachable
 from membership.record import NO_RECORD
 from messages.orders import LookOrder
 from messages.turns import TurnsState
@@ -48,3 +53,20 @@ def test_a_first_look_goes_on_without_the_turns(error):
     environment = inside("look_beforehand")
     before = environment.run(Looks(File(), Busy(error)).look_beforehand, LookOrder("prod", patience=1.0))
     assert (len(before.status.voters), before.turns, before.record) == (3, TurnsState(), NO_RECORD)
+
+
+class Silent(File):
+    """A clusters file whose cluster cannot be read."""
+
+    def connect(self, cluster):
+        raise ClusterUnreachable("nothing answers")
+
+
+@pytest.mark.parametrize("patience", [float("inf"), float("nan"), 1e12])
+def test_no_order_has_a_worker_look_for_ever(monkeypatch, patience):
+    """Each look takes one of the worker's places, and a stranger can order any number of looks."""
+    monkeypatch.setattr(looks, "MOST_PATIENCE", 0.3)
+    began = time.monotonic()
+    with pytest.raises(ApplicationError, match="nothing answers"):
+        inside("look_beforehand").run(Looks(Silent(), None).look_beforehand, LookOrder("prod", patience=patience))
+    assert time.monotonic() - began < 5
