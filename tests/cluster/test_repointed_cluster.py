@@ -1,4 +1,4 @@
-"""A clusters file that leads to another real cluster for a while: never evidence, whatever runs."""
+"""A name that leads to another real cluster for a while is never evidence, and two names lead to no cluster."""
 
 from __future__ import annotations
 
@@ -104,6 +104,23 @@ def test_between_two_changes(lab, other):
     eventually(lambda: refused() is None, "the worker to take the cluster that the file names")
     del cluster.access["cluster_id"]
     lead_back(cluster)
+
+
+def test_two_names_of_one_cluster(lab):
+    """They would have two lines of turns. Where their endpoints do not meet, the cluster's ID shows it."""
+    cluster = lab.cluster()
+    voter, new = cluster.members[0], cluster.new_member()
+    known = lab.run("join", cluster.name, voter.name, "--peer-url", voter.peer_url, "--json")
+    assert known.answer["outcome"] == "already-voter", known
+    lab.launchers = f'[clusters.alias]\nendpoints = ["{voter.client_url}"]\n'
+    lab.write_clusters_file()
+    try:
+        end = lab.run("join", "alias", new.name, "--peer-url", new.peer_url, "--json")
+    finally:
+        lab.launchers = ""
+        lab.write_clusters_file()
+    assert (end.code, end.answer["outcome"], cluster.changes()) == (2, "refused", []), end
+    assert f"clusters {cluster.name} and alias are one etcd cluster" in end.answer["reason"], end
 
 
 def id_of(member):

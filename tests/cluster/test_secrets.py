@@ -53,6 +53,21 @@ def test_a_user_who_may_not_change_the_cluster(lab, tmp_path):
     assert any("PermissionDenied" in verdict for verdict in failed), doctor
 
 
+def test_auth_without_a_user_in_the_file(lab):
+    """Plan, doctor and the change itself say so, and nothing retries for ever."""
+    cluster = lab.cluster(fresh=True)
+    lock(cluster)
+    new = cluster.new_member()
+    end = cluster.join(new).wait(60)
+    assert (end.code, end.answer["outcome"], cluster.changes()) == (5, "refused", []), end
+    assert "set username and password_file" in end.answer["hint"], end
+    plan = lab.run("plan", "join", cluster.name, new.name, "--peer-url", new.peer_url, "--json")
+    assert (plan.code, plan.answer["error"].split(":")[0]) == (1, "UserEmpty"), plan  # it has seen nothing to judge
+    doctor = lab.run("doctor", "--json")
+    [row] = [row for row in doctor.answer["checks"] if row["check"] == f"cluster {cluster.name}"]
+    assert row["level"] == "fail", doctor
+
+
 def test_the_password_stays_with_the_worker(lab, tmp_path):
     """Through a wrong one, its correction, a join, a removal, and everything that can be asked meanwhile."""
     cluster = lab.cluster(fresh=True)
