@@ -47,6 +47,9 @@ CALLERS: Mapping[str, frozenset[str]] = {
     **dict.fromkeys(("list_clusters", "check_access", "check_files"), _QUESTIONS),
 }
 
+# Their whole argument is the name of a cluster.
+_OF_A_NAME = ("read_profile", "read_turns", "turns_run", "check_files")
+
 
 class NotTrusted(MemberflowError):
     """Only a change of this service may ask for this activity, and only in its own way."""
@@ -63,10 +66,16 @@ class OwnCallers(Interceptor):
 
 class _OwnCallers(ActivityInboundInterceptor):
     async def execute_activity(self, input: ExecuteActivityInput) -> Any:
-        argument = input.args[0] if input.args else None
-        if why := why_refused(activity.info(), getattr(argument, "cluster", None)):
+        info, argument = activity.info(), input.args[0] if input.args else None
+        if why := why_refused(info, cluster_of(info.activity_type, argument)):
             raise ApplicationError(why, NotTrusted.hint, type=NotTrusted.__name__, non_retryable=True)
         return await self.next.execute_activity(input)
+
+
+def cluster_of(activity_type: str, argument: Any) -> str | None:
+    """The cluster that an activity with this argument is about. None: it is about none."""
+    found = argument if activity_type in _OF_A_NAME else getattr(argument, "cluster", None)
+    return found if isinstance(found, str) else None
 
 
 def why_refused(info: activity.Info, cluster: str | None) -> str:

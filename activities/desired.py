@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -44,7 +45,8 @@ class Desired:
     def compare_members(self, question: Compare) -> Comparison:
         """One look, and the changes that are left by the policy of this worker's clusters file."""
         request = question.request
-        beforehand = self._observe.look_beforehand(question.look)
+        # The cluster of the request is the one that was judged.
+        beforehand = self._observe.look_beforehand(replace(question.look, cluster=request.cluster))
         status = beforehand.status
         with named_failures(final=(MemberflowError,)):
             policy, allow = self._clusters.policy(request.cluster), self._clusters.allow(request.cluster)

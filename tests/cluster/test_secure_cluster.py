@@ -9,6 +9,7 @@ import mmap
 import socket
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from uuid import uuid4
 
@@ -16,7 +17,9 @@ import pytest
 from temporalio.client import WorkflowFailureError
 
 from client.sight import see
+from etcdapi.client import EtcdClient
 from local.processes import free_port
+from membership.errors import ClusterUnreachable
 from messages.answers import ClusterList
 from messages.ids import turns_id
 from messages.requests import JoinRequest, RemoveRequest
@@ -113,6 +116,22 @@ async def test_a_newcomer_that_advertises_a_client_url_without_tls(secure):
     await change.execute_update("resume")
     outcome = await asyncio.wait_for(change.result(), 60)
     assert (outcome.outcome, any(told in warning for warning in outcome.warnings)) == ("promoted", True), outcome
+
+
+async def test_a_remembered_voter_gets_the_credentials_by_its_certificate(secure):
+    """So a change outlives every configured endpoint. A voter with a certificate of another CA gets none."""
+    access = replace(secure.cluster.access, endpoints=("https://127.0.0.1:1",))
+    voters = [member.client_url for member in secure.cluster.members]
+    with closing(EtcdClient(access)) as client:
+        found = client.expecting(secure.cluster.look().cluster_id, also=voters).look()
+        assert len(found.readers) >= 3
+        client.check_access()
+        assert client._calls.auth.token
+    other = secure.cluster.another_ca()
+    with closing(EtcdClient(replace(access, ca=other, cert=None, key=None))) as client:
+        with pytest.raises(ClusterUnreachable):
+            client.expecting("c0ffee", also=voters).look()
+        assert client._calls.auth.token is None
 
 
 async def test_a_member_with_a_hostile_name_writes_nothing_into_the_next_handover(secure):

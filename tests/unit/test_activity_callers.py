@@ -10,7 +10,7 @@ from temporalio.activity import _Definition
 from temporalio.testing import ActivityEnvironment
 from temporalio.workflow import _Definition as WorkflowDefinition
 
-from activities.callers import CALLERS, why_refused
+from activities.callers import CALLERS, cluster_of, why_refused
 from activities.register import short_activities, waits, watches
 from messages.apply import ApplyRequest, Compare
 from messages.orders import LookOrder, SettleOrder
@@ -33,7 +33,7 @@ def registered() -> set[str]:
 def asked(activity: str, kind: str | None, workflow_id: str, argument: object = None) -> str:
     info = ActivityEnvironment().info
     info = replace(info, activity_type=activity, workflow_type=kind, workflow_id=workflow_id)
-    return why_refused(info, getattr(argument, "cluster", None))
+    return why_refused(info, cluster_of(activity, argument))
 
 
 def test_every_activity_has_its_callers():
@@ -64,6 +64,10 @@ def test_no_activity_runs_by_itself_or_for_strangers(activity):
         ("wait_until_settled", "RemoveMember", "memberflow:q:remove:x", SettleOrder("prod", "a", (), 1e9)),
         ("ask_turn", "JoinMember", "mine", TurnRequest("prod", Ticket("x", "y"))),
         ("compare_members", "ApplyMembers", "mine", "an apply"),
+        ("read_profile", "JoinMember", "memberflow:other:join:etcd-4", "prod"),
+        ("read_profile", "ApplyMembers", "mine", "prod"),
+        ("read_turns", "RemoveMember", "memberflow:other:remove:x", "prod"),
+        ("turns_run", "ReplaceMember", "memberflow:other:replace:x", "prod"),
     ],
 )
 def test_an_activity_is_about_the_cluster_of_its_workflow(activity, kind, workflow_id, argument):

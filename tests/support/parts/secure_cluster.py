@@ -80,6 +80,12 @@ class SecureCluster:
             one.auth.UserGrantRole(rpc_pb2.AuthUserGrantRoleRequest(user=name, role="root"), metadata=metadata)
         self.access = self._of_user(name, password)
 
+    def another_ca(self) -> Path:
+        """The file of a CA that signed nothing of this cluster."""
+        file = self._folder / "other-ca.crt"
+        trustme.CA().cert_pem.write_to_path(file)
+        return file
+
     def token(self, access: Access) -> str:
         """A new token of this user."""
         client = EtcdClient(access)
