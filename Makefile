@@ -42,7 +42,7 @@ stubs: $(UV)
 
 # One history per kind of change, for the replay test; recorded anew with every release.
 histories: $(UV)
-	PYTHONPATH=tests $(RUN) python tests/tools/record_histories.py
+	PYTHONPATH=tests $(RUN) python -m tools.record_histories
 
 # A running join in Temporal's UI, for the README; needs chromium on PATH.
 screenshots: $(UV)

@@ -7,7 +7,8 @@ from etcdapi.faults import Fault
 from membership.etcd import Access, Etcd
 from membership.etcd_errors import Unhealthy
 from membership.model import ClusterStatus, Member, handover
-from support.memory.etcd import MemoryCluster, MemoryEtcd
+from support.memory.cluster import MemoryCluster
+from support.memory.etcd import MemoryEtcd
 from support.parts.lab import Cluster, eventually
 
 DEADLINE = 5.0

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from membership.duration import parse_duration
 from membership.policy import Policy
 from messages.requests import ChangeRequest, JoinRequest, RemoveRequest, ReplaceRequest
-from support.memory.etcd import MemoryCluster, Process
+from support.memory.cluster import MemoryCluster, Process
 
 NEW_URL = "http://etcd-4:2380"
 

@@ -25,7 +25,7 @@ from local.temporal_server import DevServer
 from messages.ids import WORKFLOW_TYPES, change_id
 from messages.outcomes import Outcome
 from settings import quiet_runtime
-from support.memory.etcd import MemoryCluster
+from support.memory.cluster import MemoryCluster
 from support.memory.faulty import CHANGES, MemoryClusters, Trouble
 from temporal_workers import make_workers, running
 from workflows.join import JoinMember

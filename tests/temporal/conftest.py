@@ -9,7 +9,7 @@ from uuid import uuid4
 import pytest
 
 from membership.policy import Policy
-from support.memory.etcd import MemoryCluster
+from support.memory.cluster import MemoryCluster
 from support.memory.faulty import MemoryClusters, Trouble
 from support.memory.scenes import Scene
 from temporal_workers import make_workers, running

@@ -16,7 +16,7 @@ from membership.model import Handover
 from membership.policy import Policy
 from messages.apply import ApplyOutcome, ApplyPlan, ApplyRequest, ApplyView, WantedMember
 from messages.ids import apply_id
-from support.memory.etcd import MemoryCluster, Process
+from support.memory.cluster import MemoryCluster, Process
 from support.memory.faulty import MemoryClusters
 from support.memory.scenes import LOOSE, Scene, cancelled, until, url, waits
 from temporal_workers import make_workers, running

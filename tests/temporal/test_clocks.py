@@ -17,7 +17,7 @@ from membership.policy import Policy
 from messages.ids import change_id
 from messages.outcomes import Outcome
 from messages.requests import JoinRequest
-from support.memory.etcd import MemoryCluster
+from support.memory.cluster import MemoryCluster
 from support.memory.faulty import MemoryClusters
 from temporal_workers import make_workers, running
 

@@ -29,7 +29,7 @@ from membership.policy import Policy
 from messages.ids import change_id, turns_id
 from messages.requests import JoinRequest
 from messages.turns import AddedLearner, Ticket, TurnsState
-from support.memory.etcd import MemoryCluster
+from support.memory.cluster import MemoryCluster
 from support.memory.faulty import MemoryClusters
 from support.memory.scenes import Scene, until, url
 from temporal_workers import make_workers, running

@@ -11,7 +11,7 @@ import pytest
 from membership.policy import Policy
 from messages.ids import change_id
 from messages.requests import JoinRequest
-from support.memory.etcd import MemoryCluster
+from support.memory.cluster import MemoryCluster
 from support.memory.faulty import MemoryClusters
 from temporal_workers import make_workers, running
 from workflows.join import JoinMember

@@ -17,7 +17,7 @@ from messages.ids import change_id, turns_id
 from messages.requests import JoinRequest, RemoveRequest
 from messages.turns import AddedLearner, Ticket, TurnsState
 from settings import quiet_runtime
-from support.memory.etcd import MemoryCluster
+from support.memory.cluster import MemoryCluster
 from support.memory.faulty import MemoryClusters
 from support.memory.scenes import LOOSE, Scene, cancelled, held, held_join, until, url, view, waits
 from temporal_workers import make_workers, running

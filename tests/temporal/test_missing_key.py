@@ -15,7 +15,7 @@ from messages.ids import change_id
 from messages.outcomes import Outcome
 from messages.requests import JoinRequest
 from settings import quiet_runtime
-from support.memory.etcd import MemoryCluster
+from support.memory.cluster import MemoryCluster
 from support.memory.faulty import MemoryClusters
 from support.memory.scenes import until
 from support.parts.key_files import write_key

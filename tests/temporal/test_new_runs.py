@@ -25,7 +25,7 @@ from messages.notices import notice_id
 from messages.requests import JoinRequest, RemoveRequest
 from settings import quiet_runtime
 from support.memory import faulty
-from support.memory.etcd import MemoryCluster
+from support.memory.cluster import MemoryCluster
 from support.memory.faulty import MemoryClusters, Trouble
 from support.memory.scenes import Scene, cancelled, failure, held, until, url, view
 from support.parts.inbox import Inbox, secret_file

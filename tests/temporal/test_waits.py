@@ -22,7 +22,8 @@ from membership.policy import Policy
 from membership.verdicts import Facts
 from messages.orders import StepOrder
 from messages.turns import Ticket
-from support.memory.etcd import CLUSTER_ID, MemoryCluster, MemoryEtcd
+from support.memory.cluster import CLUSTER_ID, MemoryCluster
+from support.memory.etcd import MemoryEtcd
 from support.parts.command import eventually
 
 URL = "http://etcd-4:2380"

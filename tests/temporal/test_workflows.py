@@ -20,7 +20,7 @@ from messages.ids import change_id, turns_id
 from messages.outcomes import Outcome
 from messages.requests import JoinRequest
 from support.faults.throttle import Throttle
-from support.memory.etcd import MemoryCluster
+from support.memory.cluster import MemoryCluster
 from support.parts.lab import eventually
 from workflows.register import WORKFLOWS, turns_of
 

@@ -11,7 +11,8 @@ from membership.errors import ClusterUnreachable, InvalidConfiguration
 from membership.policy import Policy
 from membership.verdicts import Facts
 from messages.orders import StepOrder
-from support.memory.etcd import CLUSTER_ID, MemoryCluster, MemoryEtcd
+from support.memory.cluster import CLUSTER_ID, MemoryCluster
+from support.memory.etcd import MemoryEtcd
 from support.memory.inside import inside, ticket
 
 

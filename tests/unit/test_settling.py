@@ -13,7 +13,8 @@ from activities.settling import Settling
 from membership import etcd_errors as e
 from membership.sent_calls import MOMENT, has_effect, is_heard, is_over, may_still_come, sent_call, suspects, unheard
 from messages.orders import SettleOrder
-from support.memory.etcd import CLUSTER_ID, MemoryCluster, MemoryEtcd
+from support.memory.cluster import CLUSTER_ID, MemoryCluster
+from support.memory.etcd import MemoryEtcd
 
 BEFORE = cluster(3)
 ADD = sent_call("add", BEFORE, "1", "", (NEW_URL,))

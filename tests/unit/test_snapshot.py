@@ -12,7 +12,8 @@ from temporalio.exceptions import ApplicationError
 from activities.snapshot import SnapshotOrder, Snapshots
 from membership.etcd_errors import ConnectionLost
 from membership.policy import Policy
-from support.memory.etcd import MemoryCluster, MemoryEtcd
+from support.memory.cluster import MemoryCluster
+from support.memory.etcd import MemoryEtcd
 from support.memory.inside import inside
 from workflows.timeouts import SNAPSHOT
 

@@ -16,7 +16,8 @@ from membership.verdicts import Facts
 from messages.launching import Launch
 from messages.orders import LaunchOrder, StepOrder
 from messages.turns import Ticket
-from support.memory.etcd import CLUSTER_ID, MemoryCluster, MemoryEtcd
+from support.memory.cluster import CLUSTER_ID, MemoryCluster
+from support.memory.etcd import MemoryEtcd
 from support.memory.inside import inside, ticket
 
 FACTS = Facts("prod", CLUSTER_ID, Policy(), "etcd-4", ("http://etcd-4:2380",), "a1")

@@ -14,7 +14,8 @@ from membership.errors import ClusterUnreachable
 from membership.record import NO_RECORD
 from messages.orders import LookOrder
 from messages.turns import TurnsState
-from support.memory.etcd import MemoryCluster, MemoryEtcd
+from support.memory.cluster import MemoryCluster
+from support.memory.etcd import MemoryEtcd
 from support.memory.inside import inside
 
 

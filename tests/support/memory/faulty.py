@@ -20,7 +20,8 @@ from membership.policy import Policy
 from membership.witness import PeerList, RaftView
 from messages.launching import Launcher
 from messages.notices import Receiver
-from support.memory.etcd import MemoryCluster, MemoryEtcd
+from support.memory.cluster import MemoryCluster
+from support.memory.etcd import MemoryEtcd
 
 CHANGES = ("add_learner", "promote", "remove", "move_leader")
 # Seconds that a call without an answer lasts. An act watches its effect meanwhile.

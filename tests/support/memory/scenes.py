@@ -18,7 +18,7 @@ from messages.outcomes import Outcome
 from messages.requests import ChangeRequest, JoinRequest, ReplaceRequest, Verb
 from messages.turns import TurnsState
 from messages.views import ChangeView
-from support.memory.etcd import MemoryCluster, Process
+from support.memory.cluster import MemoryCluster, Process
 from support.memory.faulty import FaultyEtcd
 
 LOOSE = {"min_voters": 1, "min_spare": 0}
