@@ -28,7 +28,7 @@ class _KeptCode(Loader):
         return None
 
     def exec_module(self, module: ModuleType) -> None:
-        exec(self._code, module.__dict__)  # noqa: S102  (what every loader does)
+        exec(self._code, module.__dict__)  # noqa: S102  (as every loader does)
 
 
 class _KeptModules(MetaPathFinder):

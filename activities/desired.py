@@ -45,7 +45,7 @@ class Desired:
     def compare_members(self, question: Compare) -> Comparison:
         """One look, and the changes that are left by the policy of this worker's clusters file."""
         request = question.request
-        # The cluster of the request is the one that was judged.
+        # The request is for the cluster that was judged.
         beforehand = self._observe.look_beforehand(replace(question.look, cluster=request.cluster))
         status = beforehand.status
         with named_failures(final=(MemberflowError,)):

@@ -98,7 +98,7 @@ async def _plan_apply(request: ApplyRequest) -> int:
     """
     Returns DONE when the list would be applied, or is applied already. Returns REFUSED when it would be refused.
 
-    Only the first change is checked: the checks of the others depend on what it leaves behind.
+    Only the first change is checked: the checks of the others depend on its result.
     """
     from dataclasses import asdict
 

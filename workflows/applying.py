@@ -228,7 +228,7 @@ class Applying:
 
 
 def _outcome_in(error: ApplicationError) -> Outcome | None:
-    """The outcome of a failed change. None when a newer worker sent one that this version cannot read."""
+    """The outcome of a failed change. None when this version cannot read the outcome of a newer worker."""
     try:
         return Outcome.model_validate(error.details[0]) if error.details else None
     except ValidationError:

@@ -1,4 +1,4 @@
-"""The reports of the acts of one change: what was sent, and whether it may have applied."""
+"""The reports of the acts of one change: whether a call was sent, and whether it may have applied."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Reports:
         return any(report.sent for reports in self._by_act.values() for report in reports)
 
     def carry(self) -> dict[str, tuple[ActReport, ...]]:
-        """The reports for the next run, one of each kind: what was sent, and whether it may have applied."""
+        """The reports for the next run, one of each kind: sent or not, applied or not."""
         kinds = {act: {(r.sent, r.applied): r for r in reports} for act, reports in self._by_act.items()}
         return {act: tuple(of_kind.values()) for act, of_kind in kinds.items()}
 

@@ -59,7 +59,7 @@ class Unsettled:
         """
         The calls that may take effect after the end of the change, for the turns.
 
-        A change that is ended from outside doesn't know what became of the act that was under way. A later change may
+        A change that is ended from outside doesn't know the end of the act that was under way. A later change may
         send the same call, so an effect that is seen then proves nothing about these.
         """
         sending = (self._sending,) if self._sending else ()

@@ -41,7 +41,7 @@ class ApplyDisplay:
             self._screen.__exit__(kind, error, tb)
 
     def show(self, seen: Sight | Away) -> None:
-        """Shows the changes that have ended, the running change and those that are left; or that Temporal is away."""
+        """Shows the changes that have ended, the running change and those that are left, or Temporal's absence."""
         if isinstance(seen, Away):
             self._note(seen.text)
             return

@@ -9,7 +9,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 SECRETS = [base64.b64decode(line.removeprefix("whsec_")) for line in Path(sys.argv[1]).read_text().split()]
-OLDEST = 5 * 60  # seconds: an older message is somebody's repetition
+OLDEST = 5 * 60  # seconds: an older message is a repetition
 seen: set[str] = set()  # a service keeps these IDs in its database: a message may come twice
 
 

@@ -42,7 +42,7 @@ ARGUMENTS = {
 
 
 def ask(module: AnsibleModule, *arguments: str, stdin: str = "") -> dict[str, Any]:
-    """The JSON answer of a command; ends the task with the command's own reason and hint when it fails."""
+    """The JSON answer of a command. Ends the task with the command's own reason and hint when it fails."""
     code, out, err = module.run_command([module.params["executable"], *arguments, "--json"], data=stdin)
     try:
         answer = json.loads(out)
