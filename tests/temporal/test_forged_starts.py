@@ -25,13 +25,14 @@ from temporalio.common import RetryPolicy
 
 import temporal_workers
 from client.trace_interceptor import ChangeTraces
+from membership.model import ClusterStatus
 from membership.policy import Policy
 from messages.ids import change_id, turns_id
 from messages.requests import JoinRequest
 from messages.turns import AddedLearner, Ticket, TurnsState
 from support.memory.cluster import MemoryCluster
 from support.memory.faulty import MemoryClusters
-from support.memory.scenes import Scene, until, url
+from support.memory.scenes import Scene, cancelled, until, url
 from temporal_workers import make_workers, running
 
 # Twice the worker's places for short activities.
@@ -190,3 +191,40 @@ async def test_a_forged_trace_context_stops_no_workflow(temporal):
 
 async def added(made: Scene) -> bool:
     return made.applied == ["add"]
+
+
+async def test_a_forged_answer_of_a_wait_promotes_no_member(scene):
+    """Temporal lets a writer answer an activity by its ID, without any worker. The act looks for itself."""
+    made = scene()
+    join = await made.join()
+    wait = await until(lambda: pending(join, "wait_for_sync"), "the wait for the member")
+    run = made.client.get_async_activity_handle(workflow_id=join.id, run_id=None, activity_id=wait)
+    await run.complete(caught_up(made))
+    await until(lambda: has_ended(join, "promote_learner"), "the promote that is not sent")
+    await until(lambda: pending(join, "wait_for_sync"), "another wait for the member")
+    assert made.applied == ["add"]
+    await join.cancel()
+    await cancelled(join)
+    assert made.applied == ["add", "remove"]
+
+
+def caught_up(made: Scene) -> ClusterStatus:
+    """A look that shows the learner started and caught up, which it is not."""
+    seen = made.etcd.look()
+    [learner], leader = seen.learners, seen.statuses[seen.leader]
+    told = replace(leader, member_id=learner.id, is_learner=True, urls=(url("etcd-9"),))
+    started = tuple(replace(m, name="etcd-9") if m == learner else m for m in seen.members)
+    progress = {**seen.progress, learner.id: seen.progress[seen.leader]}
+    return replace(seen, members=started, statuses={**seen.statuses, learner.id: told}, silent={}, progress=progress)
+
+
+async def pending(change, name: str) -> str:
+    """The ID of an activity under way."""
+    of_name = (a for a in (await change.describe()).raw_description.pending_activities if a.activity_type.name == name)
+    return next((activity.activity_id for activity in of_name), "")
+
+
+async def has_ended(change, name: str) -> bool:
+    events = (await change.fetch_history()).events
+    scheduled = {e.event_id for e in events if e.activity_task_scheduled_event_attributes.activity_type.name == name}
+    return any(e.activity_task_completed_event_attributes.scheduled_event_id in scheduled for e in events)
