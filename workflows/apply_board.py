@@ -25,6 +25,11 @@ class ApplyBoard:
         self._search_attributes: tuple[str, ...] = ()
         self._change()
 
+    def restore(self, view: ApplyView) -> None:
+        """Goes on with the view of the run before."""
+        self.view = view
+        self._change()
+
     def use_search_attributes(self, names: tuple[str, ...]) -> None:
         """Sets the attributes that the namespace has. None is set before this is known."""
         self._search_attributes = names
@@ -51,6 +56,11 @@ class ApplyBoard:
         if outcome:
             for warning in outcome.warnings:
                 self.warn(f"{outcome.member}: {warning}")
+
+    def takes_back(self) -> None:
+        """The running change was cancelled, so it is left."""
+        running = (self.view.running,) if self.view.running else ()
+        self._change(running=None, left=(*running, *self.view.left), waits_for="")
 
     def ended(self) -> None:
         self._change(stage="ended", waits_for="")

@@ -7,18 +7,17 @@ from collections import Counter
 from dataclasses import replace
 
 from temporalio import workflow
-from temporalio.common import WorkflowIDReusePolicy
 from temporalio.exceptions import ActivityError, ApplicationError, ChildWorkflowError, WorkflowAlreadyStartedError
 from temporalio.exceptions import CancelledError as Cancelled
 
 from workflows.activity_errors import stop_of
 from workflows.apply_board import ApplyBoard
+from workflows.apply_children import outcome_in, start_child
 from workflows.interruptions import Interruptions
+from workflows.new_run import NewRun, is_due
 from workflows.timeouts import ASK, FIRST_LOOK, FIRST_LOOK_PATIENCE, LOOK, WATCH, start
 
 with workflow.unsafe.imports_passed_through():
-    from pydantic import ValidationError
-
     from activities.clusters_file import ClusterProfile
     from activities.desired import Desired, Following
     from activities.looks import Looks
@@ -27,13 +26,12 @@ with workflow.unsafe.imports_passed_through():
     from membership.failures import Failure
     from membership.preflight import refusal, warnings
     from messages.apply import ApplyOutcome, ApplyRequest, Compare, Comparison, StepView, step_view
-    from messages.ids import WORKFLOW_TYPES
     from messages.orders import LookOrder
-    from messages.outcomes import Outcome, OutcomeKind
+    from messages.outcomes import OutcomeKind
     from messages.queues import watches_queue
-    from messages.requests import ChangeRequest
-    from messages.texts import static_details
     from messages.turns import Ticket
+    from workflows.carried import Tries
+    from workflows.carried_apply import CarriedApply
     from workflows.stop import Stop
 
 # Seconds until the next look while no change can be chosen. The pause grows by half each time.
@@ -41,7 +39,7 @@ _FIRST_PAUSE = 1.0
 _LONGEST_PAUSE = 60.0
 # The same change of another caller is waited for so often.
 _PATIENCE = 3
-# Changes of one apply, also those of others that it waited for. Its history then has some thousands of events.
+# Changes of one apply, also those of others that it waited for.
 _MOST_CHANGES = 200
 
 
@@ -56,7 +54,7 @@ class Applying:
         self.interruptions = Interruptions(self.board)
         #: Nothing more will happen.
         self.ended = False
-        self._began = workflow.now()
+        self._began = info.workflow_start_time.timestamp()
         self._profile: ClusterProfile | None = None
         self._look = LookOrder(request.cluster, change=info.workflow_id)
         #: How often each change was started or waited for.
@@ -64,6 +62,25 @@ class Applying:
         #: The workflow IDs of changes of this apply that went through.
         self._succeeded: set[str] = set()
         self._voters: tuple[str, ...] = ()
+
+    def carry(self) -> CarriedApply:
+        """The state for the next run."""
+        assert self._profile
+        return CarriedApply(
+            began=self._began,
+            view=self.board.view,
+            profile=self._profile,
+            look=self._look,
+            tries=dict(self._tries),
+            succeeded=tuple(sorted(self._succeeded)),
+            voters=self._voters,
+        )
+
+    def restore(self, carried: CarriedApply) -> None:
+        """Takes the state of the run before this one."""
+        self._began, self._profile, self._look = carried.began, carried.profile, carried.look
+        self._tries, self._succeeded, self._voters = Counter(carried.tries), set(carried.succeeded), carried.voters
+        self.board.restore(carried.view)
 
     async def run(self) -> ApplyOutcome:
         """To the list, or to the first change that does not go through."""
@@ -78,7 +95,10 @@ class Applying:
             self.ended = True
 
     async def _forward(self) -> ApplyOutcome:
-        await self._read_profile()
+        """Raises NewRun when the history of this run has become long."""
+        if self._profile is None:
+            self._profile = await self._read_profile()
+        self.board.use_search_attributes(self._profile.search_attributes)
         while True:
             comparison = await self._compare()
             if not comparison.steps:
@@ -108,7 +128,7 @@ class Applying:
             outcome=kind,
             voters=self._voters,
             cluster_id=self._look.cluster_id or None,
-            seconds={"total": round((workflow.now() - self._began).total_seconds(), 3)},
+            seconds={"total": round(workflow.time() - self._began, 3)},
             workflow_id=info.workflow_id,
             run_id=info.run_id,
             **more,
@@ -116,20 +136,21 @@ class Applying:
 
     # ---- looks ----
 
-    async def _read_profile(self) -> None:
+    async def _read_profile(self) -> ClusterProfile:
         name = self.request.cluster
         try:
-            self._profile = await self.interruptions.interruptible(
+            return await self.interruptions.interruptible(
                 lambda: start(Looks.read_profile, name, ASK, f"read the profile of {name}")
             )
         except ActivityError as error:
             raise stop_of(error, "refused") from error
-        self.board.use_search_attributes(self._profile.search_attributes)
 
     async def _compare(self) -> Comparison:
         """The changes that are left. Waits while none can be chosen. Raises Stop when the list cannot be reached."""
         pause = _FIRST_PAUSE
         while True:
+            if is_due(self.interruptions):
+                raise NewRun(Tries())
             comparison = await self._compare_once()
             refused: Check | None = refusal(comparison.checks)
             if refused:
@@ -167,7 +188,7 @@ class Applying:
         running = step_view(self.request.cluster, step)
         self._count(running)
         try:
-            child = await _start_child(change, running.workflow_id)
+            child = await start_child(change, running.workflow_id)
         except WorkflowAlreadyStartedError:
             await self._wait_for_others(running)
             return
@@ -211,11 +232,11 @@ class Applying:
         """Why the apply stops, in the words of the change that did not go through."""
         cause = error.cause
         if isinstance(cause, Cancelled) and self.interruptions.is_stopped:
-            self.board.ends(None)
+            self.board.takes_back()
             return Stop("cancelled", Failure.CANCELLED, f"cancelled with the change {running.workflow_id}")
         again = "run the same command again: it goes on from there"
         if isinstance(cause, ApplicationError) and cause.type:
-            end = _outcome_in(cause)
+            end = outcome_in(cause)
             self.board.ends(end)
             hint = "; ".join(filter(None, (end.hint if end else "", again)))
             refused = end is not None and end.outcome == "refused"
@@ -225,27 +246,3 @@ class Applying:
         how = "was cancelled by another client" if isinstance(cause, Cancelled) else "was ended from outside"
         self.board.ends(None)
         return Stop("failed", Failure.STEP_ENDED, f"{running.what}: {running.workflow_id} {how}", again)
-
-
-def _outcome_in(error: ApplicationError) -> Outcome | None:
-    """The outcome of a failed change. None when this version cannot read the outcome of a newer worker."""
-    try:
-        return Outcome.model_validate(error.details[0]) if error.details else None
-    except ValidationError:
-        return None
-
-
-async def _start_child(change: ChangeRequest, workflow_id: str) -> workflow.ChildWorkflowHandle[ChangeRequest, Outcome]:
-    """Starts a change. It goes on when its apply is terminated, and its cancel ends when its rollback has ended."""
-    return await workflow.start_child_workflow(
-        WORKFLOW_TYPES[change.verb],
-        change,
-        id=workflow_id,
-        result_type=Outcome,
-        id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
-        parent_close_policy=workflow.ParentClosePolicy.ABANDON,
-        cancellation_type=workflow.ChildWorkflowCancellationType.WAIT_CANCELLATION_COMPLETED,
-        memo={"request": change.model_dump(mode="json")},
-        static_summary=change.summary,
-        static_details=static_details(change),
-    )

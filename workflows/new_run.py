@@ -7,6 +7,8 @@ act is known. A way back does not: it begins in a history that is short enough f
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 from temporalio import workflow
 from temporalio.common import RawValue
 
@@ -15,7 +17,9 @@ from workflows.interruptions import Interruptions
 
 with workflow.unsafe.imports_passed_through():
     from messages.next_run import is_next_run
-    from workflows.carried import NextRun, Tries
+    from workflows.carried import Tries
+
+N = TypeVar("N")
 
 # Temporal's limits for the history of a run.
 EVENTS, _BYTES = 51_200, 50 * 2**20
@@ -54,9 +58,9 @@ def is_due(interruptions: Interruptions) -> bool:
     return workflow.all_handlers_finished() and not interruptions.pending
 
 
-def read_next_run(argument: RawValue) -> NextRun | None:
+def read_next_run(argument: RawValue, kind: type[N]) -> N | None:
     """
-    The argument that the run before handed over. None in the first run: a caller hands no state over.
+    The argument of this kind that the run before handed over. None in the first run: a caller hands no state over.
 
     A state that this version cannot read fails the workflow's task and not the change: Temporal gives the task to the
     next worker, until one of a fitting version takes it.
@@ -66,5 +70,5 @@ def read_next_run(argument: RawValue) -> NextRun | None:
     converter = workflow.payload_converter()
     if not is_next_run(converter.from_payload(argument.payload)):
         return None
-    next_run: NextRun = converter.from_payload(argument.payload, NextRun)
+    next_run: N = converter.from_payload(argument.payload, kind)
     return next_run

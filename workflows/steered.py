@@ -48,7 +48,7 @@ class Steered:
 
         A cancel stops it at its next safe point, and never tears it out of an act.
         """
-        next_run = read_next_run(argument)
+        next_run = read_next_run(argument, NextRun)
         request = model.model_validate(next_run.request) if next_run else parse(model, argument)
         change = kind(request)
         if (wanted := change_id(request.cluster, request.verb, request.subject)) != change.ticket.workflow_id:

@@ -4,80 +4,46 @@ from __future__ import annotations
 
 import asyncio
 from typing import Any
-from uuid import uuid4
 
 import pytest
-from temporalio.client import Client, WorkflowFailureError, WorkflowHandle, WorkflowUpdateFailedError
+from temporalio.client import WorkflowFailureError, WorkflowHandle, WorkflowUpdateFailedError
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import Replayer
 
 from client.events import read_events
 from client.past_changes import Wanted, past_changes
-from client.search_attributes import register
 from client.sight import see
-from local.temporal_server import DevServer, temporal_cli
+from local.temporal_server import temporal_cli
 from membership.etcd_errors import LearnerNotReady
 from membership.model import Handover
 from membership.policy import Policy
 from messages.ids import change_id, turns_id
 from messages.notices import notice_id
 from messages.requests import JoinRequest, RemoveRequest
-from settings import quiet_runtime
 from support.memory import faulty
 from support.memory.cluster import MemoryCluster
 from support.memory.faulty import MemoryClusters, Trouble
 from support.memory.scenes import Scene, cancelled, failure, held, until, url, view
 from support.parts.inbox import Inbox, secret_file
+from support.parts.low_limits import LOW, histories_of, runs_of
 from temporal_workers import make_workers, running
 from webhook.config import WebhookTable
 from webhook.receiver import WebhookReceiver
 from workflows.register import WORKFLOWS, turns_of
 
-# Events. A join without trouble has 75 to 95, so a change here goes on in a new run after nearly every wait or refusal.
-LOW = ("--dynamic-config-value", "limit.historyCount.suggestContinueAsNew=40")
 SKIPPING = ("--dynamic-config-value", "frontend.WorkflowTimeSkippingEnabled=true")
 
 
-@pytest.fixture(scope="module")
-async def low(tmp_path_factory):
-    """A server that suggests a new run early, and a worker on clusters in memory."""
-    server = DevServer(tmp_path_factory.mktemp("low"), extra_args=LOW)
-    client = await server.start(quiet_runtime())
-    await register(client)
-    clusters = MemoryClusters("q")
-    async with running(make_workers(client, clusters, "q", ["q"])):
-        yield client, clusters
-    await server.stop()
-
-
 @pytest.fixture
-def scene(low):
-    """Makes a cluster of so many voters, with this policy and these troubles."""
-
-    def make(size: int = 3, troubles: tuple[Trouble, ...] = (), **policy: Any) -> Scene:
-        client, clusters = low
-        name = f"c-{uuid4()}"
-        cluster = clusters.add(name, MemoryCluster(size), Policy(**policy), *troubles)
-        return Scene(client, "q", name, cluster, clusters.etcds[name], clusters.policies)
-
-    return make
+def scene(low_scene):
+    """Makes a cluster whose changes go on in new runs."""
+    return low_scene
 
 
 def refused(method: str, times: int) -> tuple[Trouble, ...]:
     """The first calls of a method never reach etcd."""
     return tuple(Trouble(method, nth, "is refused on the way") for nth in range(1, times + 1))
-
-
-async def runs(client: Client, handle: WorkflowHandle[Any, Any]) -> int:
-    """In how many runs the change came to where it is."""
-    count, run_id = 0, (await client.get_workflow_handle(handle.id).describe()).run_id
-    while run_id:
-        count += 1
-        async for event in client.get_workflow_handle(handle.id, run_id=run_id).fetch_history_events():
-            run_id = event.workflow_execution_started_event_attributes.continued_execution_run_id
-            break
-    return count
 
 
 async def in_a_new_run(made: Scene, handle: WorkflowHandle[Any, Any], after: str = "") -> None:
@@ -87,10 +53,10 @@ async def in_a_new_run(made: Scene, handle: WorkflowHandle[Any, Any], after: str
         return not after or after in (await view(handle)).attempts
 
     async def there():
-        return await runs(made.client, handle) > before
+        return await runs_of(made.client, handle) > before
 
     await until(has_acted, after or "the change")
-    before = await runs(made.client, handle) if after else 1
+    before = await runs_of(made.client, handle) if after else 1
     await until(there, "a new run")
 
 
@@ -103,7 +69,7 @@ async def test_a_join_goes_on_in_new_runs(scene, method, what):
     end = await join.result()
     assert (end.outcome, made.applied, end.attempts[what]) == ("promoted", ["add", "promote"], 3)
     assert end.verified
-    assert await runs(made.client, join) > 1
+    assert await runs_of(made.client, join) > 1
     first = await made.client.get_workflow_handle(join.id, run_id=join.result_run_id).describe()
     last = await made.client.get_workflow_handle(join.id).describe()
     took = (last.close_time - first.start_time).total_seconds()
@@ -124,7 +90,7 @@ async def test_the_end_is_told_once(scene, low, tmp_path):
     low[1].receivers[made.name] = WebhookReceiver(WebhookTable(url=inbox.url, secret_file=secret_file(tmp_path)))
     join = await made.join()
     end = await join.result()
-    assert await runs(made.client, join) > 1
+    assert await runs_of(made.client, join) > 1
     notice = made.client.get_workflow_handle(notice_id(made.name, end.run_id))
     assert (await notice.result())["message_id"] == f"msg_{end.run_id}"
     [told] = inbox.of(made.name)
@@ -138,14 +104,11 @@ async def test_the_history_of_every_run_replays(scene):
     made.starts_at_once()
     join = await made.join()
     await join.result()
-    run_id = (await made.client.get_workflow_handle(join.id).describe()).run_id
     replayer = Replayer(workflows=[*WORKFLOWS, turns_of(None)], data_converter=made.client.data_converter)
     replayed = 0
-    while run_id:
-        history = await made.client.get_workflow_handle(join.id, run_id=run_id).fetch_history()
+    async for history in histories_of(made.client, join.id):
         await replayer.replay_workflow(history)
         replayed += 1
-        run_id = history.events[0].workflow_execution_started_event_attributes.continued_execution_run_id
     assert replayed > 1
 
 
@@ -164,7 +127,9 @@ async def test_it_is_one_change_in_the_lists(scene):
     assert (row.outcome, row.began) == ("promoted", first.start_time.astimezone().isoformat(timespec="seconds"))
     told = await read_events(made.client, made.client.get_workflow_handle(join.id))
     assert [told[0].text, told[-1].text] == ["the change began", "the change ended"]
-    assert [event.text for event in told].count("the change goes on in a new run") == await runs(made.client, join) - 1
+    assert [event.text for event in told].count("the change goes on in a new run") == await runs_of(
+        made.client, join
+    ) - 1
     assert [event.seconds for event in told] == sorted(event.seconds for event in told)
     assert sum("sent once" in event.result for event in told) == 4
 
@@ -213,7 +178,7 @@ async def test_a_clock_goes_on_in_a_new_run(scene):
     join = await made.join()
     error, end = await failure(join)
     assert (error, end.outcome, made.applied) == ("JoinTimeout", "rolled-back", ["add", "remove"])
-    assert await runs(made.client, join) > 1
+    assert await runs_of(made.client, join) > 1
     assert 9 <= end.seconds["total"] < 14
 
 
@@ -235,7 +200,7 @@ async def test_a_removal_goes_on_in_new_runs(scene, tmp_path):
     removal = await made.start(RemoveRequest(cluster=made.name, member="etcd-4"))
     end = await removal.result()
     assert (end.outcome, end.verified, end.attempts["remove"], made.applied) == ("removed", True, 4, ["remove"])
-    assert await runs(made.client, removal) > 1
+    assert await runs_of(made.client, removal) > 1
     assert len(list(tmp_path.iterdir())) == 1
 
 
@@ -258,7 +223,7 @@ async def test_a_replace_goes_on_in_new_runs(scene, dead, troubles, applied):
     replace = await made.replace()
     end = await replace.result()
     assert (end.outcome, end.verified, made.applied) == ("replaced", True, applied)
-    assert await runs(made.client, replace) > 1
+    assert await runs_of(made.client, replace) > 1
 
 
 async def test_a_caller_that_waits_is_told_to_ask_again(scene):

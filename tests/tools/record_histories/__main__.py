@@ -17,7 +17,7 @@ from client.search_attributes import register
 from local.temporal_server import DevServer
 from support.memory.faulty import MemoryClusters
 from temporal_workers import make_workers, running
-from tools.record_histories.applies import APPLIES
+from tools.record_histories.applies import APPLIES, LONG_APPLIES
 from tools.record_histories.joins import JOINS, LONG_JOINS
 from tools.record_histories.removals import REMOVALS
 from tools.record_histories.scene import FOLDER, QUEUE, Scene, Set
@@ -53,7 +53,7 @@ async def record(names: Collection[str]) -> None:
         async with room:
             await kind(scene)
 
-    for kinds, options in (((*APPLIES, *JOINS, *REMOVALS), ()), (LONG_JOINS, LOW)):
+    for kinds, options in (((*APPLIES, *JOINS, *REMOVALS), ()), ((*LONG_APPLIES, *LONG_JOINS), LOW)):
         wanted = [kind for kind in kinds if not names or kind.__name__ in names]
         async with recording(*options) as scene, asyncio.timeout(300):
             await asyncio.gather(*(one(kind, scene) for kind in wanted))

@@ -9,7 +9,7 @@ from temporalio.client import WorkflowHandle
 from messages.apply import ApplyRequest, ApplyView
 from messages.ids import apply_id
 from support.memory import scenes
-from tools.record_histories.scene import HASTY, LOOSE, QUEUE, Scene, Set
+from tools.record_histories.scene import HASTY, LOOSE, QUEUE, Scene, Set, first_run, write
 
 
 async def begin_apply(one: Scene, *numbers: int) -> WorkflowHandle[Any, Any]:
@@ -68,9 +68,19 @@ async def apply_waited(scene: Set) -> None:
     await one.save(apply, "apply-waited", "no-changes")
 
 
+async def apply_renewed(scene: Set) -> None:
+    """An apply that goes on in a new run between two of its changes."""
+    one = scene("apply-renewed", policy=LOOSE)
+    apply = one.client.get_workflow_handle((await begin_apply(one, 1, 2, 3, 4, 5)).id)
+    await one.save(apply, "apply-continued", "applied")
+    write(await first_run(one.client, apply.id), "apply-continues")
+
+
 async def waits_for_others(apply: WorkflowHandle[Any, Any]) -> bool:
     running = (await apply.query("progress", result_type=ApplyView)).running
     return running is not None and running.of_others
 
 
 APPLIES = (applied, apply_held, apply_cancelled, apply_failed, apply_waited)
+# On a server that suggests a new run early.
+LONG_APPLIES = (apply_renewed,)

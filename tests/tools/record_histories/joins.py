@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from temporalio.client import Client, WorkflowHistory
-
 from membership.duration import parse_duration
 from messages.ids import turns_id
 from messages.launching import GoOn, Launch, Launched, always
 from messages.requests import JoinRequest
 from support.memory import scenes
 from support.memory.faulty import Trouble
-from tools.record_histories.scene import HASTY, LOOSE, Scene, Set, write
+from tools.record_histories.scene import HASTY, LOOSE, Scene, Set, first_run, write
 
 
 async def promoted(scene: Set) -> None:
@@ -26,12 +24,6 @@ async def renewed(scene: Set) -> None:
     write(await first_run(one.client, join.id), "join-continues")
     await one.save(one.client.get_workflow_handle(turns_id(one.name)), "turns-continued", "completed")
     write(await first_run(one.client, turns_id(one.name)), "turns")
-
-
-async def first_run(client: Client, workflow_id: str) -> WorkflowHistory:
-    last = await client.get_workflow_handle(workflow_id).fetch_history()
-    first = last.events[0].workflow_execution_started_event_attributes.first_execution_run_id
-    return await client.get_workflow_handle(workflow_id, run_id=first).fetch_history()
 
 
 async def lost_answer(scene: Set) -> None:

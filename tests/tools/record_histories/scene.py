@@ -91,3 +91,9 @@ def write(history: WorkflowHistory, name: str) -> None:
 
 
 Set = Callable[..., Scene]
+
+
+async def first_run(client: Client, workflow_id: str) -> WorkflowHistory:
+    last = await client.get_workflow_handle(workflow_id).fetch_history()
+    first = last.events[0].workflow_execution_started_event_attributes.first_execution_run_id
+    return await client.get_workflow_handle(workflow_id, run_id=first).fetch_history()
