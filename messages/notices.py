@@ -16,6 +16,13 @@ def notice_id(cluster: str, run_id: str) -> str:
     return f"{turns_id(cluster)}:notify:{run_id}"
 
 
+def cluster_of_notice(workflow_id: str) -> str:
+    """The cluster in the workflow ID of a notice. Empty for any other ID."""
+    parts = workflow_id.split(":")
+    is_notice = len(parts) == 4 and workflow_id == notice_id(parts[1], parts[3])
+    return parts[1] if is_notice else ""
+
+
 @dataclass(frozen=True)
 class Message:
     """One message to a receiver."""

@@ -22,6 +22,7 @@ from monitoring.clusters import ServedClusters
 from monitoring.endpoint import serving
 from monitoring.gauges import Gauge
 from monitoring.measurements import PATIENCE, Measurements
+from monitoring.notices import Notices
 from monitoring.readiness import why_not_ready
 
 _STAGE_BUCKETS = (0.1, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3600, 14400)
@@ -55,10 +56,14 @@ class Metrics:
         self._client, self._clusters, self._serves = client, clusters, serves
         self._url = f"http://{exporter.bind_address}/metrics"
         self._changes = Changes(client, meter)
+        self._notices = Notices(client, meter)
         self._served = ServedClusters(clusters, serves, meter)
         self._ready = Gauge(meter, "memberflow_ready", "1: connected to Temporal and polling. 0: not.")
         self._measurements = Measurements(
-            self._measure_ready, self._measure_changes, lambda: asyncio.to_thread(self._served.measure)
+            self._measure_ready,
+            self._measure_changes,
+            self._measure_notices,
+            lambda: asyncio.to_thread(self._served.measure),
         )
 
     async def text(self) -> tuple[str, bool]:
@@ -79,6 +84,9 @@ class Metrics:
 
     async def _measure_changes(self) -> None:
         await self._changes.measure(await asyncio.to_thread(self._clusters.names))
+
+    async def _measure_notices(self) -> None:
+        await self._notices.measure(await asyncio.to_thread(self._clusters.names))
 
     def _exported(self) -> str:
         with _OPENER.open(self._url, timeout=PATIENCE) as answer:

@@ -13,6 +13,14 @@ def count_end(cluster: str, verb: str, outcome: str, failure: str = "") -> None:
     counter.add(1, {"cluster": cluster, "verb": verb, "outcome": outcome, "failure": failure})
 
 
+def count_lost_notice(cluster: str) -> None:
+    """Counts a message about the end of a change that is not sent again."""
+    counter = workflow.metric_meter().create_counter(
+        "memberflow_notices_lost", "Messages that no receiver took, and that are not sent again."
+    )
+    counter.add(1, {"cluster": cluster})
+
+
 def record_stage(verb: str, stage: str, seconds: float) -> None:
     """Records the duration of a stage that has ended."""
     histogram = workflow.metric_meter().create_histogram_timedelta(

@@ -8,12 +8,17 @@ from temporalio.exceptions import ActivityError, FailureError
 
 from workflows.activity_errors import why_unanswered
 from workflows.arguments import NOTHING
+from workflows.counters import count_lost_notice
 from workflows.timeouts import NOTICE, start
 
 with workflow.unsafe.imports_passed_through():
     from activities.notices import Notices
-    from messages.notices import NOTIFY_TYPE, Notified, notice_id
+    from messages.ids import change_in
+    from messages.notices import NOTIFY_TYPE, NotDelivered, Notified, NotWanted, notice_id
     from messages.queues import watches_queue
+
+# The failures of an attempt in which the receiver was asked.
+_NOT_TAKEN = (NotDelivered.__name__, NotWanted.__name__)
 
 
 @workflow.defn(name=NOTIFY_TYPE)
@@ -31,7 +36,11 @@ class NotifyEnd:
         try:
             return await start(Notices.send_end, None, NOTICE, why, watches_queue(workflow.info().task_queue))
         except ActivityError as error:
-            raise why_unanswered(error) from error
+            failure = why_unanswered(error)
+            # Only for a change of this service was a receiver asked: a caller cannot choose the label.
+            if parent and failure.type in _NOT_TAKEN:
+                count_lost_notice(change_in(parent.workflow_id)[0])
+            raise failure from error
 
 
 async def tell_of_end(cluster: str, summary: str) -> None:

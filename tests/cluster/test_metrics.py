@@ -26,7 +26,7 @@ from support.parts.scrape import scrape
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 PAGE = (Path(__file__).parents[2] / "docs" / "observability.md").read_text()
-MOMENTS = ("syncing", "held", "waiting", "after")
+MOMENTS = ("syncing", "held", "waiting", "after", "untold", "lost")
 JOIN_STAGES = ("turn", "add", "sync", "promote", "verify")
 # Labels whose values a caller could choose would make series without end.
 OURS = {"cluster", "verb", "outcome", "failure", "stage", "result", "state", "role", "file", "le"}
@@ -66,12 +66,12 @@ def seen(metered, tmp_path_factory):
     cluster = lab.cluster()
 
     def until(name, metric, expected, **labels):
-        """Scrapes until a metric of the cluster is as expected. None expects any value."""
+        """Scrapes until a metric of the cluster is as expected. None expects any value above 0."""
 
         def as_expected():
             seen[name] = scrape(lab.url)
             value = seen[name].get(metric, cluster=cluster.name, **labels)
-            return value is not None and expected in (value, None)
+            return value is not None and (value == expected or (expected is None and value > 0))
 
         eventually(as_expected, f"{metric} to be {expected}", 60)
 
@@ -88,6 +88,12 @@ def seen(metered, tmp_path_factory):
     assert behind.wait(60).code == 0
     until("after", "memberflow_notices_total", 3, result="delivered")
     until("after", "memberflow_members", 0, role="learner")
+    inbox.answers = 503
+    assert lab.run("remove", cluster.name, cluster.members[1].name, "--json").code == 5
+    until("untold", "memberflow_notice_age_seconds", None)
+    inbox.answers = 410
+    until("lost", "memberflow_notices_lost_total", 1)
+    until("lost", "memberflow_notice_age_seconds", 0)
     inbox.close()
     return seen | {"cluster": cluster.name}
 
@@ -143,6 +149,14 @@ def test_a_cluster_out_of_reach_and_its_certificate(seen):
     assert now.value("memberflow_cluster_readable", cluster=seen["cluster"]) == 1
     assert now.value("memberflow_certificate_days_left", cluster="away", file="ca") > 1
     assert now.value("memberflow_open_connections") >= 3
+
+
+def test_a_message_that_its_receiver_does_not_take(seen):
+    """An operator sees that it waits, and that it is lost once it is not sent again."""
+    cluster = seen["cluster"]
+    assert seen["after"].value("memberflow_notice_age_seconds", cluster=cluster) == 0
+    assert seen["untold"].value("memberflow_notice_age_seconds", cluster=cluster) > 0
+    assert seen["untold"].get("memberflow_notices_lost_total", cluster=cluster) is None
 
 
 def test_every_metric_is_explained_and_has_few_labels(seen):

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from cluster_tables import read_tables
 from local.processes import free_port
 from membership.errors import InvalidConfiguration
-from messages.notices import Message, NotDelivered
+from messages.notices import Message, NotDelivered, cluster_of_notice, notice_id
 from messages.validation import explain
 from support.parts.inbox import SECRET, Inbox, secret_file
 from webhook.config import WebhookTable
@@ -195,3 +195,10 @@ def test_its_problem(tmp_path, inbox):
     assert "cannot read" in good.problem()
     assert "ca" in receiver(tmp_path, "https://localhost/x", ca=tmp_path / "secret").problem()
     assert not inbox.came
+
+
+def test_only_a_notice_s_own_id_names_its_cluster():
+    """A message waits for the cluster of its change, and for no other."""
+    assert cluster_of_notice(notice_id("prod", "0199")) == "prod"
+    for other in ("memberflow:prod", "memberflow:prod:join:etcd-4", "memberflow:prod:notify:a:b", "x:prod:notify:a"):
+        assert cluster_of_notice(other) == ""
