@@ -1,16 +1,25 @@
-"""One trace for a whole join, from the command to etcd's calls, through the death of its worker."""
+"""One trace for a whole change, from the command to etcd's calls, through the death of its worker."""
 
 from __future__ import annotations
 
+import asyncio
+import json
 from uuid import uuid4
 
 import pytest
 
+from client.search_attributes import register
 from local.deployment import WorkerProcess
 from local.processes import free_port
-from support.checks.histories import history
+from local.temporal_server import DevServer
+from messages.ids import apply_id
+from settings import quiet_runtime
+from support.checks.histories import history, payloads
 from support.parts.collector import Collector, attributes
+from support.parts.key_files import write_key
 from support.parts.lab import eventually
+from support.parts.low_limits import histories_of
+from support.parts.running_apply import Apply
 
 
 @pytest.fixture(scope="module")
@@ -91,3 +100,49 @@ def test_a_collector_that_is_away(lab, env):
     status = lab.run("status", cluster.name, "--json", env={**environment, **away})
     assert (status.code, status.answer["cluster"]) == (0, cluster.name), status
     assert "/v1/traces" in status.stderr
+
+
+@pytest.fixture
+async def low(lab, collector, tmp_path):
+    """A command's environment with a key and the collector, on a Temporal on which applies go on in new runs early."""
+    limit = ("--dynamic-config-value", "limit.historyCount.suggestContinueAsNew=20")
+    server = DevServer(tmp_path / "temporal", extra_args=limit)
+    await register(await server.start(quiet_runtime()))
+    ours = {
+        "OTEL_EXPORTER_OTLP_ENDPOINT": collector.url,
+        "OTEL_BSP_SCHEDULE_DELAY": "200",
+        "MEMBERFLOW_PAYLOAD_KEYS": str(write_key(tmp_path, "2026-11")),
+    }
+    lab.write_clusters_file()
+    worker = WorkerProcess(tmp_path, server.address, lab.clusters_file, ours)
+    worker.start()
+    eventually(lambda: "worker runs" in worker.log_text(), "the worker")
+    yield {**lab.env, **ours, "TEMPORAL_ADDRESS": server.address}, server.client
+    worker.stop()
+    await server.stop()
+
+
+async def test_an_encrypted_apply_of_several_runs_is_one_trace(lab, low, collector, tmp_path):
+    """Below the command's span are its changes and their calls, and of its payloads nothing can be read."""
+    env, client = low
+    cluster = lab.cluster(1, fresh=True)
+    members = [cluster.new_member() for _ in range(2)]
+    apply = Apply(cluster, tmp_path, members, env=env)
+    await asyncio.to_thread(apply.start_members)
+    end = await asyncio.to_thread(apply.command.wait)
+    assert (end.code, end.answer["outcome"]) == (0, "applied"), end
+    [start] = collector.named("StartWorkflow:ApplyMembers")
+    runs = [json.loads(kept.to_json()) async for kept in histories_of(client, apply_id(cluster.name))]
+    assert len(runs) > 1
+    for run in runs:
+        read = "".join([json.dumps(run), *payloads(run)])
+        assert start.trace_id.hex() in read
+        assert members[0].peer_url not in read
+    for method, act in (("MemberAdd", "add_learner"), ("MemberPromote", "promote_learner")):
+        calls = [s for s in collector.named(f"etcdserverpb.Cluster/{method}") if s.trace_id == start.trace_id]
+        assert len(calls) >= len(members)
+        for call in calls:
+            assert collector.above(call) == [
+                *(f"RunActivity:{act}", f"StartActivity:{act}"),
+                *("StartChildWorkflow:JoinMember", "StartWorkflow:ApplyMembers"),
+            ]

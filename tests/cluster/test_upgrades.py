@@ -7,9 +7,10 @@ import pytest
 from client.search_attributes import register
 from local.deployment import WorkerProcess
 from local.temporal_server import DevServer
-from messages.ids import turns_id
+from messages.ids import apply_id, turns_id
 from settings import quiet_runtime
 from support.parts.lab import Lab, eventually
+from support.parts.running_apply import Apply
 
 DEPLOYMENT = "memberflow"
 
@@ -86,6 +87,31 @@ def test_changes_under_way_end_under_their_version_and_new_ones_begin_under_the_
     assert build_of(lab, turns_id(cluster.name)) == "B"
     old.stop()
     assert lab.run("status", cluster.name).code == 0
+
+
+def test_an_apply_under_way_ends_under_its_version(own_lab, tmp_path):
+    """Also the changes that it starts after B has become current; the next apply begins under B."""
+    lab = own_lab
+    old = worker(lab, "A", "--deployment", DEPLOYMENT)
+    make_current(lab, "A")
+    cluster = lab.cluster()
+    members = [cluster.new_member() for _ in range(2)]
+    apply = Apply(cluster, tmp_path, members)
+    eventually(apply.path(members[0]).exists, "the first handover", 60)
+
+    lab.worker = worker(lab, "B", "--deployment", DEPLOYMENT)
+    make_current(lab, "B")
+    eventually(lambda: lab.run("plan", "remove", cluster.name, "etcd-1").code in (0, 5), "a plan under B")
+    apply.start_members()
+    end = apply.command.wait(120)
+    assert (end.code, end.answer["outcome"]) == (0, "applied"), end
+    made = [apply_id(cluster.name), *(cluster.workflow_id(member) for member in members)]
+    assert [build_of(lab, workflow_id) for workflow_id in made] == ["A", "A", "A"]
+
+    again = lab.run(*apply.words)
+    assert (again.code, build_of(lab, apply_id(cluster.name))) == (0, "B"), again
+    old.stop()
+    assert lab.run(*apply.words).code == 0
 
 
 def test_without_deployments_the_next_worker_takes_over(own_lab):
