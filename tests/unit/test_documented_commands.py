@@ -76,6 +76,21 @@ def test_every_example_of_a_clusters_file_is_read(page, table):
     assert {*tomllib.loads(table)} <= {"clusters", "launchers", "notify"}
 
 
+def variables(text):
+    """The environment variables of memberflow that a text names."""
+    return {*re.findall(r"\bMEMBERFLOW_[A-Z_]+\b", text)}
+
+
+def test_every_variable_is_read_and_documented():
+    """A page names no variable that nothing reads, and the reference names every variable that the code reads."""
+    told = set().union(*(variables(page.read_text()) for page in PAGES))
+    packages = [init.parent for init in ROOT.glob("*/__init__.py")]
+    modules = [*ROOT.glob("*.py"), *(path for package in packages for path in package.rglob("*.py"))]
+    read = set().union(*(variables(path.read_text()) for path in modules))
+    assert told <= read
+    assert variables((ROOT / "docs" / "reference.md").read_text()) == read
+
+
 def slug(heading):
     """The anchor of a heading, as GitHub makes it."""
     plain = re.sub(r"[^\w\- ]", "", re.sub(r"\[([^]]*)\]\([^)]*\)", r"\1", heading).lower())
