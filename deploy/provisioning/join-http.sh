@@ -58,6 +58,7 @@ until ask /update/wait_until_added "$(jq -n --arg once "$work" '{request: {meta:
         waitPolicy: {lifecycleStage: "UPDATE_WORKFLOW_EXECUTION_LIFECYCLE_STAGE_COMPLETED"}}')" &&
     [ "$status" -ne 200 ] ||
     [ -n "$(pick '.outcome // empty | select(.failure.applicationFailureInfo.type != "AskAgain")')" ]; do
+    [ -z "$(pick '.outcome // empty')" ] || sleep 1
     [ "$(pick .stage)" != UPDATE_WORKFLOW_EXECUTION_LIFECYCLE_STAGE_ADMITTED ] ||
         [ $(($(date +%s) - asked_first)) -lt "${PATIENCE:-60}" ] ||
         leave 3 "no worker has taken the join: it waits for one; run this again"

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import sys
+from pathlib import Path
+
 import pytest
-from provisioning import Host, Tools
+from provisioning import BUILD_SECONDS, BUILDS, EXAMPLES, PROGRAMS, Host, Tools, run
 
 from client.search_attributes import register
 from local.processes import free_port
@@ -25,6 +30,29 @@ async def server(tmp_path_factory, http_port):
     await register(await server.start(quiet_runtime()))
     yield server
     await server.stop()
+
+
+@pytest.fixture(scope="session")
+def built(tmp_path_factory):
+    """Builds an example in this language once: the words that start it, and the folder in which they do."""
+    folders = {}
+
+    def build(language):
+        if not shutil.which(BUILDS[language][0][0]):
+            pytest.skip(f"{BUILDS[language][0][0]} is not installed")
+        if language not in folders:
+            folder = tmp_path_factory.mktemp("builds") / language
+            ignored = shutil.ignore_patterns("node_modules", "join", "request.*")
+            shutil.copytree(EXAMPLES / language, folder, ignore=ignored)
+            # `memberflow`, which writes the schema, is beside this Python.
+            env = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+            for command in BUILDS[language]:
+                done = run(*command, env=env, cwd=folder, timeout=BUILD_SECONDS)
+                assert done.code == 0, done
+            folders[language] = folder
+        return PROGRAMS[language], folders[language]
+
+    return build
 
 
 @pytest.fixture(scope="session")

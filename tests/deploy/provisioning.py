@@ -21,6 +21,13 @@ ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "deploy" / "provisioning"
 PAGE = (ROOT / "docs" / "provisioning.md").read_text()
 SECONDS = 120
+# The examples that are built, and the words that start them.
+BUILDS = {
+    "go": (("go", "generate"), ("go", "vet", "./..."), ("go", "build", "-o", "join")),
+    "typescript": (("npm", "ci", "--silent"), ("npm", "run", "--silent", "build")),
+}
+PROGRAMS = {"go": ("./join",), "typescript": ("node", "join.js")}
+BUILD_SECONDS = 10 * 60
 
 
 def run(*command: str | Path, env: dict[str, str], cwd: Path | None = None, timeout: float = SECONDS) -> Ended:

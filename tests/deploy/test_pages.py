@@ -5,9 +5,8 @@ from __future__ import annotations
 import re
 import shlex
 
-from provisioning import EXAMPLES, PAGE
+from provisioning import BUILDS, EXAMPLES, PAGE
 from test_ansible import ANSIBLE
-from test_callers import BUILDS
 
 BLOCKS = re.findall(r"^```sh\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
 

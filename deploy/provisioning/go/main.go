@@ -14,6 +14,7 @@ import (
 	"log"
 	"os"
 	"slices"
+	"time"
 
 	"go.temporal.io/api/enums/v1"
 	"go.temporal.io/api/serviceerror"
@@ -47,15 +48,8 @@ func join(ctx context.Context, request JoinRequest) error {
 	if err := start(ctx, temporalClient, id, request); err != nil {
 		return err
 	}
-	// Without a run ID: a reset of the change does not end the wait.
-	update, err := temporalClient.UpdateWorkflow(ctx, client.UpdateWorkflowOptions{
-		WorkflowID:   id,
-		UpdateName:   "wait_until_added",
-		WaitForStage: client.WorkflowUpdateStageCompleted,
-	})
-	handover := map[string]any{}
-	if err == nil && update.Get(ctx, &handover) == nil {
-		show(handover)
+	if values := handover(ctx, temporalClient, id); values != nil {
+		show(values)
 	}
 	outcome := map[string]any{}
 	err = temporalClient.GetWorkflow(ctx, id, "").Get(ctx, &outcome)
@@ -96,6 +90,32 @@ func start(ctx context.Context, temporalClient client.Client, id string, request
 		return fmt.Errorf("%s runs with a different request: %+v", id, running)
 	}
 	return nil
+}
+
+// handover waits until the learner is added. It is nil when the change ended without one.
+func handover(ctx context.Context, temporalClient client.Client, id string) map[string]any {
+	for {
+		// Without a run ID: a reset of the change does not end the wait.
+		update, err := temporalClient.UpdateWorkflow(ctx, client.UpdateWorkflowOptions{
+			WorkflowID:   id,
+			UpdateName:   "wait_until_added",
+			WaitForStage: client.WorkflowUpdateStageCompleted,
+		})
+		values := map[string]any{}
+		if err == nil {
+			err = update.Get(ctx, &values)
+		}
+		var refused *temporal.ApplicationError
+		if errors.As(err, &refused) && refused.Type() == "AskAgain" {
+			// The change goes on in a new run, which has to be asked again.
+			time.Sleep(time.Second)
+			continue
+		}
+		if err != nil {
+			return nil
+		}
+		return values
+	}
 }
 
 func show(value any) {

@@ -69,7 +69,10 @@ async function handover(): Promise<object | undefined> {
       request: { meta: { updateId }, input: {} },
     });
     // The change goes on in a new run, which has to be asked again.
-    if (answer.outcome?.failure?.applicationFailureInfo?.type === "AskAgain") continue;
+    if (answer.outcome?.failure?.applicationFailureInfo?.type === "AskAgain") {
+      await new Promise((resolve) => setTimeout(resolve, 1000));
+      continue;
+    }
     if (status !== 200 || answer.outcome) return answer.outcome?.success?.[0];
   }
 }
