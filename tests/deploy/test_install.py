@@ -117,13 +117,15 @@ def test_uv_installs_the_wheel_as_a_tool(dist, empty, tmp_path):
 
 
 @pytest.mark.timeout(MINUTES)
-def test_uv_installs_from_the_repository(empty, tmp_path):
+@pytest.mark.parametrize("installer", ["uv tool", "pipx"])
+def test_it_is_installed_from_the_repository(empty, tools, tmp_path, installer):
     """Into an empty home, from the URL of a repository and a tag of it."""
     clone = tmp_path / "clone"
     assert run("git", "clone", "--quiet", ROOT, clone, env=empty).code == 0
     assert run("git", "-C", clone, "tag", "v0.1.0", env=empty).code == 0
-    line = page_line("uv tool install git+").replace("https://git.example/memberflow", f"file://{clone}")
-    env = {**empty, "PATH": f"{Path(uv()).parent}:{SYSTEM}"}
+    line = page_line(f"{installer} install git+").replace("https://git.example/memberflow", f"file://{clone}")
+    programs = tools.install("pipx", "pipx==1.8.*") if installer == "pipx" else Path(uv()).parent
+    env = {**empty, "PATH": f"{programs}:{SYSTEM}"}
     installed = run("sh", "-ec", line, env=env, timeout=MINUTES)
     assert installed.code == 0, installed
     schema = run(tmp_path / ".local" / "bin" / "memberflow", "schema", "join", env=empty)
@@ -134,7 +136,7 @@ def test_uv_installs_from_the_repository(empty, tmp_path):
 def test_pipx_installs_the_wheel(dist, empty, tools, tmp_path):
     """Into an empty home."""
     env = {**empty, "PATH": f"{tools.install('pipx', 'pipx==1.8.*')}:{SYSTEM}"}
-    installed = run("sh", "-ec", page_line("pipx install"), env=env, cwd=dist, timeout=MINUTES)
+    installed = run("sh", "-ec", page_line("pipx install memberflow"), env=env, cwd=dist, timeout=MINUTES)
     assert installed.code == 0, installed
     assert run(tmp_path / ".local" / "bin" / "memberflow", "--version", env=empty).code == 0
 
