@@ -9,13 +9,13 @@ from contextlib import closing, suppress
 
 import pytest
 from docker.errors import ImageNotFound
-from engine import SERVES, NoEngine, OwnEngine, launcher, usual_engine
 from registry import serving
 
 import docker
 from launchers.config import LauncherConfig
 from local.processes import free_port
 from messages.launching import Launch
+from support.parts.docker_engine import SERVES, NoEngine, OwnEngine, launcher, usual_engine
 from support.parts.etcd_tools import unavailable
 
 

@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import pytest
 from docker.types import Mount
-from engine import container_of, volume_of
 
 from launchers import containers
 from messages.launching import LaunchConflict
+from support.parts.docker_engine import container_of, volume_of
 
 
 @pytest.mark.parametrize(

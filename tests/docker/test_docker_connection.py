@@ -11,12 +11,12 @@ from threading import Thread
 
 import pytest
 import trustme
-from engine import launcher
 
 from launchers.config import LauncherConfig
 from launchers.docker_launcher import DockerLauncher
 from local.processes import free_port
 from messages.launching import LauncherUnavailable, LaunchFailed
+from support.parts.docker_engine import launcher
 
 
 def every_call(docker, launch):

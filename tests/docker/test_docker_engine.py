@@ -7,7 +7,6 @@ from contextlib import closing, suppress
 from dataclasses import replace
 
 import pytest
-from engine import SERVES, container_of, launcher, volume_of
 
 from etcdapi.client import EtcdClient
 from launchers import containers
@@ -17,6 +16,7 @@ from local.processes import free_port
 from membership.etcd import Access
 from membership.model import handover
 from messages.launching import LauncherUnavailable, LaunchFailed
+from support.parts.docker_engine import SERVES, container_of, launcher, volume_of
 from support.parts.lab import eventually
 
 # ---- starting ----

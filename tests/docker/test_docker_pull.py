@@ -7,10 +7,10 @@ from dataclasses import replace
 from threading import Thread
 
 import pytest
-from engine import container_of, launcher, volume_of
 
 from launchers import containers
 from messages.launching import LauncherUnavailable, LaunchFailed
+from support.parts.docker_engine import container_of, launcher, volume_of
 
 
 class Unwanted(Exception):

@@ -6,7 +6,6 @@ import signal
 from contextlib import closing
 
 import pytest
-from engine import launcher_table
 
 from etcdapi.client import EtcdClient
 from etcdapi.faults import Fault
@@ -14,6 +13,7 @@ from membership.etcd import Access
 from messages.ids import change_id
 from messages.turns import ACT_DEADLINE
 from support.faults.repointed import another_cluster, lead_away, lead_back, sees_the_other
+from support.parts.docker_engine import launcher_table
 from support.parts.lab import eventually, once
 
 

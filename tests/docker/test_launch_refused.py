@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from engine import launcher_table
 
+from support.parts.docker_engine import launcher_table
 from support.parts.etcd_tools import unavailable
 
 NOWHERE = "unix:///tmp/no-engine-is-here.sock"

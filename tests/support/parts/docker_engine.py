@@ -1,7 +1,7 @@
 """
 A Docker engine for the tests: the one of this machine, or a dockerd of our own.
 
-`PYTHONPATH=. python tests/docker/engine.py` installs Debian's, for machines that have none.
+`PYTHONPATH=. python tests/support/parts/docker_engine.py` installs Debian's, for machines that have none.
 """
 
 from __future__ import annotations
