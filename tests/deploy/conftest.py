@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from bare_debian import BareDebian
 from provisioning import BUILD_SECONDS, BUILDS, EXAMPLES, PROGRAMS, Host, Tools, run
 
 from client.search_attributes import register
@@ -53,6 +54,14 @@ def built(tmp_path_factory):
         return PROGRAMS[language], folders[language]
 
     return build
+
+
+@pytest.fixture(scope="session")
+def bare_debian(tmp_path_factory):
+    """A Debian with nothing in it."""
+    made = BareDebian(tmp_path_factory.mktemp("bare") / "debian")
+    yield made
+    shutil.rmtree(made.folder)
 
 
 @pytest.fixture(scope="session")
