@@ -8,6 +8,7 @@ from temporalio.exceptions import WorkflowAlreadyStartedError
 from client.change_request import Handle, differences, request_of
 from client.exit_codes import USAGE, CommandError
 from client.preempt import stop_to_preempt
+from membership.text import visible
 from messages.apply import ApplyRequest
 from messages.ids import APPLY_TYPE, WORKFLOW_TYPES, apply_id, change_id
 from messages.requests import ChangeRequest, Request
@@ -26,6 +27,7 @@ async def start_change(client: Client, settings: Settings, request: ChangeReques
     try:
         await _start(client, settings, request, WORKFLOW_TYPES[request.verb], handle.id)
     except WorkflowAlreadyStartedError:
+        await _check_ours(handle, settings, WORKFLOW_TYPES[request.verb])
         different = differences(request, await request_of(client, handle))
         if not different:
             return handle, True
@@ -41,6 +43,7 @@ async def start_apply(client: Client, settings: Settings, request: ApplyRequest)
     try:
         await _start(client, settings, request, APPLY_TYPE, handle.id)
     except WorkflowAlreadyStartedError:
+        await _check_ours(handle, settings, APPLY_TYPE)
         if different := differences(request, await request_of(client, handle)):
             raise _other_request(handle, request.cluster, different) from None
         return handle, True
@@ -56,6 +59,19 @@ async def _start(client: Client, settings: Settings, request: Request, kind: str
         memo={"request": request.model_dump(mode="json")},
         static_summary=request.summary,
         static_details=static_details(request),
+    )
+
+
+async def _check_ours(running: Handle, settings: Settings, kind: str) -> None:
+    """Raises CommandError for another workflow under this ID. Its handover and its outcome would be made up."""
+    run = await running.describe()
+    if (run.workflow_type, run.task_queue) == (kind, settings.task_queue):
+        return
+    found = f"a {visible(run.workflow_type)} on the task queue {visible(run.task_queue)!r}"
+    raise CommandError(
+        USAGE,
+        f"{running.id} is {found}, and not a {kind} on {settings.task_queue!r}, so its answers count for nothing",
+        "MEMBERFLOW_TASK_QUEUE names the queue of the workers. If that is right, find out who started it, and end it",
     )
 
 

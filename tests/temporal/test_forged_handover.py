@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from uuid import uuid4
 
 import pytest
 
 from client.change_request import differences, request_of
+from client.exit_codes import CommandError
 from client.sight import see
+from client.start import start_change
 from messages.ids import change_id
 from messages.requests import JoinRequest
+from settings import read_settings
 from support.memory.scenes import until, url
 
 FORGED = {
@@ -61,3 +65,14 @@ async def test_a_request_in_the_memo(temporal):
     [difference] = differences(honest, await request_of(temporal, change))
     assert "http://10.6.6.6:2380" in difference
     await change.terminate()
+
+
+@pytest.mark.parametrize(("kind", "queue"), [("Stranger", "own"), ("JoinMember", "strangers")])
+async def test_no_command_attaches_to_a_stranger(temporal, kind, queue):
+    """Its own worker could answer with any handover, and the new member would join another cluster."""
+    cluster, settings = f"c-{uuid4()}", replace(read_settings(), task_queue="own")
+    request = JoinRequest(cluster=cluster, name="etcd-4", peer_urls=(url("etcd-4"),))
+    stranger = await temporal.start_workflow(kind, request, id=change_id(cluster, "join", "etcd-4"), task_queue=queue)
+    with pytest.raises(CommandError, match=f"is a {kind} on the task queue '{queue}', and not a JoinMember on 'own'"):
+        await start_change(temporal, settings, request)
+    await stranger.terminate()
