@@ -26,6 +26,8 @@ class ClusterProfile:
     endpoints: tuple[str, ...] = ()
     #: Whether a receiver hears how changes of the cluster end.
     notifies: bool = False
+    #: How many other changes are in line. Asked only where the file has `max_waiting`.
+    waiting: int = 0
 
 
 class Clusters(Protocol):

@@ -17,7 +17,8 @@ from activities.counters import counted_look
 from activities.earlier_changes import read_record
 from activities.early_ends import end_if_unwanted, named_failures
 from activities.heartbeat import beating
-from activities.temporal import PATIENT_DEADLINE, Temporal
+from activities.temporal import ASK_DEADLINE, PATIENT_DEADLINE, Temporal
+from membership.allow import Allow
 from membership.checks import Check
 from membership.errors import (
     ClusterUnreachable,
@@ -59,7 +60,19 @@ class Looks:
             allow = await asyncio.to_thread(self._clusters.allow, cluster)
             endpoints = await asyncio.to_thread(self._clusters.endpoints, cluster)
             notifies = await asyncio.to_thread(self._notifies, cluster)
-        return ClusterProfile(policy, task_queue, await self._search_attributes(), allow, endpoints, notifies)
+        names, waiting = await self._search_attributes(), await self._waiting(cluster, allow)
+        return ClusterProfile(policy, task_queue, names, allow, endpoints, notifies, waiting)
+
+    async def _waiting(self, cluster: str, allow: Allow) -> int:
+        """How many other changes are in line. 0 where Temporal does not answer in time: the first look asks again."""
+        if allow.max_waiting is None:
+            return 0
+        try:
+            state = await asyncio.wait_for(self._temporal.turns_state(cluster), ASK_DEADLINE)
+        except (RPCError, TimeoutError):
+            return 0
+        own = activity.info().workflow_id
+        return sum(ticket.workflow_id != own for ticket in state.waiting) if state else 0
 
     def _notifies(self, cluster: str) -> bool:
         """An error in the receiver's table stops no change: its message waits until the table is corrected."""

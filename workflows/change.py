@@ -131,17 +131,22 @@ class Change(Generic[R]):
             return await self._look_again()
         self.board.enter("preflight")
         await self.cluster.read_profile(self.unseen)
+        self._check_line(self.cluster.profile.waiting)
         self._looked_at = workflow.time()
         before = await self.cluster.first_look(self.unseen, self.request.leaving)
         self._free_look = None if before.turns.holder or before.turns.waiting else before.status
         self.record = before.record
         self._access = before.access
         self.cluster.facts = self.facts(before.status)
-        if not self.renewal.was_checked:
-            _refuse(check_line(self.cluster.profile.allow, sum(t != self.ticket for t in before.turns.waiting)))
+        self._check_line(sum(t != self.ticket for t in before.turns.waiting))
         await self.remember(before.status)
         self.board.notice(self._check(before))
         return before.status
+
+    def _check_line(self, waiting: int) -> None:
+        """Raises Stop for a new change where the line is full: before the first look, which costs the worker more."""
+        if not self.renewal.was_checked:
+            _refuse(check_line(self.cluster.profile.allow, waiting))
 
     async def _look_again(self) -> ClusterStatus:
         """The first look of a run that is not the first. It is tried for as long as it takes, as every later look."""

@@ -42,6 +42,23 @@ async def test_a_burst(scene, memory):
         await end_from_outside(change)
 
 
+async def test_a_full_line_costs_no_look(scene, memory):
+    """A thousand joins that find no room would look a thousand times, and others would wait for it."""
+    clusters, _ = memory
+    made = scene(5)
+    clusters.allows[made.name] = Allow(max_waiting=1)
+    holder = await held_join(made)
+    waiter = await made.join("etcd-10")
+    await until(lambda: in_line(made, waiter), "the join in line")
+    refused = await made.join("etcd-11")
+    assert await failure_of(refused) == "LineFull"
+    events = (await refused.fetch_history()).events
+    asked = {e.activity_task_scheduled_event_attributes.activity_type.name for e in events}
+    assert asked - {""} == {"read_profile"}
+    for change in (waiter, holder):
+        await end_from_outside(change)
+
+
 async def test_a_forged_signal_turns_no_change_away(scene, memory):
     """A change asks its turns whether they said so."""
     made = scene()
