@@ -123,9 +123,12 @@ def test_it_is_installed_from_the_repository(empty, tools, tmp_path, installer):
     clone = tmp_path / "clone"
     assert run("git", "clone", "--quiet", ROOT, clone, env=empty).code == 0
     assert run("git", "-C", clone, "tag", "v0.1.0", env=empty).code == 0
-    line = page_line(f"{installer} install git+").replace("https://git.example/memberflow", f"file://{clone}")
+    line = page_line(f"{installer} install git+")
+    # Git finds the clone where the page's line has an address.
+    found = {"GIT_CONFIG_COUNT": "1", "GIT_CONFIG_KEY_0": f"url.file://{clone}.insteadOf"}
+    found["GIT_CONFIG_VALUE_0"] = "https://git.example/memberflow"
     programs = tools.install("pipx", "pipx==1.8.*") if installer == "pipx" else Path(uv()).parent
-    env = {**empty, "PATH": f"{programs}:{SYSTEM}"}
+    env = {**empty, **found, "PATH": f"{programs}:{SYSTEM}"}
     installed = run("sh", "-ec", line, env=env, timeout=MINUTES)
     assert installed.code == 0, installed
     schema = run(tmp_path / ".local" / "bin" / "memberflow", "schema", "join", env=empty)
