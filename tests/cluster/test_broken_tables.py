@@ -22,7 +22,7 @@ def broken(cluster: Cluster):
 
 def start_anew(lab: Lab) -> None:
     """A worker without a memory of good tables."""
-    lab.worker.kill()
+    lab.worker.stop()
     lab.worker.start()
 
 

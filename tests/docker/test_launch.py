@@ -149,7 +149,7 @@ def test_tables_that_are_broken_during_a_launch(cluster, table, engine, lab):
     join.handover()
     launch = "the launch waits for the clusters file"
     eventually(lambda: waits_for(launch), "the launch to wait for its launcher", 60)
-    lab.worker.kill()
+    lab.worker.stop()
     lab.launchers, cluster.access["oops"] = good, "1"
     lab.write_clusters_file()
     lab.worker.start()
