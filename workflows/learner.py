@@ -141,7 +141,7 @@ class Learner:
         left behind by a change that ended unfinished.
         """
         own = learner.id == self._own_id or self._change.unsettled.may_have_added(learner)
-        return own or self._change.turn.memory.owns(learner.id)
+        return own or self._change.turn.memory.owns(learner)
 
     def _refuse_other_urls(self, status: ClusterStatus) -> None:
         """After a hold, the member may have other peer URLs. A second learner at the old URLs would be wrong."""

@@ -9,8 +9,8 @@ from temporalio import workflow
 from workflows.standing import Standing
 
 with workflow.unsafe.imports_passed_through():
-    from membership.model import ClusterStatus
-    from membership.sent_calls import SentCall
+    from membership.model import ClusterStatus, Member
+    from membership.sent_calls import SentCall, may_be_of
     from messages.learners import with_late_learners
     from messages.orders import Beforehand
     from messages.turns import Claim, LateCall, Ticket, TurnsState
@@ -36,10 +36,15 @@ class TurnsMemory:
         self.state = with_late_learners(self.state, status)
         return Beforehand(status, self.state)
 
-    def owns(self, member_id: str) -> bool:
-        """Whether the turns know the learner as this change's, or as left behind by a change that has ended."""
-        mine = any(x.member_id == member_id and x.ticket == self._ticket for x in self.state.learners)
-        return mine or any(x.member_id == member_id for x in self.state.orphans)
+    def owns(self, learner: Member) -> bool:
+        """
+        Whether the turns know the learner as this change's, or as left behind by a change that has ended.
+
+        A late add may have brought it since the turns were read.
+        """
+        mine = any(x.member_id == learner.id and x.ticket == self._ticket for x in self.state.learners)
+        came_late = any(may_be_of(late.call, learner) for late in self.state.late)
+        return mine or came_late or any(x.member_id == learner.id for x in self.state.orphans)
 
     def report(self, status: ClusterStatus, added: str = "") -> None:
         """Has the turns know the learner that this change added or took over, and which are learners no more."""

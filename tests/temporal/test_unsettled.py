@@ -8,6 +8,7 @@ from uuid import uuid4
 
 from temporalio.client import WorkflowExecutionStatus, WorkflowHandle
 
+from membership.etcd_errors import Unreachable
 from messages.answers import Plan
 from messages.ids import turns_id
 from messages.outcomes import Outcome
@@ -92,6 +93,23 @@ async def test_a_learner_that_comes_late_is_its_own_joins(scene):
     made = frozen_at(scene, "add_learner", start_timeout="1s")
     receiver = await unsettled(made, await made.join())
     made.cluster.revive(receiver)
+    error, outcome = await failure(await made.join())
+    assert (error, outcome.outcome) == ("StartTimeout", "rolled-back")
+    assert made.applied == ["add", "remove"]
+
+
+async def test_a_learner_that_comes_even_later_is_its_own_joins(scene):
+    """The same join has stopped waiting for it, and its own add never arrives: the late one brings the learner."""
+    made = frozen_at(scene, "add_learner", 5, start_timeout="1s")
+    receiver = await unsettled(made, await made.join())
+    add = made.etcd.add_learner
+
+    def refused(*_args, **_more):
+        made.etcd.add_learner = add
+        made.cluster.revive(receiver)
+        raise Unreachable("failed to connect to all addresses", "UNAVAILABLE")
+
+    made.etcd.add_learner = refused
     error, outcome = await failure(await made.join())
     assert (error, outcome.outcome) == ("StartTimeout", "rolled-back")
     assert made.applied == ["add", "remove"]
