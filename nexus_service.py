@@ -6,7 +6,7 @@ import nexusrpc
 from nexusrpc.handler import StartOperationContext, service_handler, sync_operation
 from temporalio import nexus
 from temporalio.client import Client
-from temporalio.common import WorkflowIDConflictPolicy
+from temporalio.common import Priority, WorkflowIDConflictPolicy
 from temporalio.service import RPCError, RPCStatusCode
 
 from client.change_request import differences, request_of
@@ -14,6 +14,7 @@ from client.sight import see
 from membership.model import Handover
 from messages.ids import WORKFLOW_TYPES, change_id
 from messages.outcomes import Outcome
+from messages.queues import fairness_key
 from messages.requests import (
     ChangeRequest,
     HandoverRequest,
@@ -88,6 +89,7 @@ class MemberflowHandler:
             memo={"request": request.model_dump(mode="json")},
             static_summary=request.summary,
             static_details=static_details(request),
+            priority=Priority(fairness_key=fairness_key(request.cluster)),
         )
         await _check_is_ours(nexus.client(), handle.workflow_id, request)
         return handle

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from temporalio.client import Client
+from temporalio.common import Priority
 from temporalio.exceptions import WorkflowAlreadyStartedError
 
 from client.change_request import Handle, differences, request_of
@@ -11,6 +12,7 @@ from client.preempt import stop_to_preempt
 from membership.text import visible
 from messages.apply import ApplyRequest
 from messages.ids import APPLY_TYPE, WORKFLOW_TYPES, apply_id, change_id
+from messages.queues import fairness_key
 from messages.requests import ChangeRequest, Request
 from messages.texts import static_details
 from settings import Settings
@@ -59,6 +61,7 @@ async def _start(client: Client, settings: Settings, request: Request, kind: str
         memo={"request": request.model_dump(mode="json")},
         static_summary=request.summary,
         static_details=static_details(request),
+        priority=Priority(fairness_key=fairness_key(request.cluster)),
     )
 
 

@@ -1,4 +1,4 @@
-"""The task queues that workers poll."""
+"""The task queues that workers poll, and the share of each cluster."""
 
 from __future__ import annotations
 
@@ -7,6 +7,9 @@ TASK_QUEUE = "memberflow"
 
 _WAITS = "-waits"
 _WATCHES = "-watches"
+
+# Temporal's limit for a fairness key, in bytes.
+_LONGEST_KEY = 64
 
 
 def waits_queue(task_queue: str) -> str:
@@ -30,3 +33,14 @@ def watches_queue(task_queue: str) -> str:
 def served_queue(task_queue: str) -> str:
     """The queue that `memberflow worker --serve` names, of any queue that its workers poll."""
     return task_queue.removesuffix(_WAITS).removesuffix(_WATCHES)
+
+
+def fairness_key(cluster: str) -> str:
+    """
+    The key of a cluster's changes and turns. Their activities inherit it.
+
+    A server with fairness (`matching.enableFairness`) gives the tasks of clusters out by turns, so that a burst of
+    changes of one cluster holds up no other cluster. Other servers ignore it.
+    Source: https://docs.temporal.io/develop/task-queue-priority-fairness
+    """
+    return cluster.encode()[:_LONGEST_KEY].decode(errors="ignore")
