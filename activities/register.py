@@ -34,7 +34,7 @@ def short_activities(clusters: Clusters, temporal: Temporal) -> Activities:
         *(launching.check_launcher, launching.launch_member, launching.describe_launched, launching.stop_launched),
         snapshots.save_snapshot,
         *(turns.ask_turn, turns.turns_run, turns.read_turns, turns.preempt, turns.cancel_change),
-        turns.find_changes,
+        *(turns.ask_change, turns.find_changes),
         Desired(clusters, observe).compare_members,
         EarlierChanges(temporal).began_with,
         CheckFiles(clusters).check_files,
@@ -53,13 +53,12 @@ def waits(clusters: Clusters, temporal: Temporal, **limits: Any) -> Activities:
 
 def watches(clusters: Clusters, temporal: Temporal, read_end: ReadEnd) -> Activities:
     """
-    The watches of other changes, and the questions to them. They run on the event loop: a thousand of them cost little.
+    The watches of other changes. They run on the event loop, so a thousand of them cost little.
 
     `read_end` reads how a closed change ended.
     """
-    following, turns = Following(temporal), Turns(temporal, clusters)
+    following = Following(temporal)
     return [
-        *(turns.watch_holder, turns.ask_change),
-        *(following.wait_until_closed, following.wait_for_handover),
+        *(Turns(temporal, clusters).watch_holder, following.wait_until_closed, following.wait_for_handover),
         Notices(clusters, temporal, read_end).send_end,
     ]

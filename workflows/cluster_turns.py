@@ -26,8 +26,9 @@ with workflow.unsafe.imports_passed_through():
 
 # A change that does not answer for so long blocks no other change any more.
 _ANSWERS_WITHIN = timedelta(seconds=5)
-# Questions at a time. Temporal allows a workflow 2,000 activities, and fails the tasks of a workflow with more.
-_MOST_QUESTIONS = 1500
+# Questions at a time. A change that no worker runs answers none of them, and each keeps a place from acts and looks for
+# seconds. A worker has 200 places.
+_MOST_QUESTIONS = 100
 # Changes in the line, named or asked. The state of the turns must fit into one payload of Temporal.
 _MOST_CHANGES = 5000
 
@@ -189,15 +190,10 @@ class ClusterTurns:
                 self._to_ask.discard(ticket)
                 question = ChangeQuestion(ticket, claim_matters=self._line.may_learn_from(ticket))
                 async with self._places:
-                    word = await self._question(question)
+                    word = await start(Turns.ask_change, question, QUESTION, f"ask {ticket.workflow_id}")
                 await self._learn(ticket, word)
         finally:
             del self._asks[ticket]
-
-    def _question(self, question: ChangeQuestion) -> workflow.ActivityHandle[Word | None]:
-        """On the queue of the watches: a change that no worker runs takes no place from acts and looks."""
-        queue, what = watches_queue(workflow.info().task_queue), f"ask {question.ticket.workflow_id}"
-        return start(Turns.ask_change, question, QUESTION, what, queue)
 
     async def _learn(self, ticket: Ticket, word: Word | None) -> None:
         was_held = self._line.state.holder_is_held

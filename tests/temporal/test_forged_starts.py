@@ -36,7 +36,9 @@ from support.memory.scenes import Scene, cancelled, until, url
 from temporal_workers import make_workers, running
 
 # Twice the worker's places for short activities.
-STUCK = 20
+STUCK = 120
+# Of these, so many are asked at a time.
+ASKED = 100
 
 
 async def failure_of(run) -> str:
@@ -97,8 +99,8 @@ async def test_a_retry_policy(scene):
 
 
 async def test_changes_that_never_answer_hold_up_no_other_cluster(temporal, monkeypatch):
-    """The turns ask each again and again, for seconds. Acts and looks have places of their own."""
-    monkeypatch.setattr(temporal_workers, "_SHORT_PLACES", STUCK // 2)
+    """The turns ask them again and again, for seconds, and never so many that acts and looks have no place."""
+    monkeypatch.setattr(temporal_workers, "_SHORT_PLACES", ASKED + 10)
     queue, silent = f"flooded-{uuid4()}", f"silent-{uuid4()}"
     clusters = MemoryClusters(queue)
     flooded, quiet = (memory_scene(temporal, clusters, queue) for _ in range(2))
@@ -110,7 +112,7 @@ async def test_changes_that_never_answer_hold_up_no_other_cluster(temporal, monk
 
         async def asked():
             pending = (await turns.describe()).raw_description.pending_activities
-            return len(pending) == STUCK
+            return len(pending) == ASKED
 
         await until(asked, "the questions to the changes")
         quiet.starts_at_once()
