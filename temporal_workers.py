@@ -15,6 +15,7 @@ from temporalio.worker import Worker, WorkerDeploymentConfig, WorkerDeploymentVe
 from activities.callers import OwnCallers
 from activities.clusters_file import Clusters
 from activities.register import Activities, short_activities, waits, watches
+from activities.repeated_looks import PLACES
 from activities.temporal import Temporal
 from client.own_operations import OwnOperations
 from client.told_end import read_end
@@ -26,8 +27,7 @@ from workflow_code import keep_workflow_code
 from workflows.arguments import PlainStarts
 from workflows.register import WORKFLOWS, turns_of
 
-# Waits have their own queue and their own places, so that acts and short looks never stand behind them.
-WAIT_PLACES = 2000
+# Waits have a queue and places of their own (PLACES), so that acts and short looks never stand behind them.
 _SHORT_PLACES = 200
 _WATCH_PLACES = 10_000
 # Workflows that stay in memory: 300 changes, of 0.2 MB each, with their turns. A change that waits does nothing for
@@ -44,7 +44,7 @@ def make_workers(
     serves: Sequence[str],
     *,
     deployment: Deployment | None = None,
-    places: int = WAIT_PLACES,
+    places: int = PLACES,
     nexus: Sequence[object] = (),
     **limits: Any,
 ) -> list[Worker]:

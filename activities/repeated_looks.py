@@ -30,6 +30,8 @@ PEEKS = 4
 # Seconds between two heartbeats, beside questions to the leader. Temporal waits 10 s for one of a young wait, and 30 s
 # for one of a long wait.
 YOUNG_BEAT, LONG_BEAT = 2.0, 8.0
+# Waits at a worker at the same time.
+PLACES = 2000
 # Seconds that a wait lasts at a worker whose every place for a wait is taken, so that other waits get a place.
 FULL_HOUSE_PATIENCE = 5.0
 
@@ -76,7 +78,7 @@ class RepeatedLooks:
         *,
         patience: float = 3600.0,
         pause: timedelta = timedelta(seconds=1),
-        places: int = 2000,
+        places: int = PLACES,
     ) -> None:
         self._clusters = clusters
         self._clock = clock

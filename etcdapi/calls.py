@@ -98,7 +98,7 @@ class Calls:
         read or `auth.authenticate` asks for a new token.
         """
         used = self.auth.token
-        if used and used.text and not self._may_have_token(url):
+        if used and used.text and not self._access.trusts(url):
             raise _untrusted(url)
         try:
             with self._checked(url, deadline) as connection:
@@ -186,13 +186,10 @@ class Calls:
         except grpc.RpcError as error:
             named = from_rpc(error, url)
             wants_token = isinstance(named, _TOKEN_REFUSED) and self._access.username is not None
-            return _untrusted(url) if wants_token and not self._may_have_token(url) else named
+            return _untrusted(url) if wants_token and not self._access.trusts(url) else named
 
     def _token_for(self, url: str) -> list[tuple[str, str]]:
-        return self.auth.metadata if self._may_have_token(url) else []
-
-    def _may_have_token(self, url: str) -> bool:
-        return self._access.trusts(url)
+        return self.auth.metadata if self._access.trusts(url) else []
 
 
 def _untrusted(url: str) -> Untrusted:

@@ -32,9 +32,9 @@ class RelayPort:
         self._on_connection()
         try:
             first = await reader.readexactly(3)
-            port, send = (self._grpc_port, _pipe) if first == b"PRI" else (self._upstream, self._pipe_requests)
+            port, send = (self._grpc_port, pipe) if first == b"PRI" else (self._upstream, self._pipe_requests)
             upstream_reader, upstream_writer = await asyncio.open_connection("127.0.0.1", port)
-            await asyncio.gather(send(reader, upstream_writer, first), _pipe(upstream_reader, writer))
+            await asyncio.gather(send(reader, upstream_writer, first), pipe(upstream_reader, writer))
         except (OSError, asyncio.IncompleteReadError):
             pass
         finally:
@@ -57,7 +57,8 @@ class RelayPort:
             writer.close()
 
 
-async def _pipe(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, first: bytes = b"") -> None:
+async def pipe(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, first: bytes = b"") -> None:
+    """Sends `first` and then everything that comes, until one side is closed."""
     try:
         writer.write(first)
         while data := await reader.read(65536):

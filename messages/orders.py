@@ -18,7 +18,6 @@ from messages.turns import Ticket, TurnsState
 # The failure type of a wait that goes on in another activity, with rarer heartbeats.
 GOES_ON = "LongWait"
 
-
 # Seconds. A first look may take so long, and no order has a worker look for longer.
 MOST_PATIENCE = 60.0
 

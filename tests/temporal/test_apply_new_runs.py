@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import pytest
 from apply_scenes import added, begin, failed, held, held_after_the_first, runs, seen, shown, starts_each, voters
-from temporalio.worker import Replayer
 
 from messages.apply import ApplyView
 from support.memory.scenes import LOOSE, cancelled, until
-from support.parts.low_limits import histories_of, runs_of
-from workflows.register import WORKFLOWS, turns_of
+from support.parts.low_limits import replay_runs, runs_of
 
 NEW = ("etcd-4", "etcd-5", "etcd-6", "etcd-7")
 
@@ -29,12 +27,7 @@ async def test_an_apply_goes_on_in_new_runs(scene):
     assert (end.outcome, voters(made)) == ("applied", {"etcd-1", *NEW})
     assert shown(end) == [(f"join:{name}", "promoted") for name in NEW]
     assert made.applied == ["add", "promote"] * len(NEW)
-    replayer = Replayer(workflows=[*WORKFLOWS, turns_of(None)], data_converter=made.client.data_converter)
-    replayed = 0
-    async for history in histories_of(made.client, apply.id):
-        await replayer.replay_workflow(history)
-        replayed += 1
-    assert replayed > 1
+    assert await replay_runs(made.client, apply.id) > 1
     assert end.seconds["total"] > sum(each.seconds["total"] for each in end.changes)
 
 
@@ -57,12 +50,7 @@ async def test_a_wait_without_an_end_needs_no_long_history(scene):
 
 async def test_held_and_cancelled_in_a_later_run(scene):
     """What has ended stays, and is in the view of the later run."""
-    made = scene(1, **LOOSE)
-    starts_each(made)
-    made.cluster.on_added = lambda m: made.cluster.start(m.id, m.peer_urls[0][7:-5]) if "etcd-7" not in str(m) else None
-    apply = await begin(made, "etcd-1", *NEW)
-    await runs(apply, "etcd-7")
-    assert await runs_of(made.client, apply) > 1
+    made, apply = await at_the_last(scene)
     await apply.execute_update("hold", "alice", result_type=ApplyView)
     assert (await seen(apply)).hold_asked
     await apply.execute_update("cancel")
@@ -73,14 +61,21 @@ async def test_held_and_cancelled_in_a_later_run(scene):
 
 async def test_what_others_undo_is_known_in_a_later_run(scene):
     """A member that joined in an earlier run is not let in again."""
-    made = scene(1, **LOOSE)
-    starts_each(made)
-    made.cluster.on_added = lambda m: made.cluster.start(m.id, m.peer_urls[0][7:-5]) if "etcd-7" not in str(m) else None
-    apply = await begin(made, "etcd-1", *NEW)
-    await runs(apply, "etcd-7")
+    made, apply = await at_the_last(scene)
     await apply.execute_update("hold", "alice")
     made.cluster.start((await added(made)).id, "etcd-7")
     await held(apply)
     made.cluster.remove(made.member("etcd-4").id)
     await apply.execute_update("resume")
     assert (await failed(apply))[0] == "UndoneByOthers"
+
+
+async def at_the_last(scene):
+    """The cluster, and its apply in a later run: the last new member is being added, and does not start."""
+    made = scene(1, **LOOSE)
+    starts_each(made)
+    made.cluster.on_added = lambda m: made.cluster.start(m.id, m.peer_urls[0][7:-5]) if "etcd-7" not in str(m) else None
+    apply = await begin(made, "etcd-1", *NEW)
+    await runs(apply, "etcd-7")
+    assert await runs_of(made.client, apply) > 1
+    return made, apply

@@ -9,7 +9,6 @@ import pytest
 from temporalio.client import WorkflowFailureError, WorkflowHandle, WorkflowUpdateFailedError
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.testing import WorkflowEnvironment
-from temporalio.worker import Replayer
 
 from client.events import read_events
 from client.past_changes import Wanted, past_changes
@@ -26,11 +25,10 @@ from support.memory.cluster import MemoryCluster
 from support.memory.faulty import MemoryClusters, Trouble
 from support.memory.scenes import Scene, cancelled, failure, held, until, url, view
 from support.parts.inbox import Inbox, secret_file
-from support.parts.low_limits import LOW, histories_of, runs_of
+from support.parts.low_limits import LOW, replay_runs, runs_of
 from temporal_workers import make_workers, running
 from webhook.config import WebhookTable
 from webhook.receiver import WebhookReceiver
-from workflows.register import WORKFLOWS, turns_of
 
 SKIPPING = ("--dynamic-config-value", "frontend.WorkflowTimeSkippingEnabled=true")
 
@@ -104,12 +102,7 @@ async def test_the_history_of_every_run_replays(scene):
     made.starts_at_once()
     join = await made.join()
     await join.result()
-    replayer = Replayer(workflows=[*WORKFLOWS, turns_of(None)], data_converter=made.client.data_converter)
-    replayed = 0
-    async for history in histories_of(made.client, join.id):
-        await replayer.replay_workflow(history)
-        replayed += 1
-    assert replayed > 1
+    assert await replay_runs(made.client, join.id) > 1
 
 
 async def test_it_is_one_change_in_the_lists(scene):

@@ -6,6 +6,9 @@ from collections.abc import AsyncGenerator
 from typing import Any
 
 from temporalio.client import Client, WorkflowHandle, WorkflowHistory
+from temporalio.worker import Replayer
+
+from workflows.register import WORKFLOWS, turns_of
 
 # Events. A join without trouble has 75 to 95, so a change here goes on in a new run after nearly every wait or refusal.
 LOW = ("--dynamic-config-value", "limit.historyCount.suggestContinueAsNew=40")
@@ -23,3 +26,13 @@ async def histories_of(client: Client, workflow_id: str) -> AsyncGenerator[Workf
 async def runs_of(client: Client, handle: WorkflowHandle[Any, Any]) -> int:
     """In how many runs the change came to where it is."""
     return len([history async for history in histories_of(client, handle.id)])
+
+
+async def replay_runs(client: Client, workflow_id: str) -> int:
+    """Replays the history of each run of a change, and returns how many there are."""
+    replayer = Replayer(workflows=[*WORKFLOWS, turns_of(None)], data_converter=client.data_converter)
+    replayed = 0
+    async for history in histories_of(client, workflow_id):
+        await replayer.replay_workflow(history)
+        replayed += 1
+    return replayed

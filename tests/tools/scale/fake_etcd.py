@@ -17,6 +17,7 @@ from typing import Any
 
 import grpc.aio
 
+from etcdapi.relay_port import pipe
 from etcdapi.stubs import rpc_pb2, rpc_pb2_grpc
 from local.processes import free_port
 
@@ -106,7 +107,7 @@ class FakeEtcd(rpc_pb2_grpc.ClusterServicer, rpc_pb2_grpc.MaintenanceServicer):
         self._by_source[source] = cluster
         try:
             to_server.write(first)
-            await asyncio.gather(_pipe(reader, to_server), _pipe(from_server, writer))
+            await asyncio.gather(pipe(reader, to_server), pipe(from_server, writer))
         finally:
             del self._by_source[source]
 
@@ -163,14 +164,3 @@ class FakeEtcd(rpc_pb2_grpc.ClusterServicer, rpc_pb2_grpc.MaintenanceServicer):
         cluster.learner = None
         cluster.removed.append(time.monotonic())
         return rpc_pb2.MemberRemoveResponse(header=cluster.header, members=cluster.members)
-
-
-async def _pipe(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    try:
-        while data := await reader.read(65536):
-            writer.write(data)
-            await writer.drain()
-    except OSError:
-        pass
-    finally:
-        writer.close()
