@@ -39,6 +39,7 @@ async def _demo(keep: bool, folder: Path | None) -> int:  # noqa: FBT001  (an op
 
     from client.exit_codes import DONE, FAILED, CommandError
     from local.demo import set_up
+    from local.processes import ignore_interrupts
     from membership.errors import MemberflowError
 
     started = time.monotonic()
@@ -50,12 +51,14 @@ async def _demo(keep: bool, folder: Path | None) -> int:  # noqa: FBT001  (an op
         try:
             scene = await set_up(folder, ending, say)
             good = await _tell(scene, await _join(scene))
+            say(f"This took {time.monotonic() - started:.0f} s.")
+            if keep:
+                _how_to_look(scene)
+                await asyncio.Event().wait()
         except MemberflowError as error:
             raise CommandError(FAILED, str(error), error.hint) from error
-        say(f"This took {time.monotonic() - started:.0f} s.")
-        if keep:
-            _how_to_look(scene)
-            await asyncio.Event().wait()
+        finally:
+            ignore_interrupts()
         say("Run `memberflow demo --keep` to look around in Temporal's UI.")
     return DONE if good else FAILED
 

@@ -22,7 +22,7 @@ from client.exit_codes import USAGE, CommandError
 from client.search_attributes import register
 from local.demo import until_polled
 from local.etcd_cluster import LocalFailure
-from local.processes import Child
+from local.processes import Child, ignore_interrupts
 from local.state_folder import PATIENCE, Running, StateFolder
 from local.temporal_server import DevServer
 from settings import Settings, quiet_runtime, task_queue
@@ -74,6 +74,7 @@ class Keeper:
                 await asyncio.sleep(_LOOK)
                 await self._look()
         finally:
+            ignore_interrupts()
             self._stop()
 
     async def _start(self) -> Running:

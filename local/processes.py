@@ -63,6 +63,11 @@ def clean_environment() -> dict[str, str]:
     return {k: v for k, v in os.environ.items() if not k.startswith(("TEMPORAL_", "MEMBERFLOW_", "ETCD_", "OTEL_"))}
 
 
+def ignore_interrupts() -> None:
+    """From now on, Ctrl-C stops nothing in this process: a second one must not break off the end of the children."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
 class Child:
     """A process in its own session, so that Ctrl-C reaches this process first. Its output goes to a file."""
 

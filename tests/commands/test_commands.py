@@ -148,7 +148,7 @@ def test_doctor(lab):
     checks = {row["check"]: row for row in good.answer["checks"]}
     assert good.code == 0, good
     assert checks[f"cluster {cluster.name}"]["ok"], good
-    assert "(not on this host" in checks["configuration"]["verdict"]
+    assert "(not found on this host" in checks["configuration"]["verdict"]
     assert {"configuration", "Temporal", "search attributes", "workers"} <= set(checks)
     for member in cluster.members:
         member.stop()

@@ -60,7 +60,9 @@ def test_changes_are_filtered(lab, held):
     assert held.wait().code == 1
 
     def listed(*args):
-        return [each["member"] for each in lab.run("changes", cluster, *args, "--json").answer["changes"]]
+        ran = lab.run("changes", cluster, *args, "--json")
+        assert ran.code == 0, ran
+        return [each["member"] for each in ran.answer["changes"]]
 
     eventually(lambda: name in listed("--outcome", "cancelled"), "the ended change to be listed")
     assert name in listed("--verb", "join", "--since", "1h")

@@ -32,7 +32,8 @@ class Standing:
         return self.run("up", "--clusters", str(clusters_file), *self.ports, *more)
 
     def pid(self, name):
-        return int((self.folder / "memberflow" / f"{name}.lock").read_text())
+        """The process ID in the lock file, 0 while a process that starts has not written it yet."""
+        return int((self.folder / "memberflow" / f"{name}.lock").read_text() or 0)
 
     def is_held(self, name):
         """Whether a process holds the lock."""
