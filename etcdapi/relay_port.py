@@ -10,7 +10,7 @@ _LENGTH = re.compile(rb"(?im)^content-length: *(\d+)")
 
 
 class RelayPort:
-    """Listens on one loopback port, until it is closed."""
+    """Listens on one loopback port. Its end closes its connections."""
 
     def __init__(
         self, grpc_port: int, upstream: int, on_connection: Callable[[], None], passes: Callable[[bytes], bool]
@@ -20,14 +20,23 @@ class RelayPort:
         self._on_connection = on_connection
         # Whether a plain HTTP request with this head goes to the member. If not, its connection is closed.
         self._passes = passes
+        # The event loop holds its tasks weakly.
+        self._connections: set[asyncio.Task[None]] = set()
 
     async def listen(self, port: int) -> None:
         self._server = await asyncio.start_server(self._accept, "127.0.0.1", port)
 
     def close(self) -> None:
         self._server.close()
+        for connection in self._connections:
+            connection.cancel()
 
-    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.ensure_future(self._serve(reader, writer))
+        self._connections.add(task)
+        task.add_done_callback(self._connections.discard)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """HTTP/2 begins with `PRI`. Everything else is plain HTTP."""
         self._on_connection()
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from contextlib import closing
 
 import pytest
@@ -9,6 +10,8 @@ import pytest
 from etcdapi.client import EtcdClient
 from etcdapi.connection import Connection
 from etcdapi.faults import Fault
+from etcdapi.relay import Relay
+from local.processes import free_port
 from membership import etcd_errors as e
 from membership.errors import ClusterUnreachable
 from membership.etcd import Access
@@ -28,6 +31,17 @@ def test_a_kept_connection_is_spoilt_too(lab):
         assert (fault.hits, fault.times) == (2, 0)
         assert connection.get("/version")
         assert b"raft.status" in connection.get("/debug/vars").body
+
+
+def test_its_end_closes_its_connections():
+    """A caller then hears at once that it is gone. An open connection would be left to the garbage collection."""
+    relay = Relay(free_port(), free_port())
+    relay.start()
+    with closing(socket.create_connection(("127.0.0.1", relay.port), timeout=10)) as connection:
+        connection.sendall(b"GE")  # not enough to know the protocol
+        eventually(lambda: relay.connections, "the connection")
+        relay.stop()
+        assert connection.recv(1) == b""
 
 
 def test_a_change_is_known_by_its_member(lab):
