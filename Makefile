@@ -10,7 +10,7 @@ demo: $(UV)
 	@$(RUN) memberflow demo
 
 # One process of the tests keeps a third of a core busy, the rest of the time it waits for etcd and Temporal.
-N ?= 4
+N ?= 5
 test: $(UV)
 	@$(RUN) memberflow dev etcd-path  # where it has to be built, each process would build it
 	@PYTHONPATH=tests $(RUN) python -m tools.versions --build

@@ -66,9 +66,9 @@ def test_steering_what_is_not_running(lab):
         ended = lab.run(verb, cluster.name, name)
         assert ended.code == 1, ended
         assert "not running any more" in ended.stderr
-    unknown = lab.run("hold", cluster.name, "nobody")
+    unknown = lab.run("hold", cluster.name, "never-a-member")
     assert unknown.code == 2, unknown
-    assert "no change of nobody" in unknown.stderr
+    assert "no change of never-a-member" in unknown.stderr
 
 
 def test_several_changes_of_one_name(lab):
