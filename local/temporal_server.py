@@ -97,7 +97,7 @@ class DevServer:
         return client
 
     def _database(self) -> list[str]:
-        # With a write-ahead log, a commit costs the half, and is as safe.
+        # With a write-ahead log, a commit costs half as much, and is as safe.
         return ["--db-filename", str(self.folder / "temporal.db"), "--sqlite-pragma", "journal_mode=wal"]
 
     def _arguments(self) -> list[str]:
