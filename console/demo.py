@@ -38,7 +38,7 @@ async def _demo(keep: bool, folder: Path | None) -> int:  # noqa: FBT001  (an op
     from contextlib import AsyncExitStack
 
     from client.exit_codes import DONE, FAILED, CommandError
-    from local.demo import set_up
+    from local.demo_cluster import start_cluster
     from local.processes import ignore_interrupts
     from membership.errors import MemberflowError
 
@@ -49,7 +49,10 @@ async def _demo(keep: bool, folder: Path | None) -> int:  # noqa: FBT001  (an op
             folder = Path(ending.enter_context(tempfile.TemporaryDirectory(prefix="memberflow-demo-")))
         folder.mkdir(parents=True, exist_ok=True)
         try:
-            scene = await set_up(folder, ending, say)
+            cluster = await start_cluster(folder, ending, say)
+            from local.demo import set_up  # Temporal's SDK takes a while to import
+
+            scene = await set_up(cluster, folder, ending, say)
             good = await _tell(scene, await _join(scene))
             say(f"This took {time.monotonic() - started:.0f} s.")
             if keep:
@@ -70,11 +73,11 @@ async def _join(scene: DemoDeployment) -> Ended:
     from client.connect import caller
     from client.start import start_change
     from console.following import follow_on_terminal
-    from local.demo import CLUSTER, NEW
+    from local.demo_cluster import CLUSTER, NEW
     from local.etcd_cluster import LocalFailure
     from messages.requests import JoinRequest
 
-    new = scene.members[3]
+    new = scene.cluster.new
     say(f"3. `memberflow join {CLUSTER} {NEW} --peer-url {new.peer_url}`")
     request = JoinRequest(cluster=CLUSTER, name=NEW, peer_urls=(new.peer_url,), requested_by=caller())
     handle, _ = await start_change(scene.client, scene.settings, request)
@@ -98,13 +101,13 @@ async def _tell(scene: DemoDeployment, end: Ended) -> bool:
     """Prints the result as the relays, etcd's own metrics and Temporal saw it. True when it is the claimed result."""
     import asyncio
 
-    from local.demo import NEW
+    from local.demo_cluster import NEW
     from local.metrics import promotes
 
     outcome = end.outcome
-    calls = [call for relay in scene.relays for call in relay.calls() if call["method"] == "MemberPromote"]
+    calls = [call for call in scene.cluster.relays.calls() if call["method"] == "MemberPromote"]
     lost = [call for call in calls if call["fault"] == "lose"]
-    successes, failures = await asyncio.to_thread(promotes, [m.client_url for m in scene.members])
+    successes, failures = await asyncio.to_thread(promotes, [m.client_url for m in scene.cluster.members])
     ui = f"{scene.server.ui}/namespaces/default/workflows/{outcome.workflow_id}/{outcome.run_id}/history"
     opens = await asyncio.to_thread(_opens, ui)
     say(f"5. {NEW} is a voter: {', '.join(outcome.voters)} ({outcome.seconds['total']:.1f} s).")
@@ -120,7 +123,7 @@ async def _tell(scene: DemoDeployment, end: Ended) -> bool:
 
 
 def _how_to_look(scene: DemoDeployment) -> None:
-    from local.demo import CLUSTER, NEW
+    from local.demo_cluster import CLUSTER, NEW
 
     say(f"Everything is left running. Temporal's UI: {scene.server.ui}")
     say("In another terminal:")

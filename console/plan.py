@@ -113,12 +113,12 @@ async def _plan_apply(request: ApplyRequest) -> int:
 
     client, settings = await with_worker()
     async with busy(f"asking a worker about {request.cluster}"):
-        plan: ApplyPlan = await ask(client, settings, "PlanApply", ApplyPlan, request)
+        plan: ApplyPlan = await ask(client, settings, "PlanApply", ApplyPlan, request, cluster=request.cluster)
         first: tuple[Check, ...] = ()
         if plan.steps and not refusal(plan.checks):
             change = request.change(plan.steps[0])
             sent = PlanRequest(verb=change.verb, request=change.model_dump(mode="json"))
-            first = (await ask(client, settings, "PlanChange", Plan, sent)).checks
+            first = (await ask(client, settings, "PlanChange", Plan, sent, cluster=request.cluster)).checks
     refused = refusal((*plan.checks, *first))
     waits = [check for check in (*plan.checks, *first) if check.verdict == "wait"]
     verdict = "refuse" if refused else "no-changes" if not plan.steps else "wait" if waits else "go"
@@ -162,9 +162,9 @@ async def show_plan(request: ChangeRequest) -> int:
     from messages.requests import PlanRequest
 
     client, settings = await with_worker()
-    sent = request.model_dump(mode="json")
+    sent = PlanRequest(verb=request.verb, request=request.model_dump(mode="json"))
     async with busy(f"asking a worker about {request.cluster}"):
-        plan = await ask(client, settings, "PlanChange", Plan, PlanRequest(verb=request.verb, request=sent))
+        plan = await ask(client, settings, "PlanChange", Plan, sent, cluster=request.cluster)
     refused = refusal(plan.checks)
     waits = [check for check in plan.checks if check.verdict == "wait"]
     code = REFUSED if refused else DONE

@@ -113,7 +113,8 @@ async def _look(client: Client, settings: Settings, cluster: str) -> Overview:
     from client.open_changes import open_changes
     from messages.answers import Inspection
 
-    inspection = await ask(client, settings, "InspectCluster", Inspection, check_cluster(cluster))
+    question = check_cluster(cluster)
+    inspection = await ask(client, settings, "InspectCluster", Inspection, question, cluster=cluster)
     return Overview(inspection, *await open_changes(client, cluster, inspection.turns))
 
 

@@ -1,4 +1,4 @@
-"""`python -m etcdapi.relay_process` runs a relay until its stdin ends. It prints a JSON line for each call."""
+"""`python -m etcdapi.relay_process` runs relays until its stdin ends. It prints a JSON line for each call."""
 
 from __future__ import annotations
 
@@ -12,22 +12,30 @@ from etcdapi.relay import Relay
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Runs a relay in front of an etcd member.")
-    parser.add_argument("--port", type=int, required=True, help="loopback port to listen on")
-    parser.add_argument("--upstream", type=int, required=True, help="the member's client port")
-    parser.add_argument("--lose", default="", metavar="METHOD", help="lose the first answer to this method")
+    parser = argparse.ArgumentParser(description="Runs relays in front of etcd members.")
+    parser.add_argument("--lose", default="", metavar="METHOD", help="each relay loses the first answer to this method")
+    parser.add_argument(
+        "ways", nargs="+", type=_way, metavar="PORT:UPSTREAM", help="a loopback port, and the client port of its member"
+    )
     options = parser.parse_args()
 
     def tell(call: Call) -> None:
         print(json.dumps(asdict(call)), flush=True)
 
-    relay = Relay(options.port, options.upstream, on_call=tell)
-    if options.lose:
-        relay.inject(Fault(options.lose, "lose"))
-    relay.start()
-    print(json.dumps({"ready": options.port}), flush=True)
+    relays = [Relay(port, upstream, on_call=tell) for port, upstream in options.ways]
+    for relay in relays:
+        if options.lose:
+            relay.inject(Fault(options.lose, "lose"))
+        relay.start()
+    print(json.dumps({"ready": len(relays)}), flush=True)
     sys.stdin.read()
-    relay.stop()
+    for relay in relays:
+        relay.stop()
+
+
+def _way(text: str) -> tuple[int, int]:
+    port, upstream = text.split(":")
+    return int(port), int(upstream)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The demo's deployment: three etcd members behind relays, a fourth that will join, Temporal and a worker."""
+"""The demo's deployment: its etcd members, Temporal and a worker."""
 
 from __future__ import annotations
 
@@ -14,55 +14,44 @@ from temporalio.client import Client
 from client.connect import require_worker
 from client.exit_codes import CommandError
 from client.search_attributes import register
-from local.binary import find_etcd
-from local.deployment import RelayProcess, WorkerProcess, write_clusters_file
-from local.etcd_cluster import LocalFailure, LocalMember, bootstrap, kill_all
+from local.demo_cluster import CLUSTER, DemoCluster
+from local.deployment import WorkerProcess, write_clusters_file
+from local.etcd_cluster import LocalFailure
 from local.temporal_binary import find_temporal
 from local.temporal_server import DevServer
 from messages.queues import TASK_QUEUE
 from settings import Settings, cache_dir, quiet_runtime
-
-CLUSTER = "demo"
-VOTERS = ("etcd-1", "etcd-2", "etcd-3")
-NEW = "etcd-4"
 
 
 @dataclass
 class DemoDeployment:
     """Everything that runs."""
 
-    members: list[LocalMember]
-    relays: list[RelayProcess]
+    cluster: DemoCluster
     server: DevServer
     settings: Settings
     client: Client
     folder: Path
 
 
-async def set_up(folder: Path, ending: AsyncExitStack, say: Callable[[str], None]) -> DemoDeployment:
-    """Starts everything except the new member. `ending` kills it all: its data is thrown away, so it needs no care."""
-    binary = await asyncio.to_thread(find_etcd, cache_dir(), say)
-    say("1. Three etcd members start, each behind a relay that loses the first answer to a promote.")
-    members = [LocalMember(name, binary, folder / name) for name in (*VOTERS, NEW)]
-    relays = [RelayProcess(m.client_port, "MemberPromote", folder) for m in members]
-    for member, relay in zip(members, relays, strict=True):
-        ending.callback(relay.stop)
-        member.advertised = relay.url
-    ending.callback(kill_all, members)
+async def set_up(
+    cluster: DemoCluster, folder: Path, ending: AsyncExitStack, say: Callable[[str], None]
+) -> DemoDeployment:
+    """Starts the rest. `ending` kills it all: its data is thrown away, so it needs no care."""
     say("2. Temporal's dev server starts, and a memberflow worker: the only process that speaks to etcd.")
     await asyncio.to_thread(find_temporal, cache_dir(), say)
     clusters = folder / "clusters.toml"
-    write_clusters_file(clusters, CLUSTER, [m.advertised for m in members[:3]])
+    write_clusters_file(clusters, CLUSTER, [member.advertised for member in cluster.voters])
     server = DevServer(folder / "temporal")
     ending.push_async_callback(server.throw_away)
     client, *_ = await asyncio.gather(
         _start_temporal(server, clusters, ending),
-        asyncio.to_thread(bootstrap, members[:3], "memberflow-demo"),
-        _until(lambda: all(relay.is_ready() for relay in relays), "the relays do not come up"),
+        cluster.serving,
+        _until(cluster.relays.are_ready, "the relays do not come up"),
     )
     settings = Settings(TASK_QUEUE, clusters, {"target_host": server.address, "namespace": "default"})
     await until_polled(client, settings)
-    return DemoDeployment(members, relays, server, settings, client, folder)
+    return DemoDeployment(cluster, server, settings, client, folder)
 
 
 async def _start_temporal(server: DevServer, clusters: Path, ending: AsyncExitStack) -> Client:

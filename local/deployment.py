@@ -6,33 +6,35 @@ import json
 import signal
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from local.processes import Child, clean_environment, free_port
 
 
-class RelayProcess:
-    """A relay in front of one member. It loses the first answer to the method `lose`, and ends with this process."""
+class Relays:
+    """
+    One relay in front of each of these members, all in one process, which ends with this one.
 
-    def __init__(self, upstream: int, lose: str, folder: Path) -> None:
-        self.port = free_port()
-        self._seen = folder / f"relay-{self.port}.jsonl"
-        command = [sys.executable, "-m", "etcdapi.relay_process", f"--port={self.port}", f"--upstream={upstream}"]
+    Each relay loses the first answer to the method `lose`.
+    """
+
+    def __init__(self, upstreams: Sequence[int], lose: str, folder: Path) -> None:
+        ports = [free_port() for _ in upstreams]
+        #: In the order of the members.
+        self.urls = [f"http://127.0.0.1:{port}" for port in ports]
+        self._seen = folder / "relays.jsonl"
+        ways = [f"{port}:{upstream}" for port, upstream in zip(ports, upstreams, strict=True)]
+        command = [sys.executable, "-m", "etcdapi.relay_process", f"--lose={lose}", *ways]
         with self._seen.open("wb") as out:
-            self._process = subprocess.Popen(
-                [*command, f"--lose={lose}"], stdin=subprocess.PIPE, stdout=out, start_new_session=True
-            )
+            self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=out, start_new_session=True)
 
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
-
-    def is_ready(self) -> bool:
+    def are_ready(self) -> bool:
         return bool(self._lines())
 
     def calls(self) -> list[dict[str, Any]]:
-        """The calls that passed the relay, in order."""
+        """The calls that passed the relays, in order."""
         return [line for line in self._lines() if "method" in line]
 
     def stop(self) -> None:

@@ -159,7 +159,7 @@ async def test_a_demo_that_is_kept(demo):
     status = Command(env, "status", "demo", "--json").wait()
     assert status.code == 0, status
     assert len(status.answer["status"]["statuses"]) == 4
-    assert show.running("--data-dir", "etcdapi.relay", "cli worker", "start-dev") == [4, 4, 1, 1]
+    assert show.running("--data-dir", "etcdapi.relay", "cli worker", "start-dev") == [4, 1, 1, 1]
     assert show.command.is_running()
     end = show.end_by(signal.SIGINT)
     assert (end.code, end.stdout) == (130, ""), end

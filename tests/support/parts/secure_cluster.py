@@ -61,6 +61,7 @@ class SecureCluster:
         voters = ",".join(f"{m.name}={m.peer_url}" for m in self.members)
         for member in self.members:
             member.start({"ETCD_INITIAL_CLUSTER": voters, "ETCD_INITIAL_ADVERTISE_PEER_URLS": member.peer_url})
+            member.wait_until_it_answers_peers()
         eventually(lambda: len(self._look(self._anonymous).statuses) == 3, "three voters that serve")
         self._turn_on_auth()
 
