@@ -30,9 +30,9 @@ from workflows.register import WORKFLOWS, turns_of
 # Waits have a queue and places of their own (PLACES), so that acts and short looks never stand behind them.
 _SHORT_PLACES = 200
 _WATCH_PLACES = 10_000
-# Workflows that stay in memory: 300 changes, of 0.2 MB each, with their turns. A change that waits does nothing for
+# Workflows that stay in memory: 200 changes, of 0.3 MB each, with their turns. A change that waits does nothing for
 # hours, and is read again from its history where something happens.
-_KEPT_WORKFLOWS = 600
+_KEPT_WORKFLOWS = 400
 # An act under way ends within this time after SIGTERM.
 GRACE = timedelta(seconds=ACT_DEADLINE + 4)
 

@@ -12,10 +12,11 @@ from temporalio.api.enums.v1 import IndexedValueType
 from temporalio.api.operatorservice.v1 import ListSearchAttributesRequest
 from temporalio.service import RPCError
 
+from activities.admission import Admission
 from activities.clusters_file import ClusterProfile, Clusters
 from activities.counters import counted_look
 from activities.earlier_changes import read_record
-from activities.early_ends import end_if_unwanted, named_failures
+from activities.early_ends import again_later, end_if_unwanted, named_failures
 from activities.heartbeat import beating
 from activities.temporal import ASK_DEADLINE, PATIENT_DEADLINE, Temporal
 from membership.allow import Allow
@@ -31,7 +32,7 @@ from membership.etcd_errors import NO_ACCESS
 from membership.model import ClusterStatus, SyncProgress
 from membership.record import NO_RECORD, Record
 from messages.answers import Reachability
-from messages.ids import SEARCH_ATTRIBUTES
+from messages.ids import SEARCH_ATTRIBUTES, WORKFLOW_TYPES
 from messages.orders import MOST_PATIENCE, Beforehand, LookOrder
 from messages.turns import TurnsState
 
@@ -49,6 +50,7 @@ class Looks:
     def __init__(self, clusters: Clusters, temporal: Temporal) -> None:
         self._clusters = clusters
         self._temporal = temporal
+        self._admission = Admission()
 
     @activity.defn
     async def read_profile(self, cluster: str) -> ClusterProfile:
@@ -60,8 +62,16 @@ class Looks:
             allow = await asyncio.to_thread(self._clusters.allow, cluster)
             endpoints = await asyncio.to_thread(self._clusters.endpoints, cluster)
             notifies = await asyncio.to_thread(self._notifies, cluster)
+        if activity.in_activity() and activity.info().workflow_type in WORKFLOW_TYPES.values():
+            self._admit(cluster)
         names, waiting = await self._search_attributes(), await self._waiting(cluster, allow)
         return ClusterProfile(policy, task_queue, names, allow, endpoints, notifies, waiting)
+
+    def _admit(self, cluster: str) -> None:
+        """Lets a change begin, or has it ask again when many others are about to begin."""
+        if delay := self._admission.delay(cluster):
+            message = f"changes of many clusters begin at this worker, and this one asks again in {delay:.0f} s"
+            raise again_later("ManyBegin", message, timedelta(seconds=delay))
 
     async def _waiting(self, cluster: str, allow: Allow) -> int:
         """How many other changes are in line. 0 where Temporal does not answer in time: the first look asks again."""
@@ -192,6 +202,7 @@ class Looks:
             return self._look(etcd, look)
 
     def _connect(self, look: LookOrder) -> Etcd:
+        self._admission.note(look.cluster)
         return self._clusters.connect(look.cluster).expecting(look.cluster_id, look.voter_urls)
 
     def _look(self, etcd: Etcd, look: LookOrder) -> ClusterStatus:

@@ -27,7 +27,7 @@ from activities.early_ends import moves_on_at_shutdown
 from activities.temporal import Temporal
 from membership.errors import MemberflowError
 from messages.ids import WORKFLOW_TYPES, cluster_of_turns, turns_id, verb_of
-from messages.queues import fairness_key
+from messages.queues import URGENT, fairness_key
 from messages.turns import Cancel, ChangeQuestion, Claim, Ticket, TurnRequest, TurnsState, Word
 
 # Seconds between two heartbeats of the watch of a holder.
@@ -71,7 +71,7 @@ class Turns:
             task_queue=activity.info().task_queue,
             start_signal="claim",
             start_signal_args=[asking.ticket],
-            priority=Priority(fairness_key=fairness_key(asking.cluster)),
+            priority=Priority(priority_key=URGENT, fairness_key=fairness_key(asking.cluster)),
             static_summary=f"Turns of cluster {asking.cluster}: one change at a time",
         )
 

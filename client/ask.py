@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from temporalio.api.common.v1 import WorkflowExecution
 from temporalio.api.workflowservice.v1 import DeleteWorkflowExecutionRequest
 from temporalio.client import Client, WorkflowFailureError, WorkflowHandle
-from temporalio.common import WorkflowIDConflictPolicy
+from temporalio.common import Priority, WorkflowIDConflictPolicy
 from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCError, RPCStatusCode
 
@@ -20,6 +20,7 @@ from client.command_errors import is_no_namespace
 from client.ended import CONFIGURATION, with_name
 from client.exit_codes import FAILED, OUT_OF_REACH, USAGE, CommandError
 from membership.failures import Failure
+from messages.queues import SOON, fairness_key
 from settings import Settings
 
 A = TypeVar("A")
@@ -31,26 +32,32 @@ _KEPT = timedelta(seconds=30)
 
 
 async def ask(
-    client: Client, settings: Settings, workflow: str, result_type: type[A], request: BaseModel | None = None
+    client: Client,
+    settings: Settings,
+    workflow: str,
+    result_type: type[A],
+    request: BaseModel | None = None,
+    *,
+    cluster: str = "",
 ) -> A:
     """
     Runs a question's workflow, and deletes it: Temporal's list of workflows is for changes.
 
-    Callers that ask the same question at the same time share one workflow.
+    Callers that ask the same question at the same time share one workflow. `cluster`: the cluster that it is about.
 
     Raises CommandError when there is no answer, with OUT_OF_REACH when a worker is missing.
     """
     try:
-        return await _ask_once(client, settings, workflow, result_type, request)
+        return await _ask_once(client, settings, workflow, result_type, request, cluster)
     except RPCError as error:
         if error.status is not RPCStatusCode.NOT_FOUND or is_no_namespace(error):
             raise
         # Another caller that shared the question had its answer first, and has deleted it.
-        return await _ask_once(client, settings, workflow, result_type, request)
+        return await _ask_once(client, settings, workflow, result_type, request, cluster)
 
 
 async def _ask_once(
-    client: Client, settings: Settings, workflow: str, result_type: type[A], request: BaseModel | None
+    client: Client, settings: Settings, workflow: str, result_type: type[A], request: BaseModel | None, cluster: str
 ) -> A:
     name = f"{workflow}:{hashlib.sha256(request.model_dump_json().encode()).hexdigest()[:16]}" if request else workflow
     handle = await client.start_workflow(
@@ -60,6 +67,7 @@ async def _ask_once(
         task_queue=settings.task_queue,
         id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
         run_timeout=_KEPT,
+        priority=Priority(priority_key=SOON, fairness_key=fairness_key(cluster) or None),
         result_type=result_type,
     )
     try:

@@ -8,6 +8,13 @@ TASK_QUEUE = "memberflow"
 _WAITS = "-waits"
 _WATCHES = "-watches"
 
+# Temporal's priority keys: 1 comes first, and tasks without a key have 3. A server without priority ignores them.
+# Source: https://docs.temporal.io/develop/task-queue-priority-fairness
+#: Turns and acts: a change that has begun never stands behind changes that begin.
+URGENT = 1
+#: Questions: a person waits for the answer.
+SOON = 2
+
 # Temporal's limit for a fairness key, in bytes.
 _LONGEST_KEY = 64
 

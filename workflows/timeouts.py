@@ -7,12 +7,13 @@ from datetime import timedelta
 from typing import Any, TypeVar, overload
 
 from temporalio import workflow
-from temporalio.common import RetryPolicy
+from temporalio.common import Priority, RetryPolicy
 
 from workflows.results import RESULTS  # noqa: F401  (so every workflow that starts an activity can read its result)
 
 with workflow.unsafe.imports_passed_through():
     from messages.orders import MOST_PATIENCE
+    from messages.queues import URGENT
     from messages.turns import ACT_DEADLINE
 
 S = TypeVar("S")
@@ -51,6 +52,7 @@ ACT = workflow.ActivityConfig(
     start_to_close_timeout=timedelta(seconds=ACT_DEADLINE + 4),
     heartbeat_timeout=timedelta(seconds=10),
     retry_policy=RetryPolicy(maximum_attempts=1),
+    priority=Priority(priority_key=URGENT),
 )
 # The next two count their tries themselves: workers that stop or die use up none.
 # The engine may have to fetch an image. Starting a running member again changes nothing.
