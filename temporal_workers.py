@@ -12,6 +12,7 @@ from temporalio.client import Client
 from temporalio.common import VersioningBehavior
 from temporalio.worker import Worker, WorkerDeploymentConfig, WorkerDeploymentVersion
 
+from activities.admission import Admission
 from activities.callers import OwnCallers
 from activities.clusters_file import Clusters
 from activities.register import Activities, short_activities, waits, watches
@@ -57,7 +58,8 @@ def make_workers(
     """
     keep_workflow_code()
     temporal = Temporal(client)
-    short = short_activities(clusters, temporal)
+    admission = Admission()
+    short = short_activities(clusters, temporal, admission)
     workers = []
     for queue in serves:
         workflows: Sequence[type] = ()
@@ -67,7 +69,7 @@ def make_workers(
             watching = watches(clusters, temporal, read_end)
             workers.append(_worker(client, watches_queue(queue), watching, _WATCH_PLACES, deployment))
         workers.append(_worker(client, queue, short, _SHORT_PLACES, deployment, workflows, services))
-        waiting = waits(clusters, temporal, places=places, **limits)
+        waiting = waits(clusters, temporal, admission, places=places, **limits)
         workers.append(_worker(client, waits_queue(queue), waiting, places, deployment))
     return workers
 

@@ -6,6 +6,7 @@ import argparse
 import asyncio
 import gc
 import signal
+import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
@@ -32,6 +33,9 @@ from temporal_workers import make_workers, running
 # Each workflow in memory has its own copy of the workflow modules. At Python's own 700, 10 and 10, looking takes a
 # fifth of a busy worker's time. With rare looks at all objects, workflows that have left the memory pile up as garbage.
 _COLLECT_AFTER = (20_000, 5, 1)
+# Seconds for which a thread may keep others from running Python, a tenth of the default. One thread speaks to Temporal,
+# beside a thread for each wait: with the default, hundreds of waits keep its answers back for seconds.
+_THREADS_TAKE_TURNS = 0.0005
 
 
 async def run_worker(settings: Settings, serves: Sequence[str], *, nexus: bool = False) -> None:
@@ -58,6 +62,7 @@ async def run_worker(settings: Settings, serves: Sequence[str], *, nexus: bool =
         asyncio.get_running_loop().add_signal_handler(sign, stop.set)
     queue, services = settings.task_queue, [MemberflowHandler(settings.task_queue)] if nexus else []
     workers = make_workers(client, clusters, queue, serves, deployment=settings.deployment, nexus=services)
+    sys.setswitchinterval(_THREADS_TAKE_TURNS)
     gc.freeze()
     gc.set_threshold(*_COLLECT_AFTER)
     try:

@@ -8,9 +8,9 @@ from threading import Lock
 
 # Clusters whose changes begin at the same time. Where hundreds did, a worker could not keep their workflows in memory
 # between two of their steps, and replayed each of them at every step: four times the work (docs/benchmarks.md).
-MOST = 100
-# Seconds without a look after which a cluster no longer counts: its change waits, has ended, or cannot go on.
-QUIET = 10.0
+MOST = 40
+# Seconds without a look after which a cluster no longer counts: its change has ended, or cannot go on.
+QUIET = 5.0
 # A change that must wait asks again after this many seconds at least, and all of them together so often in a second.
 SOONEST = 0.5
 ASKED = 20.0
@@ -46,3 +46,8 @@ class Admission:
         with self._lock:
             if cluster in self._beginning:
                 self._beginning[cluster] = self._clock()
+
+    def end(self, cluster: str) -> None:
+        """A change of the cluster waits, so it does not begin any more."""
+        with self._lock:
+            self._beginning.pop(cluster, None)

@@ -47,10 +47,10 @@ _HOPELESS = (*NO_ACCESS, InvalidConfiguration, WrongCluster)
 class Looks:
     """The looks, on the clusters of this worker."""
 
-    def __init__(self, clusters: Clusters, temporal: Temporal) -> None:
+    def __init__(self, clusters: Clusters, temporal: Temporal, admission: Admission) -> None:
         self._clusters = clusters
         self._temporal = temporal
-        self._admission = Admission()
+        self._admission = admission
 
     @activity.defn
     async def read_profile(self, cluster: str) -> ClusterProfile:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from activities.acts import Acts
+from activities.admission import Admission
 from activities.clusters_file import Clusters
 from activities.credentials import CheckFiles
 from activities.desired import Desired, Following
@@ -22,9 +23,9 @@ from activities.waits import Waits
 Activities = list[Callable[..., Any]]
 
 
-def short_activities(clusters: Clusters, temporal: Temporal) -> Activities:
+def short_activities(clusters: Clusters, temporal: Temporal, admission: Admission) -> Activities:
     """Looks, acts, launches and questions."""
-    acts, observe = Acts(clusters, temporal), Looks(clusters, temporal)
+    acts, observe = Acts(clusters, temporal), Looks(clusters, temporal, admission)
     launching, snapshots = Launching(clusters, temporal), Snapshots(clusters, temporal)
     turns = Turns(temporal, clusters)
     return [
@@ -41,9 +42,9 @@ def short_activities(clusters: Clusters, temporal: Temporal) -> Activities:
     ]
 
 
-def waits(clusters: Clusters, temporal: Temporal, **limits: Any) -> Activities:
+def waits(clusters: Clusters, temporal: Temporal, admission: Admission, **limits: Any) -> Activities:
     """The waits. `limits` are those of `Waits`."""
-    waiting = Waits(clusters, temporal, **limits)
+    waiting = Waits(clusters, temporal, admission, **limits)
     settling = Settling(clusters, **{name: value for name, value in limits.items() if name == "clock"})
     return [
         *(waiting.wait_for_cluster, waiting.wait_for_sync, waiting.wait_for_verification),

@@ -10,6 +10,7 @@ from threading import Lock
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
+from activities.admission import Admission
 from activities.clusters_file import Clusters
 from activities.counters import counted_look
 from activities.early_ends import again_later, end_if_unwanted, long_wait
@@ -74,6 +75,7 @@ class RepeatedLooks:
     def __init__(
         self,
         clusters: Clusters,
+        admission: Admission,
         clock: Callable[[], float],
         *,
         patience: float = 3600.0,
@@ -81,6 +83,7 @@ class RepeatedLooks:
         places: int = PLACES,
     ) -> None:
         self._clusters = clusters
+        self._admission = admission
         self._clock = clock
         self._patience = patience
         self._pause = pause
@@ -102,6 +105,7 @@ class RepeatedLooks:
         rare.
         A look that fails after `blind_for` seconds ends the wait. Fails with LongWait when the wait has become long.
         """
+        self._admission.end(order.cluster)
         started = self._clock()
         before: RaftProgress | None = None
         nothing_yet = until_moves

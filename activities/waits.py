@@ -16,6 +16,7 @@ from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCError
 
 from activities.absence import Absence
+from activities.admission import Admission
 from activities.clusters_file import Clusters
 from activities.container_watch import ContainerWatch
 from activities.heartbeat import BEAT_EVERY, beating
@@ -49,13 +50,14 @@ class Waits:
         self,
         clusters: Clusters,
         temporal: Temporal,
+        admission: Admission,
         clock: Callable[[], float] = time.monotonic,
         **limits: Any,
     ) -> None:
         self._clusters = clusters
         self._temporal = temporal
         self._clock = clock
-        self._looks = RepeatedLooks(clusters, clock, **limits).looks
+        self._looks = RepeatedLooks(clusters, admission, clock, **limits).looks
 
     @activity.defn(no_thread_cancel_exception=True)
     def wait_for_cluster(self, order: StepOrder) -> ClusterStatus:

@@ -12,6 +12,7 @@ from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
 from activities import nudges, repeated_looks
+from activities.admission import Admission
 from activities.nudges import NUDGE_AFTER
 from activities.pace import LONG_AFTER
 from activities.temporal import Temporal
@@ -102,7 +103,7 @@ class World:
         """Runs one wait; gives its result and the heartbeats."""
         environment = ActivityEnvironment()
         environment.on_heartbeat = lambda *details: self.beats.extend(details)
-        waits = Waits(self.etcd, self._temporal, clock=lambda: self.etcd.now, patience=10_000)
+        waits = Waits(self.etcd, self._temporal, Admission(), clock=lambda: self.etcd.now, patience=10_000)
         member_id = self.new.id if hasattr(self, "new") else ""
         facts = Facts("in-memory", CLUSTER_ID, Policy(**policy), "etcd-4", (URL,), member_id)
         order = StepOrder(step, facts, Ticket("w", "r"), so_far=self.so_far)

@@ -46,6 +46,13 @@ def test_a_cluster_that_is_looked_at_is_not_quiet(full, clock):
     assert full.delay("late") > 0
 
 
+def test_a_change_that_waits_for_its_member_makes_room(full):
+    full.end("c7")
+    full.end("another")
+    assert full.delay("late") == 0.0
+    assert full.delay("later") > 0
+
+
 def test_looks_at_other_clusters_do_not_count(full, clock):
     """A change that has waited for long is looked at, too."""
     for n in range(MOST):

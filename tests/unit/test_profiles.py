@@ -7,6 +7,7 @@ from types import SimpleNamespace
 
 from temporalio.service import RPCError, RPCStatusCode
 
+from activities.admission import Admission
 from activities.looks import Looks
 from membership.allow import Allow
 from membership.policy import Policy
@@ -57,7 +58,7 @@ async def test_a_slow_clusters_file_holds_up_nobody_else():
     """It is read in a thread."""
     client = Silent()
     client.operator_service = client
-    observe = Looks(SlowFile(asyncio.get_running_loop()), SimpleNamespace(client=client))
+    observe = Looks(SlowFile(asyncio.get_running_loop()), SimpleNamespace(client=client), Admission())
     profile = await observe.read_profile("prod")
     assert (profile.policy, profile.task_queue) == (Policy(), "queue of prod")
     assert (profile.allow, profile.endpoints) == (Allow(force=False), ("http://10.0.0.1:2379",))

@@ -57,7 +57,7 @@ async def test_every_result_of_an_activity_can_be_read_in_the_sandbox():
     temporal = Temporal(cast("Any", None))
     clusters = cast("Any", None)
     watching = watches(clusters, temporal, cast("Any", None))
-    activities = [*short_activities(clusters, temporal), *waits(clusters, temporal), *watching]
+    activities = [*short_activities(clusters, temporal, None), *waits(clusters, temporal, None), *watching]
     found = {each.__module__ for a in activities for each in data_classes(get_type_hints(a).get("return"))}
     found |= {each.__module__ for each in data_classes(NextRun) if not each.__module__.startswith(OWN_PACKAGE)}
     assert {"membership.model", "messages.turns"} <= found

@@ -9,6 +9,7 @@ from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCError, RPCStatusCode
 
 from activities import looks
+from activities.admission import Admission
 from activities.looks import Looks
 from membership.errors import ClusterUnreachable
 from membership.record import NO_RECORD
@@ -52,7 +53,7 @@ class Busy:
 def test_a_first_look_goes_on_without_the_turns(error):
     """It shows the cluster, and the change then stands in line and waits."""
     environment = inside("look_beforehand")
-    before = environment.run(Looks(File(), Busy(error)).look_beforehand, LookOrder("prod", patience=1.0))
+    before = environment.run(Looks(File(), Busy(error), Admission()).look_beforehand, LookOrder("prod", patience=1.0))
     assert (len(before.status.voters), before.turns, before.record) == (3, TurnsState(), NO_RECORD)
 
 
@@ -69,5 +70,7 @@ def test_no_order_has_a_worker_look_for_ever(monkeypatch, patience):
     monkeypatch.setattr(looks, "MOST_PATIENCE", 0.3)
     began = time.monotonic()
     with pytest.raises(ApplicationError, match="nothing answers"):
-        inside("look_beforehand").run(Looks(Silent(), None).look_beforehand, LookOrder("prod", patience=patience))
+        inside("look_beforehand").run(
+            Looks(Silent(), None, Admission()).look_beforehand, LookOrder("prod", patience=patience)
+        )
     assert time.monotonic() - began < 5
