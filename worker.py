@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import gc
 import signal
-import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
@@ -21,6 +19,7 @@ from client.traces import flush, tracer
 from clusters import ClustersFile
 from etcdapi.client import EtcdClient
 from etcdapi.discovery import Discovery
+from interpreter import tune
 from launchers.config import LauncherConfig
 from logs import set_up_logs
 from messages.launching import Launcher
@@ -28,14 +27,6 @@ from monitoring.metrics import new_exporter, shown
 from nexus_service import MemberflowHandler
 from settings import Settings, quiet_runtime, read_settings
 from temporal_workers import make_workers, running
-
-# New objects after which Python looks for garbage, and how many such looks make it look at older, and at all objects.
-# Each workflow in memory has its own copy of the workflow modules. At Python's own 700, 10 and 10, looking takes a
-# fifth of a busy worker's time. With rare looks at all objects, workflows that have left the memory pile up as garbage.
-_COLLECT_AFTER = (20_000, 5, 1)
-# Seconds for which a thread may keep others from running Python, a tenth of the default. One thread speaks to Temporal,
-# beside a thread for each wait: with the default, hundreds of waits keep its answers back for seconds.
-_THREADS_TAKE_TURNS = 0.0005
 
 
 async def run_worker(settings: Settings, serves: Sequence[str], *, nexus: bool = False) -> None:
@@ -62,9 +53,7 @@ async def run_worker(settings: Settings, serves: Sequence[str], *, nexus: bool =
         asyncio.get_running_loop().add_signal_handler(sign, stop.set)
     queue, services = settings.task_queue, [MemberflowHandler(settings.task_queue)] if nexus else []
     workers = make_workers(client, clusters, queue, serves, deployment=settings.deployment, nexus=services)
-    sys.setswitchinterval(_THREADS_TAKE_TURNS)
-    gc.freeze()
-    gc.set_threshold(*_COLLECT_AFTER)
+    tune()
     try:
         showing = shown(settings.metrics, exporter, client, clusters, serves)
         async with showing, running(workers), FileWatch(clusters, serves).running():
