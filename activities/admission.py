@@ -9,7 +9,7 @@ from threading import Lock
 # Clusters whose changes begin at the same time. Where hundreds did, a worker could not keep their workflows in memory
 # between two of their steps, and replayed each of them at every step: four times the work (docs/benchmarks.md).
 MOST = 40
-# Seconds without a look after which a cluster no longer counts: its change has ended, or cannot go on.
+# Seconds without an answered look after which a cluster no longer counts: its change has ended, or cannot go on.
 QUIET = 5.0
 # A change that must wait asks again after this many seconds at least, and all of them together so often in a second.
 SOONEST = 0.5
@@ -42,7 +42,7 @@ class Admission:
             return self._next - now
 
     def note(self, cluster: str) -> None:
-        """A look at a cluster: its changes, if they begin, are not done with that."""
+        """A look at the cluster was answered: its changes, if they begin, go on."""
         with self._lock:
             if cluster in self._beginning:
                 self._beginning[cluster] = self._clock()

@@ -149,8 +149,8 @@ class Looks:
         deadline, pause, reason = _deadline(look), PAUSE, SyncProgress("")
         while True:
             try:
-                with beating(LOOK_BEAT, reason), counted_look(look.cluster):
-                    return self._connect(look).look(look.avoid, look.scope)
+                with beating(LOOK_BEAT, reason):
+                    return self._look_once(self._connect(look), look)
             except _HOPELESS:
                 raise
             except MemberflowError as error:
@@ -202,7 +202,6 @@ class Looks:
             return self._look(etcd, look)
 
     def _connect(self, look: LookOrder) -> Etcd:
-        self._admission.note(look.cluster)
         return self._clusters.connect(look.cluster).expecting(look.cluster_id, look.voter_urls)
 
     def _look(self, etcd: Etcd, look: LookOrder) -> ClusterStatus:
@@ -210,12 +209,18 @@ class Looks:
         deadline = _deadline(look)
         while True:
             try:
-                with counted_look(look.cluster):
-                    return etcd.look(look.avoid, look.scope)
+                return self._look_once(etcd, look)
             except ClusterUnreachable:
                 if time.monotonic() >= deadline or activity.is_cancelled():
                     raise
                 time.sleep(PAUSE)
+
+    def _look_once(self, etcd: Etcd, look: LookOrder) -> ClusterStatus:
+        with counted_look(look.cluster):
+            status = etcd.look(look.avoid, look.scope)
+        # Not before: a cluster that does not answer must not keep others from beginning.
+        self._admission.note(look.cluster)
+        return status
 
     async def _search_attributes(self) -> tuple[str, ...]:
         """Our search attributes that exist with the right type. None where the namespace can't be asked."""

@@ -3,8 +3,15 @@
 from __future__ import annotations
 
 import pytest
+from temporalio.exceptions import ApplicationError
 
 from activities.admission import ASKED, MOST, QUIET, SOONEST, Admission
+from activities.looks import Looks
+from membership.errors import ClusterUnreachable
+from messages.orders import LookOrder
+from support.memory.cluster import MemoryCluster
+from support.memory.etcd import MemoryEtcd
+from support.memory.inside import inside
 
 
 class Clock:
@@ -69,3 +76,36 @@ def test_those_that_wait_do_not_ask_all_at_once(full):
 def test_a_thousand_changes_of_one_cluster_hold_up_no_other_cluster(admission):
     assert [admission.delay("noisy") for _ in range(1000)] == [0.0] * 1000
     assert admission.delay("calm") == 0.0
+
+
+class Down:
+    """A cluster that does not answer."""
+
+    def expecting(self, cluster_id, voter_urls):
+        return self
+
+    def look(self, avoid, scope):
+        raise ClusterUnreachable("nothing answers")
+
+
+class File:
+    """A clusters file with one cluster."""
+
+    def __init__(self, etcd):
+        self._etcd = etcd
+
+    def connect(self, cluster):
+        return self._etcd
+
+
+def test_only_a_cluster_that_answers_keeps_its_place(full, clock):
+    """Forty clusters that are down must not keep others from beginning for as long as their changes try."""
+    down, up = Looks(File(Down()), None, full), Looks(File(MemoryEtcd(MemoryCluster(3))), None, full)
+    clock.now += QUIET - 0.1
+    for n in range(MOST - 1):
+        with pytest.raises(ApplicationError, match="nothing answers"):
+            inside("check_status").run(down.check_status, LookOrder(f"c{n}"))
+    inside("check_status").run(up.check_status, LookOrder(f"c{MOST - 1}"))
+    clock.now += QUIET - 0.1
+    assert [full.delay(f"late{n}") for n in range(MOST - 1)] == [0.0] * (MOST - 1)
+    assert full.delay("one too many") > 0
