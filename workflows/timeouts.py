@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any, TypeVar, overload
 
@@ -136,4 +137,6 @@ def start(
         "summary": summary[:200],
         "cancellation_type": workflow.ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
     }
+    if priority := limits.get("priority"):  # it replaces the workflow's own, and the fairness key with that
+        config["priority"] = replace(workflow.info().priority, priority_key=priority.priority_key)
     return workflow.start_activity_method(activity, args=[argument], **config)

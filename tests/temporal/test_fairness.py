@@ -15,6 +15,7 @@ from local.temporal_server import DevServer
 from membership.allow import Allow
 from membership.policy import Policy
 from messages.ids import turns_id
+from messages.queues import URGENT
 from messages.requests import JoinRequest
 from settings import Settings, quiet_runtime
 from support.memory.cluster import MemoryCluster
@@ -60,6 +61,13 @@ async def end_of(join) -> str:
     return "promoted"
 
 
+async def scheduled(join):
+    """How the activities of a change were scheduled."""
+    async for event in join.fetch_history_events():
+        if event.HasField("activity_task_scheduled_event_attributes"):
+            yield event.activity_task_scheduled_event_attributes
+
+
 async def test_a_burst_of_one_cluster_holds_up_no_other_cluster(fair):
     """The other cluster's join is done while most of the burst still waits for an answer."""
     busy, calm = fair("busy", max_waiting=1), fair("calm")
@@ -67,11 +75,15 @@ async def test_a_burst_of_one_cluster_holds_up_no_other_cluster(fair):
     burst = await asyncio.gather(*(start(busy, f"etcd-{n}") for n in range(50, 50 + BURST)))
     ends = [asyncio.create_task(end_of(join)) for join in burst]
     calm.starts_at_once()
-    assert await end_of(await start(calm, "etcd-9")) == "promoted"
+    join = await start(calm, "etcd-9")
+    assert await end_of(join) == "promoted"
+    acts = [a.priority async for a in scheduled(join) if a.activity_type.name in ("add_learner", "promote_learner")]
+    assert [(key.priority_key, key.fairness_key) for key in acts] == [(URGENT, "calm")] * 2
     assert sum(end.done() for end in ends) < BURST / 2
     refused = [await end for end in islice(asyncio.as_completed(ends), BURST - 1)]
     assert set(refused) == {"LineFull"}, "and one waits in line"
     turns = busy.client.get_workflow_handle(turns_id("busy"))
-    assert (await turns.describe()).raw_description.workflow_execution_info.priority.fairness_key == "busy"
+    key = (await turns.describe()).raw_description.workflow_execution_info.priority
+    assert (key.priority_key, key.fairness_key) == (URGENT, "busy")
     for end in ends:
         end.cancel()
