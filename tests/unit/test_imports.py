@@ -15,7 +15,7 @@ from workflows.timeouts import ACT
 ROOT = Path(__file__).parents[2]
 OURS = {
     *("activities", "cli", "client", "cluster_tables", "clusters", "console", "etcdapi", "file_states", "launchers"),
-    *("interpreter", "local", "logs", "membership"),
+    *("local", "logs", "membership"),
     *(
         "messages",
         "monitoring",
@@ -61,7 +61,6 @@ RULES = {
         {"etcd3", "grpc", "typer", "rich"},
     ),
     "workflow_code.py": (set(), {"etcd3", "grpc", "typer", "rich", "temporalio"}),
-    "interpreter.py": (set(), {"etcd3", "grpc", "typer", "rich", "temporalio"}),
     "worker.py": (OURS - {"cli", "console", "local"}, {"typer", "rich", "grpc"}),
 }
 
