@@ -7,7 +7,7 @@ from collections.abc import Callable
 from threading import Lock
 
 # Clusters whose changes begin at the same time. Where hundreds did, a worker could not keep their workflows in memory
-# between two of their steps, and replayed each of them at every step: four times the work (docs/benchmarks.md).
+# between two of their steps, and replayed each of them at every step (docs/benchmarks.md).
 MOST = 40
 # Seconds without an answered look after which a cluster no longer counts: its change has ended, or cannot go on.
 QUIET = 5.0
