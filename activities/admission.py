@@ -26,7 +26,7 @@ class Admission:
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._lock = Lock()
-        #: When the latest look at each cluster that begins was.
+        #: When each cluster that begins last answered a look, or was let in.
         self._beginning: dict[str, float] = {}
         self._next = float("-inf")
 

@@ -62,7 +62,7 @@ class Looks:
             allow = await asyncio.to_thread(self._clusters.allow, cluster)
             endpoints = await asyncio.to_thread(self._clusters.endpoints, cluster)
             notifies = await asyncio.to_thread(self._notifies, cluster)
-        if activity.in_activity() and activity.info().workflow_type in WORKFLOW_TYPES.values():
+        if activity.info().workflow_type in WORKFLOW_TYPES.values():
             self._admit(cluster)
         names, waiting = await self._search_attributes(), await self._waiting(cluster, allow)
         return ClusterProfile(policy, task_queue, names, allow, endpoints, notifies, waiting)

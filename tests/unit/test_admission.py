@@ -62,15 +62,20 @@ def test_a_change_that_waits_for_its_member_makes_room(full):
 
 def test_looks_at_other_clusters_do_not_count(full, clock):
     """A change that has waited for long is looked at, too."""
+    clock.now += QUIET - 0.1
     for n in range(MOST):
         full.note(f"waiting{n}")
-    clock.now += QUIET
+    clock.now += 0.1
     assert full.delay("late") == 0.0
 
 
 def test_those_that_wait_do_not_ask_all_at_once(full):
     delays = [full.delay(f"late{n}") for n in range(100)]
     assert delays == pytest.approx([SOONEST + n / ASKED for n in range(100)])
+
+
+def test_more_changes_of_a_cluster_that_begins_pass_with_it(full):
+    assert [full.delay("c0") for _ in range(3)] == [0.0] * 3
 
 
 def test_a_thousand_changes_of_one_cluster_hold_up_no_other_cluster(admission):
