@@ -31,9 +31,12 @@ from workflows.register import WORKFLOWS, turns_of
 # Waits have a queue and places of their own (PLACES), so that acts and short looks never stand behind them.
 _SHORT_PLACES = 200
 _WATCH_PLACES = 10_000
-# Workflows that stay in memory: 200 changes, of 0.3 MB each, with their turns. A change that waits does nothing for
-# hours, and is read again from its history where something happens.
-_KEPT_WORKFLOWS = 400
+# Workflows that stay in memory: 100 changes, of 0.3 MB each, with their turns. A change that waits does nothing for
+# hours, and is read again from its history where something happens. Python looks through all of them for garbage.
+_KEPT_WORKFLOWS = 200
+# A task waits so long for the worker that has its workflow in memory, since a busy worker needs seconds. Where that
+# worker was killed, any other one takes the task after this time.
+_REMEMBERED = timedelta(seconds=5)
 # An act under way ends within this time after SIGTERM.
 GRACE = timedelta(seconds=ACT_DEADLINE + 4)
 
@@ -66,7 +69,7 @@ def make_workers(
         services: Sequence[object] = ()
         if queue == workflow_queue:
             workflows, services = [*WORKFLOWS, turns_of(deployment)], nexus
-            watching = watches(clusters, temporal, read_end)
+            watching = watches(clusters, temporal, admission, read_end)
             workers.append(_worker(client, watches_queue(queue), watching, _WATCH_PLACES, deployment))
         workers.append(_worker(client, queue, short, _SHORT_PLACES, deployment, workflows, services))
         waiting = waits(clusters, temporal, admission, places=places, **limits)
@@ -104,7 +107,7 @@ def _worker(
         max_cached_workflows=_KEPT_WORKFLOWS,
         # A killed worker's change goes on within seconds of its restart.
         max_heartbeat_throttle_interval=timedelta(seconds=1),
-        sticky_queue_schedule_to_start_timeout=timedelta(seconds=2),
+        sticky_queue_schedule_to_start_timeout=_REMEMBERED,
         graceful_shutdown_timeout=GRACE,
         **_version(deployment),
     )

@@ -27,7 +27,7 @@ def short_activities(clusters: Clusters, temporal: Temporal, admission: Admissio
     """Looks, acts, launches and questions."""
     acts, observe = Acts(clusters, temporal), Looks(clusters, temporal, admission)
     launching, snapshots = Launching(clusters, temporal), Snapshots(clusters, temporal)
-    turns = Turns(temporal, clusters)
+    turns = Turns(temporal, clusters, admission)
     return [
         *(observe.read_profile, observe.list_clusters, observe.look_beforehand, observe.check_access),
         *(observe.check_status, observe.check_status_and_turns, observe.check_after_barrier),
@@ -52,7 +52,7 @@ def waits(clusters: Clusters, temporal: Temporal, admission: Admission, **limits
     ]
 
 
-def watches(clusters: Clusters, temporal: Temporal, read_end: ReadEnd) -> Activities:
+def watches(clusters: Clusters, temporal: Temporal, admission: Admission, read_end: ReadEnd) -> Activities:
     """
     The watches of other changes. They run on the event loop, so a thousand of them cost little.
 
@@ -60,6 +60,6 @@ def watches(clusters: Clusters, temporal: Temporal, read_end: ReadEnd) -> Activi
     """
     following = Following(temporal)
     return [
-        *(Turns(temporal, clusters).watch_holder, following.wait_until_closed, following.wait_for_handover),
+        *(Turns(temporal, clusters, admission).watch_holder, following.wait_until_closed, following.wait_for_handover),
         Notices(clusters, temporal, read_end).send_end,
     ]

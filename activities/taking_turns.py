@@ -22,6 +22,7 @@ from temporalio.client import (
 from temporalio.common import Priority
 from temporalio.service import RPCError, RPCStatusCode
 
+from activities.admission import Admission
 from activities.clusters_file import Clusters
 from activities.early_ends import moves_on_at_shutdown
 from activities.temporal import Temporal
@@ -41,9 +42,10 @@ _TRIES = 3
 class Turns:
     """Asks for turns, and asks the changes that want one."""
 
-    def __init__(self, temporal: Temporal, clusters: Clusters) -> None:
+    def __init__(self, temporal: Temporal, clusters: Clusters, admission: Admission) -> None:
         self._temporal = temporal
         self._clusters = clusters
+        self._admission = admission
 
     # ---- for a change ----
 
@@ -55,6 +57,7 @@ class Turns:
         Starts ClusterTurns where it doesn't run. A ClusterTurns that was ended from outside may have left a holder
         behind, so its successor rests before it grants.
         """
+        self._admission.note(asking.cluster, has_asked=True)
         turns = self._temporal.turns(asking.cluster)
         try:
             await turns.signal("claim", asking.ticket)
@@ -126,11 +129,12 @@ class Turns:
             return None
         status = (run.status or WorkflowExecutionStatus.TERMINATED).name
         closed_at = run.close_time.timestamp() if run.close_time else None
-        if status == "COMPLETED" and not question.claim_matters:
-            return Word(status, closed_at)
-        claim = await self._claim_if_any(run)
+        claim = None if status == "COMPLETED" and not question.claim_matters else await self._claim_if_any(run)
         limit = await asyncio.to_thread(self._max_waiting, cluster) if claim and claim.state == "waits" else None
-        return Word(status, closed_at, claim, is_join=verb == "join", max_waiting=limit)
+        word = Word(status, closed_at, claim, is_join=verb == "join", max_waiting=limit)
+        if word.is_over:
+            self._admission.end(cluster)
+        return word
 
     def _max_waiting(self, cluster: str) -> int | None:
         try:

@@ -106,6 +106,11 @@ class Word:
         return self.closed_at is None
 
     @property
+    def is_over(self) -> bool:
+        """Whether it has closed, or closes in a moment."""
+        return not self.is_open or (self.claim is not None and self.claim.state == "ended")
+
+    @property
     def orderly(self) -> bool:
         """Whether it ended by its own code, or runs."""
         return self.status in ("RUNNING", "COMPLETED", "FAILED", "CANCELED")

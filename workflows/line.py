@@ -119,7 +119,7 @@ class Line:
         if word.claim is not None:
             self._learn_learners(ticket, word.claim)
             self._learn_settled(word.claim)
-        if not word.is_open or (word.claim and word.claim.state == "ended"):
+        if word.is_over:
             if word.status == "COMPLETED" or (word.claim and word.claim.succeeded):
                 self._forget_learners(ticket)
             elif word.claim:

@@ -26,7 +26,11 @@ class Nothing:
 
 def registered() -> set[str]:
     """The names of the activities that a worker runs."""
-    every = [*short_activities(None, Nothing(), None), *waits(None, Nothing(), None), *watches(None, Nothing(), None)]
+    every = [
+        *short_activities(None, Nothing(), None),
+        *waits(None, Nothing(), None),
+        *watches(None, Nothing(), None, None),
+    ]
     return {definition.name for one in every if (definition := _Definition.from_callable(one))}
 
 

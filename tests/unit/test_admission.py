@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from temporalio.exceptions import ApplicationError
 
-from activities.admission import ASKED, MOST, QUIET, SOONEST, Admission
+from activities.admission import ASKED, MOST, QUIET, QUIET_IN_TURN, SOONEST, Admission
 from activities.looks import Looks
 from membership.errors import ClusterUnreachable
 from messages.orders import LookOrder
@@ -53,6 +53,20 @@ def test_a_cluster_that_is_looked_at_is_not_quiet(full, clock):
     assert full.delay("late") > 0
 
 
+def test_a_change_that_has_asked_for_its_turn_is_waited_for_longer(full, clock):
+    """A busy worker needs more than five seconds from one step to the next."""
+    for n in range(MOST):
+        full.note(f"c{n}", has_asked=True)
+    clock.now += QUIET_IN_TURN - 0.1
+    for n in range(1, MOST):
+        full.note(f"c{n}")
+    clock.now += 0.1
+    assert full.delay("late") == 0.0
+    clock.now += QUIET_IN_TURN - 0.2
+    assert full.delay("later") == 0.0
+    assert full.delay("one too many") > 0
+
+
 def test_a_change_that_waits_for_its_member_makes_room(full):
     full.end("c7")
     full.end("another")
@@ -76,6 +90,14 @@ def test_those_that_wait_do_not_ask_all_at_once(full):
 
 def test_more_changes_of_a_cluster_that_begins_pass_with_it(full):
     assert [full.delay("c0") for _ in range(3)] == [0.0] * 3
+
+
+def test_one_more_change_of_a_cluster_does_not_shorten_the_time_of_the_first(full, clock):
+    full.note("c0", has_asked=True)
+    assert full.delay("c0") == 0.0
+    clock.now += QUIET_IN_TURN - 0.1
+    assert [full.delay(f"late{n}") for n in range(MOST - 1)] == [0.0] * (MOST - 1)
+    assert full.delay("one too many") > 0
 
 
 def test_a_thousand_changes_of_one_cluster_hold_up_no_other_cluster(admission):

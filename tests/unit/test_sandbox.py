@@ -56,7 +56,7 @@ async def test_every_result_of_an_activity_can_be_read_in_the_sandbox():
     """And the state for a new run: Pydantic looks names of types up in modules that the sandbox has imported."""
     temporal = Temporal(cast("Any", None))
     clusters = cast("Any", None)
-    watching = watches(clusters, temporal, cast("Any", None))
+    watching = watches(clusters, temporal, None, cast("Any", None))
     activities = [*short_activities(clusters, temporal, None), *waits(clusters, temporal, None), *watching]
     found = {each.__module__ for a in activities for each in data_classes(get_type_hints(a).get("return"))}
     found |= {each.__module__ for each in data_classes(NextRun) if not each.__module__.startswith(OWN_PACKAGE)}
