@@ -72,12 +72,13 @@ frozen: $(UV)
 versions: $(UV)
 	@PYTHONPATH=tests $(RUN) python -m tools.versions
 
-# What waiting joins cost; with the defaults an hour and a quarter.
+# What waiting joins cost, and a burst of joins; with the defaults an hour and a half.
 JOINS ?= 1 10 100 300 1000
 LINE ?= 30 100
+BURST ?= 1050
 SETTLE ?= 600
 scale: $(UV)
-	@PYTHONPATH=tests $(RUN) python -m tools.scale --joins $(JOINS) --line $(LINE) --settle $(SETTLE)
+	@PYTHONPATH=tests $(RUN) python -m tools.scale --joins $(JOINS) --line $(LINE) --burst $(BURST) --settle $(SETTLE)
 
 clean:
 	rm -rf .venv .uv .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -16,6 +16,7 @@ from activities.counters import counted_look
 from activities.early_ends import again_later, end_if_unwanted, long_wait
 from activities.pace import LONG_AFTER, SHORTEST, pause_after
 from activities.progress_meter import ProgressMeter
+from activities.wakes import Wakes
 from membership.errors import MemberflowError
 from membership.etcd import Etcd
 from membership.failures import Failure
@@ -76,6 +77,7 @@ class RepeatedLooks:
         self,
         clusters: Clusters,
         admission: Admission,
+        wakes: Wakes,
         clock: Callable[[], float],
         *,
         patience: float = 3600.0,
@@ -84,6 +86,7 @@ class RepeatedLooks:
     ) -> None:
         self._clusters = clusters
         self._admission = admission
+        self._wakes = wakes
         self._clock = clock
         self._patience = patience
         self._pause = pause
@@ -113,7 +116,8 @@ class RepeatedLooks:
             while True:
                 end_if_unwanted("the wait")
                 self._make_room(self._clock() - started)
-                if order.so_far is None and meter.waited(self._clock()) >= LONG_AFTER:
+                is_long = order.so_far is None and meter.waited(self._clock()) >= LONG_AFTER
+                if is_long and self._wakes.take():
                     raise long_wait(meter.last)
                 try:
                     etcd = self._clusters.connect(order.cluster).expecting(order.facts.cluster_id, order.voter_urls)

@@ -24,6 +24,7 @@ from activities.nudges import Nudges
 from activities.progress_meter import Notes, ProgressMeter
 from activities.repeated_looks import LookOf, RepeatedLooks
 from activities.temporal import Temporal
+from activities.wakes import Wakes
 from activities.witnessed_looks import WitnessedLooks
 from membership.absence import absent_after
 from membership.etcd import EVERYTHING, LOGS, MEMBERS, Scope
@@ -57,7 +58,8 @@ class Waits:
         self._clusters = clusters
         self._temporal = temporal
         self._clock = clock
-        self._looks = RepeatedLooks(clusters, admission, clock, **limits).looks
+        self._wakes = Wakes(clock)
+        self._looks = RepeatedLooks(clusters, admission, self._wakes, clock, **limits).looks
 
     @activity.defn(no_thread_cancel_exception=True)
     def wait_for_cluster(self, order: StepOrder) -> ClusterStatus:
@@ -149,6 +151,8 @@ class Waits:
         change = self._temporal.client.get_workflow_handle(info.workflow_id or "", run_id=info.workflow_run_id)
 
         def send(progress: SyncProgress) -> bool:
+            if not self._wakes.take():
+                return False
             try:
                 with beating(BEAT_EVERY, progress):
                     self._temporal.call(change.signal("note_progress", progress))

@@ -158,6 +158,17 @@ async def test_a_wait_that_has_become_long_goes_on_in_another_attempt(temporal):
     assert int(world.etcd.now) == 200
 
 
+async def test_a_long_wait_goes_on_as_it_is_while_many_wake_their_workflows(temporal, monkeypatch, caplog):
+    """It becomes another attempt, and sends its notes, when the workflows of a worker may be woken again."""
+    monkeypatch.setattr("activities.wakes.AT_ONCE", 0)
+    world = World(temporal, match=500)
+    world.etcd.happens = lambda now: now > 200 and setattr(world.new, "match", INDEX)
+    status, _ = await world.wait("wait_for_sync")
+    assert status.progress[world.new.id].match == INDEX
+    assert world.etcd.now <= 202
+    assert "could not tell the workflow" not in caplog.text  # there is no workflow to be told
+
+
 async def test_a_witness_speaks_for_a_learner_whose_status_hangs(temporal):
     """Once its peer port says that its data is restored: one raft entry, and the wait is over."""
     world = World(temporal, match=INDEX)

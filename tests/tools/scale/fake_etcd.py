@@ -37,6 +37,11 @@ class FakeCluster:
     removed: list[float] = field(default_factory=list)
 
     @property
+    def name(self) -> str:
+        """In the clusters file."""
+        return f"c{self.number}"
+
+    @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
