@@ -62,15 +62,16 @@ class Looks:
             allow = await asyncio.to_thread(self._clusters.allow, cluster)
             endpoints = await asyncio.to_thread(self._clusters.endpoints, cluster)
             notifies = await asyncio.to_thread(self._notifies, cluster)
-        if activity.info().workflow_type in WORKFLOW_TYPES.values():
-            self._admit(cluster)
-        names, waiting = await self._search_attributes(), await self._waiting(cluster, allow)
+        waiting = await self._waiting(cluster, allow)
+        if activity.info().workflow_type in WORKFLOW_TYPES.values() and allow.has_room(waiting):
+            self._admit(cluster)  # without room it is refused, and does not begin
+        names = await self._search_attributes()
         return ClusterProfile(policy, task_queue, names, allow, endpoints, notifies, waiting)
 
     def _admit(self, cluster: str) -> None:
         """Lets a change begin, or has it ask again when many others are about to begin."""
-        if delay := self._admission.delay(cluster):
-            message = f"changes of many clusters begin at this worker, and this one asks again in {delay:.0f} s"
+        if delay := self._admission.delay(cluster, activity.info().workflow_id or ""):
+            message = f"many changes begin at this worker, and this one asks again in {delay:.0f} s"
             raise again_later("ManyBegin", message, timedelta(seconds=delay))
 
     async def _waiting(self, cluster: str, allow: Allow) -> int:
@@ -219,7 +220,7 @@ class Looks:
         with counted_look(look.cluster):
             status = etcd.look(look.avoid, look.scope)
         # Not before: a cluster that does not answer must not keep others from beginning.
-        self._admission.note(look.cluster)
+        self._admission.note(look.cluster, activity.info().workflow_id or "")
         return status
 
     async def _search_attributes(self) -> tuple[str, ...]:

@@ -108,7 +108,7 @@ class RepeatedLooks:
         rare.
         A look that fails after `blind_for` seconds ends the wait. Fails with LongWait when the wait has become long.
         """
-        self._admission.end(order.cluster)
+        self._admission.end(order.cluster, activity.info().workflow_id or "")
         started = self._clock()
         before: RaftProgress | None = None
         nothing_yet = until_moves

@@ -57,7 +57,7 @@ class Turns:
         Starts ClusterTurns where it doesn't run. A ClusterTurns that was ended from outside may have left a holder
         behind, so its successor rests before it grants.
         """
-        self._admission.note(asking.cluster, has_asked=True)
+        self._admission.note_asked(asking.cluster, asking.ticket.workflow_id)
         turns = self._temporal.turns(asking.cluster)
         try:
             await turns.signal("claim", asking.ticket)
@@ -133,7 +133,7 @@ class Turns:
         limit = await asyncio.to_thread(self._max_waiting, cluster) if claim and claim.state == "waits" else None
         word = Word(status, closed_at, claim, is_join=verb == "join", max_waiting=limit)
         if word.is_over:
-            self._admission.end(cluster)
+            self._admission.end(cluster, question.ticket.workflow_id)
         return word
 
     def _max_waiting(self, cluster: str) -> int | None:

@@ -106,6 +106,10 @@ class Allow(BaseModel):
         None, ge=1, description="how many changes may wait in line (more are refused at once)"
     )
 
+    def has_room(self, waiting: int) -> bool:
+        """Whether one more change may wait in line, where so many wait already."""
+        return self.max_waiting is None or waiting < self.max_waiting
+
     def objection(self, asked: Asked) -> Refuse | None:
         """Why this request is not allowed, None when it is."""
         if self.verbs is not None and asked.verb not in self.verbs:
@@ -144,7 +148,7 @@ def check_line(allow: Allow, waiting: int) -> tuple[Check, ...]:
     if allow.max_waiting is None:
         return ()
     evidence = f"{waiting} changes wait for their turn, and max_waiting is {allow.max_waiting}"
-    if waiting < allow.max_waiting:
+    if allow.has_room(waiting):
         return (Check("line", "ok", evidence),)
     return (
         Check(

@@ -46,7 +46,8 @@ def cluster():
 def full(clock, cluster):
     """As many clusters begin as may, this one among them."""
     admission = Admission(clock)
-    assert [admission.delay(f"{cluster}{n or ''}") for n in range(MOST)] == [0.0] * MOST
+    change = change_id(cluster, "join", "etcd-4")
+    assert [admission.delay(f"{cluster}{n or ''}", change) for n in range(MOST)] == [0.0] * MOST
     return admission
 
 
@@ -56,8 +57,8 @@ async def test_a_change_that_asks_for_its_turn_keeps_its_place_for_longer(tempor
     await temporal.get_workflow_handle(turns_id(cluster)).terminate()
     clock.now += QUIET_IN_TURN - 0.1
     assert QUIET_IN_TURN > QUIET
-    assert [full.delay(f"late{n}") for n in range(MOST - 1)] == [0.0] * (MOST - 1)
-    assert full.delay("one too many") > 0
+    assert [full.delay(f"late{n}", "b") for n in range(MOST - 1)] == [0.0] * (MOST - 1)
+    assert full.delay("one too many", "b") > 0
 
 
 async def test_a_change_that_has_ended_makes_room(temporal, full, cluster):
@@ -68,8 +69,8 @@ async def test_a_change_that_has_ended_makes_room(temporal, full, cluster):
         await run.result()
     environment = inside("ask_change")
     environment.info = replace(environment.info, workflow_id=turns_id(cluster))
-    assert full.delay("late") > 0
+    assert full.delay("late", "b") > 0
     question = ChangeQuestion(Ticket(change, str(run.first_execution_run_id)))
     word = await environment.run(Turns(Temporal(temporal), None, full).ask_change, question)
     assert word.status == "COMPLETED"
-    assert full.delay("late") == 0.0
+    assert full.delay("late", "b") == 0.0
