@@ -24,7 +24,7 @@ from local.demo import until_polled
 from local.etcd_cluster import LocalFailure
 from local.processes import Child, ignore_interrupts
 from local.state_folder import PATIENCE, Running, StateFolder
-from local.temporal_server import DevServer
+from local.temporal_server import FAIRNESS, DevServer
 from settings import Settings, quiet_runtime, task_queue
 
 Say = Callable[[str], None]
@@ -54,7 +54,9 @@ class Keeper:
     _starts: dict[str, list[float]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.server = DevServer(self.folder.path, persistent=True, port=self.port, ui_port=self.ui_port)
+        self.server = DevServer(
+            self.folder.path, persistent=True, extra_args=FAIRNESS, port=self.port, ui_port=self.ui_port
+        )
 
     async def run(self, ready: Callable[[Running], None]) -> None:
         """

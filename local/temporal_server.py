@@ -27,6 +27,10 @@ def temporal_cli() -> str:
     return str(find_temporal(cache_dir()))
 
 
+#: The tasks of all clusters are given out by turns: a burst of changes of one cluster holds up no other cluster.
+FAIRNESS = ("--dynamic-config-value", "matching.enableFairness=true")
+
+
 @dataclass
 class DevServer:
     """One dev server."""

@@ -11,7 +11,7 @@ from temporalio.client import WorkflowFailureError
 
 from client.search_attributes import register
 from client.start import start_change
-from local.temporal_server import DevServer
+from local.temporal_server import FAIRNESS, DevServer
 from membership.allow import Allow
 from membership.policy import Policy
 from messages.ids import turns_id
@@ -23,14 +23,13 @@ from support.memory.faulty import MemoryClusters
 from support.memory.scenes import Scene, held_join, url
 from temporal_workers import make_workers, running
 
-FAIR = ("--dynamic-config-value", "matching.enableFairness=true")
 BURST = 60
 
 
 @pytest.fixture
 async def fair(tmp_path):
     """Makes clusters on a server with fairness, with a worker of their own."""
-    server = DevServer(tmp_path, extra_args=FAIR)
+    server = DevServer(tmp_path, extra_args=FAIRNESS)
     client = await server.start(quiet_runtime())
     await register(client)
     clusters = MemoryClusters("q")

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 
 from temporalio.client import WorkflowFailureError
 
+from local.temporal_server import FAIRNESS
 from tools.scale.scene import AT_ONCE, Join, Scene, until
 
 # Joins of the burst that may wait in line. All others are refused.
 MAX_WAITING = 20
-FAIRNESS = ("--dynamic-config-value", "matching.enableFairness=true")
 HEADS = (
     *("burst", "Temporal has fairness", "the burst has its cluster's key"),
     *("all started, s", "the other's learner, s", "all refused, s"),
