@@ -181,12 +181,18 @@ def _temporal() -> dict[str, Any]:
 
 
 def cache_dir() -> Path:
-    """The folder of downloaded and built binaries."""
-    return Path(
-        os.environ.get("MEMBERFLOW_CACHE") or Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "memberflow"
-    ).expanduser()
+    """The folder of downloaded and built binaries. Raises InvalidConfiguration for a user without a home."""
+    named = os.environ.get("MEMBERFLOW_CACHE")
+    return _folder("MEMBERFLOW_CACHE", named) if named else _folder("XDG_CACHE_HOME", "~/.cache") / "memberflow"
 
 
 def state_dir() -> Path:
-    """The folder in which `memberflow up` keeps its data."""
-    return Path(os.environ.get("XDG_STATE_HOME") or "~/.local/state").expanduser() / "memberflow"
+    """The folder in which `memberflow up` keeps its data. Raises InvalidConfiguration for a user without a home."""
+    return _folder("XDG_STATE_HOME", "~/.local/state") / "memberflow"
+
+
+def _folder(variable: str, default: str) -> Path:
+    try:
+        return Path(os.environ.get(variable) or default).expanduser()
+    except RuntimeError:
+        raise InvalidConfiguration(f"this user has no home directory: set HOME or {variable}") from None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import time
 from collections.abc import Sequence
@@ -77,7 +78,10 @@ class DevServer:
 
     def start_process(self, keeps: Sequence[int] = ()) -> None:
         """Starts the server without waiting for it. `keeps`: open files that it inherits."""
-        self.process = Child([temporal_cli(), *self._arguments()], self.folder / "temporal.log", keeps=keeps)
+        command, log = [temporal_cli(), *self._arguments()], self.folder / "temporal.log"
+        # It asks for its user's name and home, and ends where the system knows none (a user ID of a container).
+        env = {"USER": str(os.getuid()), "HOME": str(self.folder), **os.environ}
+        self.process = Child(command, log, env, keeps)
 
     async def stop(self) -> None:
         if self.process:
