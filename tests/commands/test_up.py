@@ -99,6 +99,19 @@ def test_what_ends_starts_again_and_ctrl_c_ends_it_all(lab, standing):
     assert not any(standing.is_held(name) for name in ("up", "worker", "temporal"))
 
 
+def test_an_impatient_person_interrupts_it_twice(lab, standing):
+    """The second one must not leave Temporal behind, which the first one was about to stop."""
+    lab.cluster()
+    up = lab.command("up", "--clusters", str(lab.clusters_file), *standing.ports, env=standing.env)
+    eventually(lambda: "Try `memberflow doctor`" in up.said(), "everything to answer")
+    up.interrupt()
+    eventually(lambda: not standing.is_held("worker"), "the worker to end")
+    up.interrupt()
+    ended = up.wait(60)
+    assert (ended.code, "the data is kept" in ended.stderr) == (0, True), ended
+    assert not any(standing.is_held(name) for name in ("up", "worker", "temporal"))
+
+
 def test_a_port_that_is_taken_is_named(lab, standing, server):
     """Nothing is started beside the process that listens there."""
     taken = standing.run("up", "--port", str(server.port))
