@@ -9,8 +9,7 @@ from activities.admission import ASKED, MOST, MOST_OF_ONE, QUIET, QUIET_IN_TURN,
 from activities.looks import Looks
 from membership.errors import ClusterUnreachable
 from messages.orders import LookOrder
-from support.memory.cluster import MemoryCluster
-from support.memory.etcd import MemoryEtcd
+from support.memory.file import OneCluster
 from support.memory.inside import inside
 
 
@@ -148,19 +147,9 @@ class Down:
         raise ClusterUnreachable("nothing answers")
 
 
-class File:
-    """A clusters file with one cluster."""
-
-    def __init__(self, etcd):
-        self._etcd = etcd
-
-    def connect(self, cluster):
-        return self._etcd
-
-
 def test_only_a_cluster_that_answers_keeps_its_place(full, clock):
     """Forty clusters that are down must not keep others from beginning for as long as their changes try."""
-    down, up = Looks(File(Down()), None, full), Looks(File(MemoryEtcd(MemoryCluster(3))), None, full)
+    down, up = Looks(OneCluster(Down()), None, full), Looks(OneCluster(), None, full)
     clock.now += QUIET - 0.1
     for n in range(MOST - 1):
         with pytest.raises(ApplicationError, match="nothing answers"):

@@ -15,22 +15,8 @@ from membership.errors import ClusterUnreachable
 from membership.record import NO_RECORD
 from messages.orders import LookOrder
 from messages.turns import TurnsState
-from support.memory.cluster import MemoryCluster
-from support.memory.etcd import MemoryEtcd
+from support.memory.file import OneCluster
 from support.memory.inside import inside
-
-
-class File:
-    """A clusters file with one cluster in memory."""
-
-    def __init__(self):
-        self._etcd = MemoryEtcd(MemoryCluster(3))
-
-    def connect(self, cluster):
-        return self._etcd
-
-    def saw(self, cluster, cluster_id):
-        pass
 
 
 class Busy:
@@ -53,11 +39,13 @@ class Busy:
 def test_a_first_look_goes_on_without_the_turns(error):
     """It shows the cluster, and the change then stands in line and waits."""
     environment = inside("look_beforehand")
-    before = environment.run(Looks(File(), Busy(error), Admission()).look_beforehand, LookOrder("prod", patience=1.0))
+    before = environment.run(
+        Looks(OneCluster(), Busy(error), Admission()).look_beforehand, LookOrder("prod", patience=1.0)
+    )
     assert (len(before.status.voters), before.turns, before.record) == (3, TurnsState(), NO_RECORD)
 
 
-class Silent(File):
+class Silent(OneCluster):
     """A clusters file whose cluster cannot be read."""
 
     def connect(self, cluster):
