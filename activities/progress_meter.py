@@ -119,18 +119,22 @@ class Notes:
     A note costs history, so a phase or reason must have lasted. There are two notes at first, and one more for a member
     that does not start. From NOTE_MORE seconds on there is another note each time that the wait has become twice as
     long. An attempt that goes on with the wait of an earlier attempt has two notes of its own. The live figures are in
-    the heartbeat.
+    the heartbeat. `told`: the progress that the workflow knows already.
     """
 
     def __init__(
-        self, send: Callable[[SyncProgress], bool], resumed: SyncProgress | None = None, absent_after: float = math.inf
+        self,
+        send: Callable[[SyncProgress], bool],
+        resumed: SyncProgress | None = None,
+        absent_after: float = math.inf,
+        told: SyncProgress | None = None,
     ) -> None:
         self._send = send
         self._absent_after = absent_after
         self._absent = False
         self._told_at = resumed.elapsed if resumed else 0.0
         self._sent = _doublings(self._told_at)
-        self._told: tuple[Phase, str] = ("not started", "")
+        self._told: tuple[Phase, str] = (told.phase, self._reason(told)) if told else ("not started", "")
         self._state: tuple[Phase, str] = ("not started", "")
         self._state_since = 0.0
 

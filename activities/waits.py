@@ -101,7 +101,7 @@ class Waits:
         """
         resumed = _resumed(order)
         meter = ProgressMeter(self._clock(), resumed)
-        notes = Notes(self._note_sender(), resumed, absent_after(order.facts.policy.start_timeout))
+        notes = Notes(self._note_sender(), resumed, absent_after(order.facts.policy.start_timeout), order.so_far)
         absence = Absence(order.facts, lambda: self._clusters.allow(order.cluster))
         nudges = Nudges(order.facts.member_id)
         container = ContainerWatch(self._clusters, order)

@@ -189,6 +189,8 @@ class Cluster:
                 return await self._wait(activity, order, WAIT, why)
             except ActivityError as error:
                 so_far = so_far_of(error)
+                if so_far.phase != "unknown":
+                    self._board.note(so_far)
                 order = replace(order, so_far=so_far)
                 return await self._wait(activity, order, LONG_WAIT, f"long wait: {so_far.reason}")
         except ActivityError as error:

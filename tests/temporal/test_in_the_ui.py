@@ -6,8 +6,10 @@ import pytest
 from temporalio.api.sdk.v1 import WorkflowMetadata
 from temporalio.client import WorkflowFailureError
 
+from activities.pace import LONG_AFTER
 from messages.ids import turns_id
 from messages.requests import RemoveRequest
+from messages.views import ChangeView
 from support.memory.scenes import cancelled, until, waits
 
 
@@ -65,6 +67,8 @@ async def test_the_second_bar_of_a_long_wait_says_its_reason(scene):
 
     [bar] = await until(second_bar, "the second bar")
     assert b"has not started" in bar.user_metadata.summary.data
+    view = await join.query("progress", result_type=ChangeView)
+    assert view.progress.elapsed >= LONG_AFTER, "the details are as new as the bar"
 
 
 async def test_the_turns_show_the_holder_and_the_line(scene, temporal):

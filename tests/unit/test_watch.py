@@ -112,6 +112,17 @@ def test_a_member_that_does_not_start_is_noted_once():
     assert told == [(16.0, "not started"), (31.0, "receiving snapshot"), (41.0, "replicating")]
 
 
+def test_a_long_wait_does_not_repeat_a_note():
+    """The workflow knows the reason from the wait before. Another phase is news."""
+    told = []
+    before = SyncProgress("nothing answers since 60 s", "not started", elapsed=60.0)
+    notes = Notes(lambda progress: told.append((progress.elapsed, progress.phase)) or True, before, 15.0, before)
+    for second in range(60, 200):
+        phase = "not started" if second < 100 else "replicating"
+        notes.consider(SyncProgress(f"nothing answers since {second} s", phase, elapsed=float(second)))
+    assert told[0] == (100.0, "replicating")
+
+
 def test_a_quick_sync_is_not_noted():
     """It costs no history."""
     told = []
