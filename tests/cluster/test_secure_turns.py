@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from itertools import islice
 from uuid import uuid4
+
+import pytest
+from temporalio.client import WorkflowFailureError
 
 from messages.ids import change_id, turns_id
 from messages.requests import RemoveRequest
@@ -11,6 +15,9 @@ from messages.turns import Ticket, TurnsState
 from messages.views import ChangeView
 from support.memory.scenes import until
 from support.parts.secure_worker import NAME, Secure, handover_of, join
+
+MAX_WAITING = 3
+BURST = 60
 
 
 async def test_forged_words_move_no_turn_and_no_member(secure):
@@ -46,6 +53,42 @@ async def test_forged_words_move_no_turn_and_no_member(secure):
     assert (gone.outcome, {member.id for member in secure.cluster.look().members}) == ("removed", voters)
     secure.cluster.members.remove(new)
     new.stop()
+
+
+async def test_a_burst_of_joins_fills_the_line_and_no_more(secure):
+    """All others are refused as LineFull, and the change that has the turn goes on to its end."""
+    secure.allow(max_waiting=MAX_WAITING)
+    new = secure.cluster.new_member("etcd-18")
+    holder = await secure.start(join(new.peer_url, "etcd-18", hold_before="promote"))
+    env = (await handover_of(secure, holder)).env()
+    burst = await asyncio.gather(*(secure.start(join(peer_url(n), f"burst-{n}")) for n in range(BURST)))
+    ends = [asyncio.create_task(failure_of(change)) for change in burst]
+    new.start(env)
+    secure.cluster.members.append(new)
+    refused = [await end for end in islice(asyncio.as_completed(ends, timeout=120), BURST - MAX_WAITING)]
+    assert set(refused) == {"LineFull"}
+    state = await state_of(secure)
+    assert (state.holder, len(state.waiting)) == (ticket_of(holder), MAX_WAITING)
+    for change in burst:
+        if ticket_of(change) in state.waiting:
+            await change.cancel()
+    await asyncio.wait(ends, timeout=60)
+    await until(lambda: is_held(holder), "the join to be held", 60)
+    await holder.execute_update("resume", "an operator")
+    assert (await asyncio.wait_for(holder.result(), 60)).outcome == "promoted"
+    secure.allow()
+    gone = await (await secure.start(RemoveRequest(cluster=NAME, member="etcd-18"))).result()
+    assert gone.outcome == "removed"
+    secure.cluster.members.remove(new)
+    new.stop()
+
+
+async def failure_of(change) -> str:
+    """The type of the failure by which a change ends."""
+    with pytest.raises(WorkflowFailureError) as failed:
+        await change.result()
+    cause = failed.value.cause
+    return str(getattr(cause, "type", None) or type(cause).__name__)
 
 
 async def state_of(secure: Secure) -> TurnsState:
