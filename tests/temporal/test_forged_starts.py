@@ -18,7 +18,6 @@ from temporalio.client import (
     Interceptor,
     OutboundInterceptor,
     SignalWorkflowInput,
-    WorkflowFailureError,
     WorkflowHistoryEventFilterType,
 )
 from temporalio.common import RetryPolicy
@@ -32,19 +31,13 @@ from messages.requests import JoinRequest
 from messages.turns import AddedLearner, Ticket, TurnsState
 from support.memory.cluster import MemoryCluster
 from support.memory.faulty import MemoryClusters
-from support.memory.scenes import Scene, cancelled, until, url
+from support.memory.scenes import Scene, cancelled, failure_of, until, url
 from temporal_workers import make_workers, running
 
 # Twice the worker's places for short activities.
 STUCK = 120
 # Of these, so many are asked at a time.
 ASKED = 100
-
-
-async def failure_of(run) -> str:
-    with pytest.raises(WorkflowFailureError) as failed:
-        await asyncio.wait_for(run.result(), 30)
-    return failed.value.cause.type
 
 
 async def end_of_run(made: Scene, run_id: str, workflow_id: str) -> tuple[str, str]:
@@ -94,7 +87,7 @@ async def test_a_retry_policy(scene):
         task_queue=made.queue,
         retry_policy=RetryPolicy(maximum_attempts=5),
     )
-    assert await failure_of(join) == "InvalidRequest"
+    assert await failure_of(join, 30) == "InvalidRequest"
     assert made.applied == []
 
 

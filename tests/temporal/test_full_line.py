@@ -6,18 +6,10 @@ import asyncio
 from contextlib import suppress
 from itertools import islice
 
-import pytest
-from temporalio.client import WorkflowFailureError
 from temporalio.service import RPCError
 
 from membership.allow import Allow
-from support.memory.scenes import held_join, until
-
-
-async def failure_of(join) -> str:
-    with pytest.raises(WorkflowFailureError) as failed:
-        await join.result()
-    return failed.value.cause.type
+from support.memory.scenes import failure_of, held_join, until
 
 
 async def test_a_burst(scene, memory):

@@ -15,6 +15,7 @@ from activities.taking_turns import Turns
 from activities.temporal import Temporal
 from messages.ids import WORKFLOW_TYPES, change_id, turns_id
 from messages.turns import ChangeQuestion, Ticket, TurnRequest
+from support.memory.clock import Clock
 from support.memory.inside import inside, ticket
 
 
@@ -23,13 +24,6 @@ class Ends:
     @workflow.run
     async def run(self) -> None:
         pass
-
-
-class Clock:
-    now = 1000.0
-
-    def __call__(self):
-        return self.now
 
 
 @pytest.fixture

@@ -9,15 +9,9 @@ from activities.admission import ASKED, MOST, MOST_OF_ONE, QUIET, QUIET_IN_TURN,
 from activities.looks import Looks
 from membership.errors import ClusterUnreachable
 from messages.orders import LookOrder
+from support.memory.clock import Clock
 from support.memory.file import OneCluster
 from support.memory.inside import inside
-
-
-class Clock:
-    now = 1000.0
-
-    def __call__(self):
-        return self.now
 
 
 @pytest.fixture

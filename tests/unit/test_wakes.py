@@ -3,13 +3,7 @@
 from __future__ import annotations
 
 from activities.wakes import A_SECOND, AT_ONCE, Wakes
-
-
-class Clock:
-    now = 1000.0
-
-    def __call__(self):
-        return self.now
+from support.memory.clock import Clock
 
 
 def test_few_waits_wake_their_workflows_at_once():

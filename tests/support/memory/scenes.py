@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from temporalio.client import Client, WorkflowFailureError, WorkflowHandle
-from temporalio.exceptions import CancelledError
+from temporalio.exceptions import ApplicationError, CancelledError
 
 from membership.errors import InvalidConfiguration
 from membership.policy import Policy
@@ -119,6 +119,14 @@ async def cancelled(handle: WorkflowHandle[Any, Any]) -> None:
     with pytest.raises(WorkflowFailureError) as failed:
         await handle.result()
     assert isinstance(failed.value.cause, CancelledError)
+
+
+async def failure_of(handle: WorkflowHandle[Any, Any], within: float | None = None) -> str:
+    """The type of the failure by which a workflow ends, CancelledError where it was cancelled. `within`: seconds."""
+    with pytest.raises(WorkflowFailureError) as failed:
+        await asyncio.wait_for(handle.result(), within)
+    cause = failed.value.cause
+    return str(cause.type) if isinstance(cause, ApplicationError) else type(cause).__name__
 
 
 def looked(scene: Scene, then) -> None:

@@ -15,12 +15,10 @@ import resource
 import sys
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
-
-from temporalio.client import WorkflowFailureError
+from contextlib import asynccontextmanager
 
 from tools.scale import burst
-from tools.scale.scene import FIRST_PORT, PATIENCE, Join, Moment, Scene, until
+from tools.scale.scene import FIRST_PORT, PATIENCE, Moment, Scene, until, until_closed
 
 # Temporal's counters of requests that its frontend refused for too much load (as BusyWorkflow does), or that timed out.
 REFUSED = ("service_errors_resource_exhausted", "service_errors_context_timeout")
@@ -118,11 +116,6 @@ async def hand_over(scene: Scene) -> str:
     closed = (await head.describe()).close_time
     assert closed
     return f"{added_at - closed.timestamp():.2f} ({cluster.added[1] - cluster.removed[0]:.2f})"
-
-
-async def until_closed(change: Join) -> None:
-    with suppress(WorkflowFailureError):
-        await change.result()
 
 
 def raise_the_limit_of_files() -> None:

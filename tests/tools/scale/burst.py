@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import time
-from contextlib import suppress
 from dataclasses import dataclass
 
-from temporalio.client import WorkflowFailureError
-
 from local.temporal_server import FAIRNESS
-from tools.scale.scene import AT_ONCE, Join, Scene, until
+from tools.scale.scene import AT_ONCE, Join, Scene, until, until_closed
 
 # Joins of the burst that may wait in line. All others are refused.
 MAX_WAITING = 20
@@ -53,7 +50,7 @@ async def measure(count: int, case: Case) -> list[str]:
         started = time.monotonic()
         await scene.start_join(calm, count, key=True)
         await until(lambda: calm.added, "the learner of the other cluster")
-        ends = [asyncio.create_task(until_refused(join)) for join in burst]
+        ends = [asyncio.create_task(until_closed(join)) for join in burst]
         await until(lambda: sum(end.done() for end in ends) >= count - 1 - MAX_WAITING, "the refusals")
         refused = time.monotonic()
         for end in ends:
@@ -62,8 +59,3 @@ async def measure(count: int, case: Case) -> list[str]:
         await scene.stop()
     told = [f"{seconds:.1f}" for seconds in (started - began, calm.added[0] - started, refused - started)]
     return [str(count), *("yes" if x else "no" for x in (case.fairness, case.key)), *told]
-
-
-async def until_refused(join: Join) -> None:
-    with suppress(WorkflowFailureError):
-        await join.result()

@@ -7,11 +7,12 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.request import urlopen
 
-from temporalio.client import Client, WorkflowHandle
+from temporalio.client import Client, WorkflowFailureError, WorkflowHandle
 from temporalio.common import Priority
 
 from client.search_attributes import register
@@ -150,6 +151,11 @@ async def until(condition: Callable[[], object], what: str) -> None:
         if time.monotonic() > deadline:
             raise TimeoutError(f"waited {PATIENCE} s for {what}")
         await asyncio.sleep(0.02)
+
+
+async def until_closed(change: Join) -> None:
+    with suppress(WorkflowFailureError):
+        await change.result()
 
 
 def in_memory() -> str | None:
